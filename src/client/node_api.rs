@@ -1,0 +1,92 @@
+//! The door to a node: what the API server asks of the kubelet that runs a Pod.
+//!
+//! The kubelet implements [`NodeApi`]; the API server calls it for `log`, `exec` and `attach`.
+//! Upstream: the kubelet's HTTP server, `pkg/kubelet/server/server.go`.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The container of one Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerRef {
+    pub namespace: String,
+    pub pod: String,
+    pub uid: String,
+    pub container: String,
+}
+
+/// The query of `pods/log`. Upstream: `v1.PodLogOptions`.
+#[derive(Debug, Clone, Default)]
+pub struct LogOptions {
+    pub follow: bool,
+    /// The container's last terminated run instead of the current one.
+    pub previous: bool,
+    pub since: Option<Duration>,
+    pub since_time: Option<Timestamp>,
+    pub timestamps: bool,
+    pub tail_lines: Option<u64>,
+    pub limit_bytes: Option<u64>,
+}
+
+pub type BoxRead = Box<dyn AsyncRead + Send + Unpin>;
+pub type BoxWrite = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// The caller's ends of a process's standard streams. `None` is closed (stdin) or dropped (the others).
+/// Dropping the call's future ends the process.
+#[derive(Default)]
+pub struct Streams {
+    pub stdin: Option<BoxRead>,
+    pub stdout: Option<BoxWrite>,
+    pub stderr: Option<BoxWrite>,
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+pub trait NodeApi: Send + Sync + 'static {
+    /// The container's log, in chunks of whole or partial lines; with `follow` until it ends.
+    ///
+    /// # Errors
+    /// [`NodeError::BadRequest`] worded as the kubelet words it, if there is no such container or
+    /// no log yet.
+    async fn logs(
+        &self,
+        container: &ContainerRef,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, NodeError>;
+
+    /// Runs a command in the container and waits for its end; answers its exit code.
+    ///
+    /// # Errors
+    /// [`NodeError::NotFound`] if no such program is in the container.
+    async fn exec(
+        &self,
+        container: &ContainerRef,
+        command: Vec<String>,
+        streams: Streams,
+    ) -> Result<i32, NodeError>;
+
+    /// Joins the running container's streams until it ends or the caller leaves.
+    async fn attach(&self, container: &ContainerRef, streams: Streams) -> Result<(), NodeError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Internal(String),
+}

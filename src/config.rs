@@ -1,0 +1,1 @@
+//! Flags, environment and files become the rooms' own configurations here, and nowhere else.

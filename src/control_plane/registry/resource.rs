@@ -1,0 +1,191 @@
+//! What the server knows of one kind: its names, its defaults, its rules, how it is printed.
+//!
+//! Upstream: the `rest*Strategy` interfaces (`k8s.io/apiserver/pkg/registry/rest`), a kind's
+//! `defaults.go` and `validation.go`, and `pkg/printers/internalversion/printers.go`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::fields::FieldError;
+use crate::control_plane::storage::Durability;
+
+/// A kind's typed form. Every k8s-openapi kind with `ObjectMeta` is one.
+pub trait KubeObject:
+    k8s_openapi::Resource
+    + k8s_openapi::Metadata<Ty = ObjectMeta>
+    + Clone
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> KubeObject for T where
+    T: k8s_openapi::Resource
+        + k8s_openapi::Metadata<Ty = ObjectMeta>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// How a kind is called: in paths, by kubectl, in messages. Group, version and kind come from the
+/// object's type.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    pub plural: &'static str,
+    pub singular: &'static str,
+    pub short: &'static [&'static str],
+    /// `all`, `api-extensions` …
+    pub categories: &'static [&'static str],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// A verb as RBAC and discovery spell it.
+pub type Verb = &'static str;
+
+/// What a kind that is stored answers to.
+pub const VERBS: &[Verb] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// `pods/log`, `pods/status` …: listed here for discovery and authorization, served in
+/// `apiserver/subresources/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Subresource {
+    pub name: &'static str,
+    /// Group, version and kind of what it takes and answers; empty group and version mean the
+    /// parent's own.
+    pub kind: (&'static str, &'static str, &'static str),
+    pub verbs: &'static [Verb],
+}
+
+/// A column of `kubectl get`. Upstream: `metav1.TableColumnDefinition`.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    pub name: &'static str,
+    /// `string`, `integer`, `boolean`, `number` or `date`.
+    pub type_: &'static str,
+    /// `name` for the Name column, else empty.
+    pub format: &'static str,
+    pub description: &'static str,
+    /// Above zero: only with `-o wide`.
+    pub priority: i32,
+}
+
+/// What a request brings beside the object.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    pub now: Timestamp,
+    /// Who asks: the authenticated user's name.
+    pub user: String,
+}
+
+/// How a DELETE goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing to wait for but finalizers.
+    Now,
+    /// Mark it, and somebody (the kubelet) confirms with a second DELETE.
+    Graceful { seconds: i64 },
+}
+
+/// Upstream's create, update and delete strategies, defaults, validation and printing of a kind, as
+/// pure functions. To add a kind: one file with an implementation, one line in `RESOURCES`.
+pub trait Resource: Send + Sync + 'static {
+    type Object: KubeObject;
+
+    const NAMES: Names;
+    const SCOPE: Scope;
+    const VERBS: &'static [Verb] = VERBS;
+    const SUBRESOURCES: &'static [Subresource] = &[];
+    const DURABILITY: Durability = Durability::Durable;
+    /// Stored objects disappear after this long.
+    const TTL: Option<Duration> = None;
+    /// `metadata.generation` counts changes of the spec.
+    const GENERATION: bool = false;
+
+    /// Fills in what was left out. Runs on what a client sends and on what a patch yields; must
+    /// change nothing the second time.
+    fn default(object: &mut Self::Object) {
+        let _ = object;
+    }
+
+    /// Before validation of a new object: drops what clients may not set (`status`), sets what the
+    /// server decides (`status.phase`).
+    fn prepare_for_create(object: &mut Self::Object, ctx: &RequestContext) {
+        let _ = (object, ctx);
+    }
+
+    /// Before validation of a changed object: carries over what this path may not change (`status`).
+    fn prepare_for_update(object: &mut Self::Object, old: &Self::Object, ctx: &RequestContext) {
+        let _ = (object, old, ctx);
+    }
+
+    /// The same for the `status` subresource: carries over everything but `status`. Metadata is
+    /// carried over by the caller.
+    fn prepare_for_status_update(object: &mut Self::Object, old: &Self::Object) {
+        let _ = (object, old);
+    }
+
+    /// Every fault of a new object (names and metadata are checked by the caller).
+    fn validate(object: &Self::Object) -> Vec<FieldError> {
+        let _ = object;
+        Vec::new()
+    }
+
+    /// Every fault of the step from `old` to `object`, [`Resource::validate`] included if it applies.
+    fn validate_update(object: &Self::Object, old: &Self::Object) -> Vec<FieldError> {
+        let _ = old;
+        Self::validate(object)
+    }
+
+    /// Every fault of a status update.
+    fn validate_status_update(object: &Self::Object, old: &Self::Object) -> Vec<FieldError> {
+        let _ = (object, old);
+        Vec::new()
+    }
+
+    /// What `metadata.name` must look like; answers upstream's complaints, none if it is fine.
+    fn validate_name(name: &str) -> Vec<String> {
+        crate::api::meta::dns1123_subdomain(name)
+    }
+
+    /// Things worth a `Warning:` header on create and update.
+    fn warnings(object: &Self::Object) -> Vec<String> {
+        let _ = object;
+        Vec::new()
+    }
+
+    /// Values for field selectors beside `metadata.name` and `metadata.namespace`, which every kind
+    /// has. The set of names must be the same for every object of the kind.
+    fn fields(object: &Self::Object) -> Vec<(&'static str, String)> {
+        let _ = object;
+        Vec::new()
+    }
+
+    /// Decides how a DELETE goes on; `grace` is what the client asked for, in seconds.
+    fn deletion(object: &Self::Object, grace: Option<i64>) -> Deletion {
+        let _ = (object, grace);
+        Deletion::Now
+    }
+
+    fn columns() -> &'static [Column];
+
+    /// One cell per column.
+    fn row(object: &Self::Object, now: Timestamp) -> Vec<Value>;
+}

@@ -1,0 +1,215 @@
+//! Where objects rest: revisions, compare-and-swap, lists at a revision, watches, compaction.
+//!
+//! Enter by the [`Storage`] trait. Two implementations share one conformance suite: `embedded`
+//! (on disk, group commit) and `memory` (for `--ephemeral`). Only `apiserver` writes here; built-in
+//! components read through `client::cache`, which `cluster.rs` feeds from a [`Watch`].
+//!
+//! Upstream: `k8s.io/apiserver/pkg/storage/interfaces.go` and etcd's revision model.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// A point in the store's history; every change gets the next one. Zero means "before everything".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The place of one object: `/<group or "core">/<resource>/<namespace>/<name>`, without the
+/// namespace for cluster-scoped kinds. The registry makes it; here it is only compared by bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub Arc<str>);
+
+/// An object's JSON with a hole where its `metadata.resourceVersion` goes: the store alone knows
+/// the revision, and fills it in when it commits. `bytes[..revision_at]` ends in
+/// `"resourceVersion":"` and `bytes[revision_at..]` begins with `"`.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub bytes: Vec<u8>,
+    pub revision_at: usize,
+}
+
+/// An object at rest: immutable, shared by every reader and watcher, encoded once.
+pub struct Stored {
+    pub key: Key,
+    /// The revision of the last change, also written inside `bytes`.
+    pub revision: Revision,
+    /// JSON, with `metadata.resourceVersion` filled in.
+    pub bytes: Bytes,
+    /// Where the revision's digits begin in `bytes`.
+    pub revision_at: usize,
+    memo: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Stored {
+    pub fn new(key: Key, revision: Revision, draft: &Draft) -> Self {
+        let digits = revision.0.to_string();
+        let (before, after) = draft.bytes.split_at(draft.revision_at);
+        let bytes = Bytes::from([before, digits.as_bytes(), after].concat());
+        Self { key, revision, bytes, revision_at: draft.revision_at, memo: OnceLock::new() }
+    }
+
+    /// What the caller decoded from the bytes, kept for the next reader. The first caller's type
+    /// wins; all callers of one resource use the same type.
+    pub fn memo<T: Any + Send + Sync>(&self, decode: impl FnOnce(&Bytes) -> T) -> Arc<T> {
+        let any = self.memo.get_or_init(|| Arc::new(decode(&self.bytes))).clone();
+        any.downcast::<T>().expect("one decoded type per resource")
+    }
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("key", &self.key)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What must hold for a write to happen; checked and applied atomically.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing is stored under the key.
+    Absent,
+    /// The object's last change has this revision.
+    Revision(Revision),
+}
+
+/// How safe a write is when it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Synced to disk: survives `kill -9` and power loss.
+    Durable,
+    /// Handed to the operating system, synced with the next batch, at most 100 ms later: survives
+    /// `kill -9`. For Events and Lease renewals.
+    Relaxed,
+}
+
+/// One object to create or replace.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub key: Key,
+    pub draft: Draft,
+    pub precondition: Precondition,
+    pub durability: Durability,
+    /// The store deletes the object this long after this write (Events: 1 h).
+    pub ttl: Option<Duration>,
+}
+
+/// Which part of a prefix to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// The state as of this revision; the newest when `None`.
+    pub at: Option<Revision>,
+    /// Only keys greater than this one (continue tokens).
+    pub after: Option<Key>,
+    /// At most this many; no limit when `None`.
+    pub limit: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// In key order.
+    pub items: Vec<Arc<Stored>>,
+    /// The revision this page shows.
+    pub revision: Revision,
+    /// How many keys of the prefix follow the last item.
+    pub remaining: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    Created,
+    Modified,
+    Deleted,
+}
+
+/// One step of history.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub revision: Revision,
+    pub kind: ChangeKind,
+    /// The object after the change; for `Deleted` its last state, stamped with the deletion's revision.
+    pub object: Arc<Stored>,
+    /// The object before the change; `None` for `Created`.
+    pub previous: Option<Arc<Stored>>,
+}
+
+/// A reader's place in history: yields every change under its prefix once, in order.
+#[async_trait]
+pub trait Watch: Send {
+    /// The next change; waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Expired`] if the reader fell behind what is kept, [`Error::Closed`] at shutdown.
+    async fn next(&mut self) -> Result<Change, Error>;
+
+    /// Every change up to this revision has been yielded (or is under another prefix): what a
+    /// bookmark may promise.
+    fn position(&self) -> Revision;
+}
+
+#[async_trait]
+pub trait Storage: Send + Sync + 'static {
+    async fn get(&self, key: &Key) -> Result<Option<Arc<Stored>>, Error>;
+
+    /// # Errors
+    /// [`Error::Expired`] if `query.at` is no longer kept.
+    async fn list(&self, prefix: &str, query: ListQuery) -> Result<Page, Error>;
+
+    /// # Errors
+    /// [`Error::Conflict`] if the precondition does not hold; nothing was written then.
+    async fn put(&self, write: Write) -> Result<Arc<Stored>, Error>;
+
+    /// Removes the object; answers its last state stamped with the deletion's revision.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the object's revision is not `revision`, or it is gone.
+    async fn delete(
+        &self,
+        key: &Key,
+        revision: Revision,
+        durability: Durability,
+    ) -> Result<Arc<Stored>, Error>;
+
+    /// Everything under `prefix` that happened after `after`, then what happens from now on.
+    ///
+    /// # Errors
+    /// [`Error::Expired`] if history after `after` is no longer kept.
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, Error>;
+
+    /// The newest revision.
+    async fn revision(&self) -> Result<Revision, Error>;
+
+    /// Forgets history up to `revision`: older watches and lists at a revision get `Expired`.
+    async fn compact(&self, revision: Revision) -> Result<(), Error>;
+
+    /// Flushes and stops; later calls answer [`Error::Closed`].
+    async fn close(&self) -> Result<(), Error>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the precondition does not hold")]
+    Conflict {
+        /// What is stored now.
+        current: Option<Arc<Stored>>,
+    },
+    #[error("too old resource version: {requested} ({oldest})")]
+    Expired { requested: Revision, oldest: Revision },
+    #[error("the revision {requested} is in the future (now {newest})")]
+    Future { requested: Revision, newest: Revision },
+    #[error("the store is closed")]
+    Closed,
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
