@@ -57,7 +57,6 @@ impl Clock {
     }
 
     /// Waits until [`Clock::monotonic`] has reached `instant`.
-    #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
     pub async fn sleep_until(&self, instant: Duration) {
         match &*self.0 {
             Source::System { started } => tokio::time::sleep_until(*started + instant).await,
@@ -121,7 +120,6 @@ impl Ids {
             .collect()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks for randomness")]
     fn bytes(&self) -> [u8; 16] {
         match &mut *self.0.lock() {
             Sequence::Random => uuid::Uuid::new_v4().into_bytes(),
