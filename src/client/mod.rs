@@ -3,5 +3,6 @@
 //! Writes go through kube's `Client`, over an in-process connection or the network; reads of
 //! built-in components come from a cache that `cluster.rs` feeds.
 
+pub mod cache;
 pub mod clock;
 pub mod node_api;
