@@ -118,6 +118,10 @@ pub trait Resource: Send + Sync + 'static {
     const TTL: Option<Duration> = None;
     /// `metadata.generation` counts changes of the spec.
     const GENERATION: bool = false;
+    /// DELETE answers the object rather than a Status (upstream's `ReturnDeletedObject`).
+    const ANSWERS_DELETED_OBJECT: bool = false;
+    /// PUT of a name that is not there creates it (upstream's `AllowCreateOnUpdate`).
+    const CREATES_ON_UPDATE: bool = false;
 
     /// Fills in what was left out. Runs on what a client sends and on what a patch yields; must
     /// change nothing the second time.

@@ -1,0 +1,458 @@
+//! Kinds without their type: what the table `RESOURCES` holds, so that one set of verbs serves all.
+//!
+//! [`Kind`] turns a [`Resource`] into an object-safe [`AnyResource`]; an object whose type is known
+//! only to its kind travels as [`AnyObject`]. At rest an object is [`Stored`]; its decoded form is
+//! made on first use, kept beside the bytes and shared with every reader ([`Decoded`]).
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::Resource as Named;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Column, Deletion, KubeObject, Names, RequestContext, Resource, Scope};
+use super::{Subresource, Verb};
+use crate::api::fields::FieldError;
+use crate::control_plane::storage::{Draft, Durability, Key, Stored};
+
+/// An object of some kind; only the kind's [`AnyResource`] knows which.
+pub trait AnyObject: Any + Send + Sync {
+    fn metadata(&self) -> &ObjectMeta;
+    fn metadata_mut(&mut self) -> &mut ObjectMeta;
+    fn cloned(&self) -> Box<dyn AnyObject>;
+
+    /// # Errors
+    /// Only if a field holds what JSON cannot say (a time out of the calendar's range).
+    fn to_json(&self) -> serde_json::Result<Vec<u8>>;
+
+    /// # Errors
+    /// As [`AnyObject::to_json`].
+    fn to_value(&self) -> serde_json::Result<Value>;
+}
+
+impl<T: KubeObject> AnyObject for T {
+    fn metadata(&self) -> &ObjectMeta {
+        k8s_openapi::Metadata::metadata(self)
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        k8s_openapi::Metadata::metadata_mut(self)
+    }
+
+    fn cloned(&self) -> Box<dyn AnyObject> {
+        Box::new(self.clone())
+    }
+
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    fn to_value(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+}
+
+impl fmt::Debug for dyn AnyObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AnyObject").field(&self.metadata().name).finish()
+    }
+}
+
+/// A stored object as its type, shared by all readers: API server, caches, watchers.
+pub type Decoded = Arc<dyn AnyObject>;
+
+/// What [`Stored::memo`] keeps. Bytes that cannot be decoded (written by another version of sampan)
+/// are remembered as the reason, so that one bad object does not take its whole kind down.
+#[derive(Clone)]
+struct Memo(Result<Decoded, Arc<str>>);
+
+/// A stored object that is not, or no longer, one of its kind.
+#[derive(Debug, thiserror::Error)]
+#[error("object {key} cannot be decoded: {reason}", key = .key.0)]
+pub struct Undecodable {
+    pub key: Key,
+    pub reason: Arc<str>,
+}
+
+/// [`Resource`], object-safe. See there for what each part means.
+pub trait AnyResource: Send + Sync + 'static {
+    /// Empty for the core group.
+    fn group(&self) -> &'static str;
+    fn version(&self) -> &'static str;
+    fn kind(&self) -> &'static str;
+    /// `v1`, `apps/v1` …
+    fn api_version(&self) -> &'static str;
+    fn names(&self) -> Names;
+    fn scope(&self) -> Scope;
+    fn verbs(&self) -> &'static [Verb];
+    fn subresources(&self) -> &'static [Subresource];
+    fn durability(&self) -> Durability;
+    fn ttl(&self) -> Option<Duration>;
+    fn counts_generations(&self) -> bool;
+    fn answers_deleted_object(&self) -> bool;
+    fn creates_on_update(&self) -> bool;
+
+    /// # Errors
+    /// If the value is not an object of this kind; the text says which field and why.
+    fn decode(&self, value: Value) -> serde_json::Result<Box<dyn AnyObject>>;
+
+    /// The stored object as its type, decoded at most once.
+    ///
+    /// # Errors
+    /// [`Undecodable`] if the bytes at rest are not of this kind.
+    fn decoded(&self, stored: &Stored) -> Result<Decoded, Undecodable>;
+
+    /// Keeps what was just written as the decoded form, which saves the next reader the work.
+    fn remember(&self, stored: &Stored, object: Box<dyn AnyObject>);
+
+    fn default(&self, object: &mut dyn AnyObject);
+    fn prepare_for_create(&self, object: &mut dyn AnyObject, ctx: &RequestContext);
+    fn prepare_for_update(
+        &self,
+        object: &mut dyn AnyObject,
+        old: &dyn AnyObject,
+        ctx: &RequestContext,
+    );
+    fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
+    fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError>;
+    fn validate_update(&self, object: &dyn AnyObject, old: &dyn AnyObject) -> Vec<FieldError>;
+    fn validate_status_update(
+        &self,
+        object: &dyn AnyObject,
+        old: &dyn AnyObject,
+    ) -> Vec<FieldError>;
+    fn validate_name(&self, name: &str) -> Vec<String>;
+    fn warnings(&self, object: &dyn AnyObject) -> Vec<String>;
+    fn fields(&self, object: &dyn AnyObject) -> Vec<(&'static str, String)>;
+    fn deletion(&self, object: &dyn AnyObject, grace: Option<i64>) -> Deletion;
+    fn columns(&self) -> &'static [Column];
+    fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value>;
+}
+
+impl dyn AnyResource {
+    /// The prefix under which all objects of this kind, or those of one namespace, are stored.
+    pub fn prefix(&self, namespace: Option<&str>) -> String {
+        let group = if self.group().is_empty() { "core" } else { self.group() };
+        let plural = self.names().plural;
+        match (self.scope(), namespace) {
+            (Scope::Namespaced, Some(namespace)) => format!("/{group}/{plural}/{namespace}/"),
+            _ => format!("/{group}/{plural}/"),
+        }
+    }
+
+    /// Where one object is stored; `namespace` is ignored for cluster-scoped kinds.
+    pub fn key(&self, namespace: &str, name: &str) -> Key {
+        Key(format!("{}{name}", self.prefix(Some(namespace))).into())
+    }
+
+    /// `pods`, or `deployments.apps`: how messages name the resource.
+    pub fn qualified(&self) -> String {
+        if self.group().is_empty() {
+            self.names().plural.to_owned()
+        } else {
+            format!("{}.{}", self.names().plural, self.group())
+        }
+    }
+
+    /// Stored kinds can be read back; the others (reviews, bindings) only answer a POST.
+    pub fn is_stored(&self) -> bool {
+        self.verbs().contains(&"get")
+    }
+}
+
+impl fmt::Debug for dyn AnyResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.qualified())
+    }
+}
+
+/// The table entry of a [`Resource`]: `&Kind::<Pod>::NEW`.
+pub struct Kind<R>(PhantomData<fn() -> R>);
+
+impl<R: Resource> Kind<R> {
+    pub const NEW: Self = Self(PhantomData);
+}
+
+impl<R> fmt::Debug for Kind<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::any::type_name::<R>())
+    }
+}
+
+const OWN: &str = "a kind is handed objects that it decoded itself";
+
+fn own<R: Resource>(object: &dyn AnyObject) -> &R::Object {
+    let any: &dyn Any = object;
+    any.downcast_ref().expect(OWN)
+}
+
+fn own_mut<R: Resource>(object: &mut dyn AnyObject) -> &mut R::Object {
+    let any: &mut dyn Any = object;
+    any.downcast_mut().expect(OWN)
+}
+
+impl<R: Resource> AnyResource for Kind<R> {
+    fn group(&self) -> &'static str {
+        R::Object::GROUP
+    }
+
+    fn version(&self) -> &'static str {
+        R::Object::VERSION
+    }
+
+    fn kind(&self) -> &'static str {
+        R::Object::KIND
+    }
+
+    fn api_version(&self) -> &'static str {
+        R::Object::API_VERSION
+    }
+
+    fn names(&self) -> Names {
+        R::NAMES
+    }
+
+    fn scope(&self) -> Scope {
+        R::SCOPE
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        R::VERBS
+    }
+
+    fn subresources(&self) -> &'static [Subresource] {
+        R::SUBRESOURCES
+    }
+
+    fn durability(&self) -> Durability {
+        R::DURABILITY
+    }
+
+    fn ttl(&self) -> Option<Duration> {
+        R::TTL
+    }
+
+    fn counts_generations(&self) -> bool {
+        R::GENERATION
+    }
+
+    fn answers_deleted_object(&self) -> bool {
+        R::ANSWERS_DELETED_OBJECT
+    }
+
+    fn creates_on_update(&self) -> bool {
+        R::CREATES_ON_UPDATE
+    }
+
+    fn decode(&self, value: Value) -> serde_json::Result<Box<dyn AnyObject>> {
+        Ok(Box::new(serde_json::from_value::<R::Object>(value)?))
+    }
+
+    fn decoded(&self, stored: &Stored) -> Result<Decoded, Undecodable> {
+        let memo = stored.memo(|bytes| match serde_json::from_slice::<R::Object>(bytes) {
+            Ok(object) => Memo(Ok(Arc::new(object))),
+            Err(err) => Memo(Err(err.to_string().into())),
+        });
+        match &memo.0 {
+            Ok(object) => Ok(Arc::clone(object)),
+            Err(reason) => Err(Undecodable { key: stored.key.clone(), reason: Arc::clone(reason) }),
+        }
+    }
+
+    fn remember(&self, stored: &Stored, mut object: Box<dyn AnyObject>) {
+        object.metadata_mut().resource_version = Some(stored.revision.to_string());
+        stored.memo(|_| Memo(Ok(Arc::from(object))));
+    }
+
+    fn default(&self, object: &mut dyn AnyObject) {
+        R::default(own_mut::<R>(object));
+    }
+
+    fn prepare_for_create(&self, object: &mut dyn AnyObject, ctx: &RequestContext) {
+        R::prepare_for_create(own_mut::<R>(object), ctx);
+    }
+
+    fn prepare_for_update(
+        &self,
+        object: &mut dyn AnyObject,
+        old: &dyn AnyObject,
+        ctx: &RequestContext,
+    ) {
+        R::prepare_for_update(own_mut::<R>(object), own::<R>(old), ctx);
+    }
+
+    fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject) {
+        R::prepare_for_status_update(own_mut::<R>(object), own::<R>(old));
+    }
+
+    fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError> {
+        R::validate(own::<R>(object))
+    }
+
+    fn validate_update(&self, object: &dyn AnyObject, old: &dyn AnyObject) -> Vec<FieldError> {
+        R::validate_update(own::<R>(object), own::<R>(old))
+    }
+
+    fn validate_status_update(
+        &self,
+        object: &dyn AnyObject,
+        old: &dyn AnyObject,
+    ) -> Vec<FieldError> {
+        R::validate_status_update(own::<R>(object), own::<R>(old))
+    }
+
+    fn validate_name(&self, name: &str) -> Vec<String> {
+        R::validate_name(name)
+    }
+
+    fn warnings(&self, object: &dyn AnyObject) -> Vec<String> {
+        R::warnings(own::<R>(object))
+    }
+
+    fn fields(&self, object: &dyn AnyObject) -> Vec<(&'static str, String)> {
+        R::fields(own::<R>(object))
+    }
+
+    fn deletion(&self, object: &dyn AnyObject, grace: Option<i64>) -> Deletion {
+        R::deletion(own::<R>(object), grace)
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        R::columns()
+    }
+
+    fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value> {
+        R::row(own::<R>(object), now)
+    }
+}
+
+/// The object as bytes to store. `metadata.resourceVersion` comes first within `metadata`, and
+/// `metadata` right after `apiVersion` and `kind`, so that the place of the revision is known
+/// without a search, and [`metadata_of`] finds the metadata of any stored object.
+///
+/// # Errors
+/// As [`AnyObject::to_json`].
+pub fn draft(object: &dyn AnyObject) -> serde_json::Result<Draft> {
+    let json = object.to_json()?;
+    let Members(members) = serde_json::from_slice(&json)?;
+    let mut bytes = Vec::with_capacity(json.len() + 32);
+    bytes.push(b'{');
+    for name in ["apiVersion", "kind"] {
+        if let Some((_, value)) = members.iter().find(|(member, _)| *member == name) {
+            push_member(&mut bytes, name, value);
+        }
+    }
+    bytes.extend_from_slice(br#","metadata":{"resourceVersion":""#);
+    let revision_at = bytes.len();
+    bytes.push(b'"');
+    for (name, value) in &members {
+        if *name == "metadata" {
+            let Members(inner) = serde_json::from_str(value.get())?;
+            for (name, value) in inner.iter().filter(|(name, _)| *name != "resourceVersion") {
+                push_member(&mut bytes, name, value);
+            }
+        }
+    }
+    bytes.push(b'}');
+    for (name, value) in &members {
+        if !["apiVersion", "kind", "metadata"].contains(name) {
+            push_member(&mut bytes, name, value);
+        }
+    }
+    bytes.push(b'}');
+    Ok(Draft { bytes, revision_at })
+}
+
+/// The JSON of `metadata` within the bytes of a stored object.
+pub fn metadata_of(stored: &Stored) -> &[u8] {
+    let start = stored.revision_at - br#"{"resourceVersion":""#.len();
+    let rest = &stored.bytes[start..];
+    let first = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>().next();
+    match first {
+        Some(Ok(metadata)) => metadata.get().as_bytes(),
+        _ => b"{}",
+    }
+}
+
+fn push_member(bytes: &mut Vec<u8>, name: &str, value: &RawValue) {
+    if bytes.last() != Some(&b'{') {
+        bytes.push(b',');
+    }
+    bytes.push(b'"');
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b"\":");
+    bytes.extend_from_slice(value.get().as_bytes());
+}
+
+/// The members of a JSON object in their order, values unread. Names must need no escapes, as all
+/// field names of Kubernetes kinds are.
+struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::control_plane::storage::Revision;
+
+    fn config_map() -> ConfigMap {
+        serde_json::from_value(json!({
+            "metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "7",
+                "annotations": {"resourceVersion": "\"}{"}},
+            "data": {"metadata": "x"},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_hole_is_where_the_revision_goes() {
+        let draft = draft(&config_map()).unwrap();
+        let stored = Stored::new(Key("/core/configmaps/b/a".into()), Revision(42), &draft);
+        let value: Value = serde_json::from_slice(&stored.bytes).unwrap();
+        assert_eq!(value["metadata"]["resourceVersion"], "42");
+        assert_eq!(value["data"]["metadata"], "x");
+        assert!(stored.bytes[stored.revision_at..].starts_with(b"42\""));
+    }
+
+    #[test]
+    fn metadata_is_found_in_the_bytes() {
+        let stored = Stored::new(Key("/k".into()), Revision(42), &draft(&config_map()).unwrap());
+        let metadata: Value = serde_json::from_slice(metadata_of(&stored)).unwrap();
+        assert_eq!(metadata["annotations"]["resourceVersion"], "\"}{");
+        assert_eq!(metadata["resourceVersion"], "42");
+    }
+}
