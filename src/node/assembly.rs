@@ -1,0 +1,106 @@
+//! Puts the node's rooms together and takes them apart in order.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+
+use crate::client::cache::Cache;
+use crate::client::clock::{Clock, Ids};
+use crate::client::node_api::NodeApi;
+use crate::node::images::{self, Images};
+use crate::node::kubelet::{self, Kubelet};
+use crate::node::runtime::{self, Runtime};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The Node object's name: `sampan`, or `sampan-N`; never the host's name.
+    pub name: String,
+    /// Where the node is reached (`--node-address`): its InternalIP and the Pods' hostIP.
+    pub address: IpAddr,
+    /// `DIR/pods`: one directory per Pod, by uid.
+    pub pods_directory: PathBuf,
+    pub images: images::Config,
+    pub runtime: runtime::Config,
+}
+
+/// What the node reads of the cluster; fed by `cluster.rs`.
+#[derive(Debug, Clone)]
+pub struct Caches {
+    pub pods: Cache<Pod>,
+    pub config_maps: Cache<ConfigMap>,
+    pub secrets: Cache<Secret>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    kubelet: Arc<Kubelet>,
+    runtime: Runtime,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("make the directory for Pods {path}")]
+    Directory {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("prepare the WebAssembly runtime")]
+    Runtime(#[source] runtime::StartError),
+}
+
+impl Node {
+    /// Registers the node and takes up its Pods. `client` speaks for `system:node:NAME`. Returns at
+    /// once; [`Node::ready`] waits for the registration.
+    ///
+    /// # Errors
+    /// If the runtime cannot be set up or the Pods' directory cannot be made.
+    pub fn start(
+        config: Config,
+        client: kube::Client,
+        caches: Caches,
+        clock: Clock,
+        ids: Ids,
+    ) -> Result<Self, Error> {
+        std::fs::create_dir_all(&config.pods_directory)
+            .map_err(|source| Error::Directory { path: config.pods_directory.clone(), source })?;
+        let runtime =
+            Runtime::new(config.runtime.clone(), clock.clone()).map_err(Error::Runtime)?;
+        let rooms = kubelet::Rooms {
+            client,
+            pods: caches.pods,
+            config_maps: caches.config_maps,
+            secrets: caches.secrets,
+            images: Images::new(config.images),
+            runtime: runtime.clone(),
+            clock,
+            ids,
+        };
+        let config = kubelet::Config {
+            node: config.name,
+            address: config.address,
+            pods_directory: config.pods_directory,
+        };
+        Ok(Self { kubelet: Kubelet::start(config, rooms), runtime })
+    }
+
+    /// The door for logs, exec and attach.
+    pub fn api(&self) -> Arc<dyn NodeApi> {
+        self.kubelet.clone()
+    }
+
+    /// Waits until the API server has acknowledged the Node object and its Ready condition.
+    pub async fn ready(&self) {
+        self.kubelet.ready().await;
+    }
+
+    /// Ends all guests and tasks. Writes no terminal status: stopping sampan is not a container's
+    /// exit, and the Pods go on at the next start.
+    pub async fn shutdown(&self) {
+        self.kubelet.shutdown().await;
+        self.runtime.shutdown().await;
+    }
+}
