@@ -87,8 +87,8 @@ fn go_words(complaint: &str, found: Option<char>) -> String {
 /// Where the reader is: a list of its ancestors on the stack, spelled out only for a duplicate.
 enum Place<'a> {
     Root,
-    Key(&'a Place<'a>, &'a str),
-    Index(&'a Place<'a>, usize),
+    Key(&'a Self, &'a str),
+    Index(&'a Self, usize),
 }
 
 impl fmt::Display for Place<'_> {
