@@ -63,6 +63,9 @@ pub type Verb = &'static str;
 pub const VERBS: &[Verb] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// What the `status` subresource of a kind answers to.
+pub const STATUS_VERBS: &[Verb] = &["get", "patch", "update"];
+
 /// `pods/log`, `pods/status` …: listed here for discovery and authorization, served in
 /// `apiserver/subresources/`.
 #[derive(Debug, Clone, Copy)]
