@@ -1,0 +1,160 @@
+//! Takes notes and writes them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::correlator::{Correlator, Write};
+use crate::client::clock::Clock;
+
+/// Notes waiting to be written. Bound: what a burst of a thousand Pods records in the time the API
+/// server takes to catch up; beyond it Events are dropped, never a caller blocked.
+const PENDING_MAX: usize = 8_192;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventType {
+    Normal,
+    Warning,
+}
+
+impl EventType {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// Who records: `source` and the `reporting…` fields.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// `kubelet`, `default-scheduler` …
+    pub component: String,
+    /// The node, for components of a node.
+    pub host: Option<String>,
+}
+
+/// What happened to an object, before it is an Event.
+#[derive(Debug, Clone)]
+pub(super) struct Note {
+    pub(super) object: ObjectReference,
+    pub(super) type_: EventType,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) time: Timestamp,
+}
+
+/// Takes notes. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    clock: Clock,
+    notes_tx: mpsc::Sender<Note>,
+}
+
+/// Writes what a [`Recorder`] takes down; [`Writer::run`] is the task that does.
+pub struct Writer {
+    client: kube::Client,
+    notes_rx: mpsc::Receiver<Note>,
+    correlator: Correlator,
+}
+
+pub fn recorder(client: kube::Client, clock: Clock, source: Source) -> (Recorder, Writer) {
+    let (notes_tx, notes_rx) = mpsc::channel(PENDING_MAX);
+    let writer = Writer { client, notes_rx, correlator: Correlator::new(Arc::new(source)) };
+    (Recorder { clock, notes_tx }, writer)
+}
+
+impl Recorder {
+    /// Records that `reason` happened to `object`. Returns at once; the Event is written later, or
+    /// dropped if too many are waiting.
+    pub fn record(
+        &self,
+        object: &ObjectReference,
+        type_: EventType,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        let time = self.clock.now();
+        let note = Note { object: object.clone(), type_, reason, message: message.into(), time };
+        if self.notes_tx.try_send(note).is_err() {
+            debug!(reason, "Dropped an Event: too many are waiting to be written");
+        }
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Writes Events until all recorders are gone; once `stop` is cancelled, only those already
+    /// waiting.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let note = tokio::select! {
+                biased;
+                note = self.notes_rx.recv() => note,
+                () = stop.cancelled() => return,
+            };
+            let Some(note) = note else { return };
+            if let Some(write) = self.correlator.correlate(note) {
+                self.write(write).await;
+            }
+        }
+    }
+
+    async fn write(&self, write: Write) {
+        let outcome = match write {
+            Write::Create(event) => self.create(*event).await,
+            Write::Count(event) => self.count(*event).await,
+        };
+        match outcome {
+            // The namespace is being deleted: there is nobody left to tell.
+            Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => {
+                debug!(message = %status.message, "The API server refused an Event");
+            }
+            Err(error) => warn!(%error, "Failed to write an Event"),
+            Ok(()) => {}
+        }
+    }
+
+    async fn create(&self, event: Event) -> Result<(), kube::Error> {
+        self.api(&event).create(&PostParams::default(), &event).await.map(drop)
+    }
+
+    /// Patches the count of an Event that was written before; writes it anew if it has expired.
+    async fn count(&self, event: Event) -> Result<(), kube::Error> {
+        let name = event.metadata.name.as_deref().unwrap_or_default();
+        let patch = json!({
+            "count": event.count,
+            "lastTimestamp": event.last_timestamp,
+            "message": event.message,
+        });
+        let api = self.api(&event);
+        match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => self.create(event).await,
+            outcome => outcome.map(drop),
+        }
+    }
+
+    fn api(&self, event: &Event) -> Api<Event> {
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
