@@ -8,3 +8,4 @@ pub mod json;
 pub mod meta;
 pub mod object;
 pub mod status;
+pub mod schema;
