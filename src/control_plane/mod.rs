@@ -1,4 +1,12 @@
 //! Wing 1: storage, the API server, the scheduler and the controllers.
+//!
+//! Enter by [`ControlPlane`].
 
+mod apiserver;
+mod assembly;
+pub mod auth;
 mod registry;
 pub mod storage;
+
+pub use apiserver::Tls;
+pub use assembly::{ControlPlane, Error, Rooms};

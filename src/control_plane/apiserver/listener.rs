@@ -1,0 +1,211 @@
+//! Connections: TCP with TLS, and in memory. One connection carries HTTP/1.1 or HTTP/2, by ALPN.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::ApiServer;
+use super::authentication::Peer;
+
+/// A client that does not finish its TLS handshake, or the head of its first HTTP/1 request, in
+/// this time is cut off.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bound: clients that sit in their handshake; the next one waits in the kernel's backlog. Each
+/// costs a socket and about 40 KiB for at most [`HANDSHAKE_TIMEOUT`].
+const HANDSHAKES_MAX: usize = 512;
+
+/// Bound: requests at once on one HTTP/2 connection; kube-apiserver's default.
+const STREAMS_PER_CONNECTION_MAX: u32 = 100;
+
+/// How often an idle HTTP/2 client must prove that it is there.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// After a failed accept (no file descriptors left) wait this long instead of spinning.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// How the server proves itself, and whom it lets prove themselves. All PEM.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The server's certificate, then the ones between it and the root.
+    pub certificate_chain_pem: String,
+    pub key_pem: String,
+    /// Client certificates signed by this CA are believed.
+    pub client_ca_pem: String,
+}
+
+/// The certificates or the key do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("read a certificate or key: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    #[error("set up TLS")]
+    Rustls(#[from] rustls::Error),
+    #[error("set up the checking of client certificates")]
+    ClientCa(#[from] rustls::server::VerifierBuilderError),
+}
+
+impl Tls {
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for ca in CertificateDer::pem_slice_iter(self.client_ca_pem.as_bytes()) {
+            roots.add(ca?)?;
+        }
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .allow_unauthenticated()
+                .build()?;
+        let chain = CertificateDer::pem_slice_iter(self.certificate_chain_pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(clients)
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+/// Accepts until shutdown.
+pub(super) async fn accept(server: ApiServer, listener: TcpListener, tls: TlsAcceptor) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let stopping = server.stopping().clone();
+    stopping
+        .run_until_cancelled(async {
+            loop {
+                let permit = Arc::clone(&handshakes).acquire_owned().await;
+                match listener.accept().await {
+                    Ok((tcp, peer)) => {
+                        let (server, tls) = (server.clone(), tls.clone());
+                        server.tracker().clone().spawn(async move {
+                            let handshake = handshake(&server, tcp, tls).await;
+                            drop(permit);
+                            match handshake {
+                                Ok((stream, peer, protocol)) => {
+                                    serve(server, stream, peer, protocol).await;
+                                }
+                                Err(err) => debug!(%peer, %err, "TLS handshake failed"),
+                            }
+                        });
+                    }
+                    Err(err) => {
+                        warn!(%err, "Accept failed");
+                        server.clock().sleep(ACCEPT_RETRY).await;
+                    }
+                }
+            }
+        })
+        .await;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+
+async fn handshake(
+    server: &ApiServer,
+    tcp: TcpStream,
+    tls: TlsAcceptor,
+) -> io::Result<(TlsStream, Peer, Protocol)> {
+    // Answers are written whole; waiting to fill packets only costs time.
+    tcp.set_nodelay(true)?;
+    let stream = tokio::select! {
+        stream = tls.accept(tcp) => stream?,
+        () = server.clock().sleep(HANDSHAKE_TIMEOUT) => return Err(io::ErrorKind::TimedOut.into()),
+    };
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    let peer = Peer::Certificate(certificate.map(|der| der.clone().into_owned()));
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    Ok((stream, peer, if http2 { Protocol::Http2 } else { Protocol::Http1 }))
+}
+
+/// Serves one connection until it ends; on shutdown open requests finish first.
+pub(super) async fn serve<S>(server: ApiServer, stream: S, peer: Peer, protocol: Protocol)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let executor = Tracked(server.tracker().clone());
+    let stopping = server.stopping().clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let server = server.clone();
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
+    });
+    let stream = TokioIo::new(stream);
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HANDSHAKE_TIMEOUT)
+                .serve_connection(stream, service)
+                .with_upgrades();
+            let mut connection = pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }
+        Protocol::Http2 => {
+            let connection = http2::Builder::new(executor)
+                .timer(TokioTimer::new())
+                .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+                .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+                .serve_connection(stream, service);
+            let mut connection = pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }
+    };
+    if let Err(err) = ended {
+        debug!(%err, "Connection failed");
+    }
+}
+
+/// Lets hyper's own tasks (one per HTTP/2 stream) be waited for.
+#[derive(Clone)]
+struct Tracked(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}

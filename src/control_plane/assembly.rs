@@ -1,0 +1,88 @@
+//! Puts the wing's rooms together and takes them apart in order.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::apiserver::{ApiServer, Tls};
+use super::auth::Identity;
+use super::registry::KubeObject;
+use super::storage::{self, Storage};
+use crate::client::cache::Cache;
+use crate::client::clock::{Clock, Ids};
+use crate::client::node_api::NodeApi;
+
+/// What the control plane is built from.
+pub struct Rooms {
+    pub storage: Arc<dyn Storage>,
+    pub clock: Clock,
+    pub ids: Ids,
+}
+
+impl std::fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rooms").finish_non_exhaustive()
+    }
+}
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    apiserver: ApiServer,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("read the state of the cluster")]
+    Storage(#[source] storage::Error),
+    #[error("make the first objects: {0}")]
+    Bootstrap(String),
+}
+
+impl ControlPlane {
+    /// Makes the objects every cluster has (the namespaces default, kube-system, kube-public and
+    /// kube-node-lease) and starts scheduler and controllers. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn start(rooms: Rooms) -> Result<Self, Error> {
+        let apiserver = ApiServer::new(rooms.storage, rooms.clock, rooms.ids);
+        Ok(Self { apiserver })
+    }
+
+    /// A client that speaks for `identity` to this API server, without a socket. Must be called on
+    /// a tokio runtime.
+    pub fn client(&self, identity: Identity) -> kube::Client {
+        self.apiserver.client(identity)
+    }
+
+    /// All objects of the kind `K`, kept current straight from the store until shutdown. Answers
+    /// once it holds what is stored now. Call it once per kind and clone the answer.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or `K` is not one of the server's kinds.
+    pub async fn cache<K: KubeObject>(&self) -> Result<Cache<K>, Error> {
+        self.apiserver.cache().await.map_err(Error::Storage)
+    }
+
+    /// Accepts connections until shutdown. Returns at once.
+    pub fn serve(&self, listener: TcpListener, tls: Tls) {
+        self.apiserver.serve(listener, tls);
+    }
+
+    /// Opens the way to the node's logs, exec and attach.
+    pub fn set_node(&self, node: Arc<dyn NodeApi>) {
+        self.apiserver.set_node(node);
+    }
+
+    /// Waits until /readyz answers ok and the namespace `default` has its ServiceAccount.
+    pub async fn ready(&self) {
+        self.apiserver.ready().await;
+    }
+
+    /// Stops accepting, ends watches, lets other requests finish, stops the components and closes
+    /// the store. Call it after the node has stopped.
+    pub async fn shutdown(&self) {
+        self.apiserver.shutdown().await;
+    }
+}

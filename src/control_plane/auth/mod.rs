@@ -1,0 +1,5 @@
+//! Who are you, and may you.
+
+mod identity;
+
+pub use identity::Identity;
