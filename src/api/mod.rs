@@ -7,5 +7,5 @@ pub mod fields;
 pub mod json;
 pub mod meta;
 pub mod object;
-pub mod status;
 pub mod schema;
+pub mod status;

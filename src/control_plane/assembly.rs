@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::apiserver::{ApiServer, Tls};
+use super::apiserver::{ApiServer, Tls, TlsError};
 use super::auth::Identity;
 use super::registry::KubeObject;
 use super::storage::{self, Storage};
@@ -35,6 +35,8 @@ pub struct ControlPlane {
 pub enum Error {
     #[error("read the state of the cluster")]
     Storage(#[source] storage::Error),
+    #[error("serve over TLS")]
+    Tls(#[source] TlsError),
     #[error("make the first objects: {0}")]
     Bootstrap(String),
 }
@@ -47,6 +49,7 @@ impl ControlPlane {
     /// If the store cannot be read or written.
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
         let apiserver = ApiServer::new(rooms.storage, rooms.clock, rooms.ids);
+        apiserver.set_ready();
         Ok(Self { apiserver })
     }
 
@@ -65,9 +68,12 @@ impl ControlPlane {
         self.apiserver.cache().await.map_err(Error::Storage)
     }
 
-    /// Accepts connections until shutdown. Returns at once.
-    pub fn serve(&self, listener: TcpListener, tls: Tls) {
-        self.apiserver.serve(listener, tls);
+    /// Accepts connections until shutdown. Returns at once; may be called for several listeners.
+    ///
+    /// # Errors
+    /// If the certificates or the key do not fit.
+    pub fn serve(&self, listener: TcpListener, tls: &Tls) -> Result<(), Error> {
+        self.apiserver.serve(listener, tls).map_err(Error::Tls)
     }
 
     /// Opens the way to the node's logs, exec and attach.

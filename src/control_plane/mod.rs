@@ -8,5 +8,5 @@ pub mod auth;
 mod registry;
 pub mod storage;
 
-pub use apiserver::Tls;
+pub use apiserver::{Tls, TlsError};
 pub use assembly::{ControlPlane, Error, Rooms};

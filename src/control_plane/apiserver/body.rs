@@ -1,15 +1,14 @@
 //! Bodies: what comes in is boxed, what goes out is ready bytes or a stream of them.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
 
@@ -33,12 +32,6 @@ impl Body {
 
     pub(crate) fn lazy(chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self::Stream(futures::stream::iter(chunks).map(Ok).boxed())
-    }
-
-    pub(crate) fn fallible<E: Into<BoxError>>(
-        stream: impl futures::Stream<Item = Result<Bytes, E>> + Send + 'static,
-    ) -> Self {
-        Self::Stream(stream.map_err(io::Error::other).boxed())
     }
 }
 
@@ -84,7 +77,9 @@ impl hyper::body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &mut *self {
-            Self::Ready(chunks) => Poll::Ready(chunks.pop_front().map(|chunk| Ok(Frame::data(chunk)))),
+            Self::Ready(chunks) => {
+                Poll::Ready(chunks.pop_front().map(|chunk| Ok(Frame::data(chunk))))
+            }
             Self::Stream(stream) => {
                 stream.poll_next_unpin(cx).map(|next| next.map(|chunk| chunk.map(Frame::data)))
             }
@@ -103,9 +98,4 @@ impl hyper::body::Body for Body {
             Self::Stream(_) => SizeHint::new(),
         }
     }
-}
-
-/// An error that cannot be, as the error type of request bodies.
-pub(crate) fn never(never: Infallible) -> BoxError {
-    match never {}
 }

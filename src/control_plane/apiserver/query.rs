@@ -17,7 +17,7 @@ impl Query {
 
     /// The first value of the parameter; `None` if it is missing or empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.all(name).next().filter(|value| !value.is_empty())
+        self.first(name).filter(|value| !value.is_empty())
     }
 
     /// Every value of a repeated parameter (`command=a&command=b`).
@@ -26,12 +26,16 @@ impl Query {
         self.0.iter().filter(named).map(|(_, value)| value.as_str())
     }
 
+    fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|pair| pair.0 == name).map(|(_, value)| value.as_str())
+    }
+
     /// A boolean as upstream's conversion reads it: `false` and `0` are false, whatever else is
     /// there (nothing after the `=` too) is true.
     ///
     /// Upstream: `apimachinery/pkg/runtime/conversion.go`, `Convert_Slice_string_To_bool`.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        match self.all(name).next() {
+        match self.first(name) {
             None => false,
             Some(value) => value != "0" && !value.eq_ignore_ascii_case("false"),
         }

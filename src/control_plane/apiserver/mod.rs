@@ -1,0 +1,18 @@
+//! Kubernetes' API over HTTP: the only room that writes to the store.
+//!
+//! Enter by [`ApiServer`]. A request goes `listener` (or `in_process`) → `handler` (who asks, may
+//! they) → `request_info` → `verbs` or `subresources` → the store. Failures become HTTP in `status`.
+
+mod authentication;
+mod body;
+mod feed;
+mod handler;
+mod in_process;
+mod listener;
+mod query;
+mod request_info;
+mod server;
+mod status;
+
+pub use listener::{Tls, TlsError};
+pub(super) use server::ApiServer;

@@ -1,0 +1,158 @@
+//! The server's state, shared by all requests, and its life.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::in_process::InProcess;
+use super::listener::{self, Tls, TlsError};
+use crate::client::clock::{Clock, Ids};
+use crate::client::node_api::NodeApi;
+use crate::control_plane::auth::Identity;
+use crate::control_plane::registry::{AnyResource, RESOURCES};
+use crate::control_plane::storage::Storage;
+
+/// Bound: how long shutdown waits for open requests; longer ones (a stuck client's download) are cut.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The API server. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::control_plane) struct ApiServer(Arc<Shared>);
+
+struct Shared {
+    storage: Arc<dyn Storage>,
+    clock: Clock,
+    ids: Ids,
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+    ready_tx: watch::Sender<bool>,
+    node_tx: watch::Sender<Option<Arc<dyn NodeApi>>>,
+    kinds: HashMap<(&'static str, &'static str, &'static str), &'static dyn AnyResource>,
+}
+
+impl ApiServer {
+    pub(in crate::control_plane) fn new(storage: Arc<dyn Storage>, clock: Clock, ids: Ids) -> Self {
+        let by_name = |kind: &&'static dyn AnyResource| {
+            ((kind.group(), kind.version(), kind.names().plural), *kind)
+        };
+        Self(Arc::new(Shared {
+            storage,
+            clock,
+            ids,
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            ready_tx: watch::Sender::new(false),
+            node_tx: watch::Sender::new(None),
+            kinds: RESOURCES.iter().map(by_name).collect(),
+        }))
+    }
+
+    pub(in crate::control_plane) fn client(&self, identity: Identity) -> kube::Client {
+        kube::Client::new(InProcess { server: self.clone(), identity }, "default")
+    }
+
+    /// Accepts connections until shutdown.
+    ///
+    /// # Errors
+    /// If the certificates or the key do not fit.
+    pub(in crate::control_plane) fn serve(
+        &self,
+        listener: TcpListener,
+        tls: &Tls,
+    ) -> Result<(), TlsError> {
+        let acceptor = tls.acceptor()?;
+        self.0.tracker.spawn(listener::accept(self.clone(), listener, acceptor));
+        Ok(())
+    }
+
+    pub(in crate::control_plane) fn set_node(&self, node: Arc<dyn NodeApi>) {
+        self.0.node_tx.send_replace(Some(node));
+    }
+
+    /// From now on /readyz answers ok.
+    pub(in crate::control_plane) fn set_ready(&self) {
+        self.0.ready_tx.send_replace(true);
+    }
+
+    pub(in crate::control_plane) async fn ready(&self) {
+        // Fails only when the sender is gone, and we hold the sender.
+        let _ = self.0.ready_tx.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Stops accepting, ends watches and logs, and waits for open requests.
+    pub(in crate::control_plane) async fn shutdown(&self) {
+        self.0.ready_tx.send_replace(false);
+        self.0.stopping.cancel();
+        self.0.tracker.close();
+        let drained = tokio::select! {
+            () = self.0.tracker.wait() => true,
+            () = self.0.clock.sleep(DRAIN_TIMEOUT) => false,
+        };
+        if !drained {
+            warn!(tasks = self.0.tracker.len(), "Requests still open at shutdown were cut");
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        *self.0.ready_tx.borrow()
+    }
+
+    pub(super) fn storage(&self) -> &dyn Storage {
+        &*self.0.storage
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(super) fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
+    pub(super) fn tracker(&self) -> &TaskTracker {
+        &self.0.tracker
+    }
+
+    /// Cancelled when shutdown begins: long requests end then.
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    pub(super) fn node(&self) -> Option<Arc<dyn NodeApi>> {
+        self.0.node_tx.borrow().clone()
+    }
+
+    pub(super) fn resource(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Option<&'static dyn AnyResource> {
+        self.0.kinds.get(&(group, version, plural)).copied()
+    }
+
+    pub(super) fn resource_of_kind(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+    ) -> Option<&'static dyn AnyResource> {
+        let named = |resource: &&&'static dyn AnyResource| {
+            (resource.group(), resource.version(), resource.kind()) == (group, version, kind)
+        };
+        RESOURCES.iter().find(named).copied()
+    }
+}
+
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServer").field("ready", &self.is_ready()).finish_non_exhaustive()
+    }
+}
