@@ -1,40 +1,37 @@
-//! The one who asks.
+//! Who asks.
 
 use std::collections::BTreeMap;
 
-/// An authenticated caller. Upstream: `k8s.io/apiserver/pkg/authentication/user`.
+/// An authenticated user. Upstream: `user.Info` of `k8s.io/apiserver/pkg/authentication/user`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
     pub user: String,
+    /// Of the ServiceAccount; empty for users that are no objects.
     pub uid: String,
     pub groups: Vec<String>,
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+/// Who may do everything.
+pub const MASTERS: &str = "system:masters";
+/// The group of everybody who was recognised.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
 impl Identity {
-    /// May do everything.
+    /// A user of these groups and of `system:authenticated`.
+    pub fn new(user: impl Into<String>, groups: &[&str]) -> Self {
+        let mut identity = Self { user: user.into(), ..Self::default() };
+        identity.groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        identity.groups.push(AUTHENTICATED.to_owned());
+        identity
+    }
+
+    /// Who the kubeconfig's client certificate says one is.
     pub fn admin() -> Self {
-        Self::of("kubernetes-admin", &["system:masters"])
+        Self::new("kubernetes-admin", &[MASTERS])
     }
 
-    pub fn scheduler() -> Self {
-        Self::of("system:kube-scheduler", &[])
-    }
-
-    /// The kubelet of the node `name`.
-    pub fn node(name: &str) -> Self {
-        Self::of(&format!("system:node:{name}"), &["system:nodes"])
-    }
-
-    /// One of the control plane's controllers, by the name in `CONTROLLERS`.
-    pub fn controller(name: &str) -> Self {
-        Self::of(
-            &format!("system:serviceaccount:kube-system:{name}"),
-            &["system:serviceaccounts", "system:serviceaccounts:kube-system"],
-        )
-    }
-
-    /// Nobody in particular.
+    /// Somebody who showed neither certificate nor token.
     pub fn anonymous() -> Self {
         Self {
             user: "system:anonymous".to_owned(),
@@ -43,12 +40,34 @@ impl Identity {
         }
     }
 
-    fn of(user: &str, groups: &[&str]) -> Self {
-        let groups = groups.iter().copied().chain(["system:authenticated"]);
-        Self {
-            user: user.to_owned(),
-            groups: groups.map(str::to_owned).collect(),
-            ..Self::default()
-        }
+    pub fn scheduler() -> Self {
+        Self::new("system:kube-scheduler", &[])
+    }
+
+    /// The kubelet of the named node.
+    pub fn node(name: &str) -> Self {
+        Self::new(format!("system:node:{name}"), &["system:nodes"])
+    }
+
+    /// A built-in controller, named as upstream's ServiceAccounts in kube-system are
+    /// (`namespace-controller`).
+    pub fn controller(name: &str) -> Self {
+        Self::service_account("kube-system", name, "")
+    }
+
+    /// Upstream: `serviceaccount.UserInfo`.
+    pub fn service_account(namespace: &str, name: &str, uid: &str) -> Self {
+        let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
+        let user = format!("system:serviceaccount:{namespace}:{name}");
+        Self { uid: uid.to_owned(), ..Self::new(user, &groups) }
+    }
+
+    /// The API server acting on its own behalf (bootstrap objects).
+    pub fn apiserver() -> Self {
+        Self::new("system:apiserver", &[MASTERS])
+    }
+
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|one| one == group)
     }
 }
