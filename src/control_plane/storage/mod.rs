@@ -1,18 +1,44 @@
 //! Where objects rest: revisions, compare-and-swap, lists at a revision, watches, compaction.
 //!
-//! Enter by the [`Storage`] trait. Two implementations share one conformance suite: `embedded`
-//! (on disk, group commit) and `memory` (for `--ephemeral`). Only `apiserver` writes here; built-in
-//! components read through `client::cache`, which `cluster.rs` feeds from a [`Watch`].
+//! Enter by the [`Storage`] trait; [`memory`] makes one for `--ephemeral` and for tests. Only
+//! `apiserver` writes here; built-in components read through `client::cache`, which `cluster.rs`
+//! feeds from a [`Watch`].
+//!
+//! Inside: `state` is the objects and the recent history as a plain value, with every decision about
+//! a write; `published` is the state that readers and watchers see; `topics` wakes the watchers that
+//! a change concerns, and no others; `expiry` deletes what has outlived its time.
 //!
 //! Upstream: `k8s.io/apiserver/pkg/storage/interfaces.go` and etcd's revision model.
 
+#[cfg(test)]
+mod conformance;
+mod expiry;
+mod history;
+mod memory;
+mod published;
+mod state;
+mod topics;
+
 use std::any::Any;
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio_util::task::TaskTracker;
+
+use crate::client::clock::Clock;
+
+/// A store that forgets everything when it is dropped.
+///
+/// Its first revision is the time of day in µs since 1970, so that a client of an earlier life gets
+/// [`Error::Expired`] and lists again. `tasks` gets the task that deletes expired objects; it ends
+/// with [`Storage::close`] or when the store is dropped. Call it inside a tokio runtime.
+pub fn memory(clock: Clock, tasks: &TaskTracker) -> Arc<dyn Storage> {
+    memory::Memory::start(clock, tasks)
+}
 
 /// A point in the store's history; every change gets the next one. Zero means "before everything".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28,6 +54,12 @@ impl fmt::Display for Revision {
 /// namespace for cluster-scoped kinds. The registry makes it; here it is only compared by bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub Arc<str>);
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// An object's JSON with a hole where its `metadata.resourceVersion` goes: the store alone knows
 /// the revision, and fills it in when it commits. `bytes[..revision_at]` ends in
@@ -56,6 +88,15 @@ impl Stored {
         let (before, after) = draft.bytes.split_at(draft.revision_at);
         let bytes = Bytes::from([before, digits.as_bytes(), after].concat());
         Self { key, revision, bytes, revision_at: draft.revision_at, memo: OnceLock::new() }
+    }
+
+    /// The same object at a later revision: its last state, for a deletion.
+    fn restamped(&self, revision: Revision) -> Self {
+        let digits = self.revision.0.to_string().len();
+        let (before, after) =
+            (&self.bytes[..self.revision_at], &self.bytes[self.revision_at + digits..]);
+        let draft = Draft { bytes: [before, after].concat(), revision_at: self.revision_at };
+        Self::new(self.key.clone(), revision, &draft)
     }
 
     /// What the caller decoded from the bytes, kept for the next reader. The first caller's type
@@ -147,7 +188,7 @@ pub struct Change {
 /// A reader's place in history: yields every change under its prefix once, in order.
 #[async_trait]
 pub trait Watch: Send {
-    /// The next change; waits for it.
+    /// The next change; waits for it. Nothing is lost when the future is dropped before it is done.
     ///
     /// # Errors
     /// [`Error::Expired`] if the reader fell behind what is kept, [`Error::Closed`] at shutdown.

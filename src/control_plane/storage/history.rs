@@ -1,0 +1,139 @@
+//! The recent changes, oldest first: what watches replay and what lists at a revision undo.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Change, ChangeKind, Error, Revision};
+
+/// How much of the past is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retention {
+    /// Changes younger than this stay, within `bytes_max`.
+    pub(super) age: Duration,
+    /// This many changes stay whatever their age, within `old_bytes_max`.
+    pub(super) changes: usize,
+    /// Bound: what a burst may hold in memory before its oldest changes go.
+    pub(super) bytes_max: usize,
+    /// Bound: what the past may hold once it is older than `age`, so that an idle cluster, which
+    /// renews a Lease every 10 s, does not grow for days.
+    pub(super) old_bytes_max: usize,
+}
+
+impl Default for Retention {
+    /// 5 min is etcd's default compaction interval under kube-apiserver; 100,000 changes are what
+    /// its watch cache keeps of a kind at most.
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(300),
+            changes: 100_000,
+            bytes_max: 128 << 20,
+            old_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// What an entry holds beside its objects' bytes: two `Stored`, their keys, and the entry itself.
+const ENTRY_BYTES: usize = 320;
+
+#[derive(Debug)]
+pub(super) struct History {
+    /// One entry per revision, without gaps, from `floor + 1` to the newest.
+    entries: VecDeque<Entry>,
+    /// The newest revision that is no longer kept.
+    floor: Revision,
+    bytes: usize,
+    retention: Retention,
+}
+
+#[derive(Debug)]
+struct Entry {
+    change: Change,
+    /// When it happened, on the store's monotonic clock.
+    at: Duration,
+}
+
+impl History {
+    pub(super) fn new(floor: Revision, retention: Retention) -> Self {
+        Self { entries: VecDeque::new(), floor, bytes: 0, retention }
+    }
+
+    /// Adds the change that follows the newest one, and lets go of what is kept no longer.
+    pub(super) fn push(&mut self, change: Change, now: Duration) {
+        debug_assert_eq!(change.revision, Revision(self.newest().0 + 1), "revisions have no gaps");
+        self.bytes += cost(&change);
+        self.entries.push_back(Entry { change, at: now });
+        while self.has_too_much(now) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets every change up to `revision`.
+    pub(super) fn compact(&mut self, revision: Revision) {
+        while self.floor < revision && !self.entries.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
+    /// The changes after `revision`, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Expired`] or [`Error::Future`] if they are not, or not yet, known.
+    pub(super) fn after(
+        &self,
+        revision: Revision,
+    ) -> Result<impl DoubleEndedIterator<Item = &Change>, Error> {
+        let newest = self.newest();
+        if revision < self.floor {
+            return Err(Error::Expired { requested: revision, oldest: self.floor });
+        }
+        if revision > newest {
+            return Err(Error::Future { requested: revision, newest });
+        }
+        let known = usize::try_from(revision.0 - self.floor.0).expect("at most entries.len()");
+        Ok(self.entries.range(known..).map(|entry| &entry.change))
+    }
+
+    /// Where the last `count` changes that `concern` somebody begin: all of them come after the
+    /// revision this answers. `None` if some are kept no longer.
+    pub(super) fn before_last(
+        &self,
+        count: u64,
+        concern: impl Fn(&Change) -> bool,
+    ) -> Option<Revision> {
+        let Some(skipped) = count.checked_sub(1) else { return Some(self.newest()) };
+        let newest_first = self.entries.iter().rev().map(|entry| &entry.change);
+        let first =
+            newest_first.filter(|change| concern(change)).nth(usize::try_from(skipped).ok()?)?;
+        Some(Revision(first.revision.0 - 1))
+    }
+
+    pub(super) fn floor(&self) -> Revision {
+        self.floor
+    }
+
+    fn newest(&self) -> Revision {
+        Revision(self.floor.0 + self.entries.len() as u64)
+    }
+
+    fn has_too_much(&self, now: Duration) -> bool {
+        let Some(oldest) = self.entries.front() else { return false };
+        let Retention { age, changes, bytes_max, old_bytes_max } = self.retention;
+        let is_old = now.saturating_sub(oldest.at) > age;
+        self.bytes > bytes_max
+            || is_old && (self.entries.len() > changes || self.bytes > old_bytes_max)
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.floor = entry.change.revision;
+            self.bytes -= cost(&entry.change);
+        }
+    }
+}
+
+/// The memory that only history holds: what a change replaced, and a deletion's own copy.
+fn cost(change: &Change) -> usize {
+    let previous = change.previous.as_ref().map_or(0, |stored| stored.bytes.len());
+    let own = if change.kind == ChangeKind::Deleted { change.object.bytes.len() } else { 0 };
+    ENTRY_BYTES + previous + own
+}
