@@ -2,11 +2,32 @@
 //! binary and laid out on disk on first use; `file:` references name a local program.
 //!
 //! Enter by [`Images::resolve`].
+//!
+//! ```text
+//! reference ── file:…  -> local    (allowed? changed?) ─┐
+//!           └─ name    -> builtin  (does one stand in?) ─┴─> store (laid out once) -> Image
+//! ```
 
-use std::path::{Path, PathBuf};
+mod builtin;
+mod local;
+mod reference;
+mod store;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use local::Program;
+use reference::Reference;
+use store::Entry;
+
+/// Docker's default, which images without a PATH of their own are given too.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -36,25 +57,138 @@ pub struct Image {
 /// Where images come from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Images {
-    config: Arc<Config>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    /// By normalised reference.
+    resolved: Mutex<HashMap<String, Resolved>>,
+}
+
+#[derive(Debug, Clone)]
+struct Resolved {
+    image: Arc<Image>,
+    /// For a local file: as it was when the image was made from it.
+    made_from: Option<Program>,
 }
 
 impl Images {
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config) }
+        Self { shared: Arc::new(Shared { config, resolved: Mutex::default() }) }
     }
 
-    /// The image of a reference as a Pod names it.
+    /// The image of a reference as a Pod names it. A local file is looked at each time, and read
+    /// again when it changed; all else is answered from memory after the first time.
     ///
     /// # Errors
     /// See [`Error`]; its text is what the user reads in the container's status and in an Event.
     pub async fn resolve(&self, reference: &str) -> Result<Arc<Image>, Error> {
-        Err(Error::NotFound(format!("{reference}: {}", self.directory().display())))
+        let (shared, reference) = (Arc::clone(&self.shared), reference.to_owned());
+        let resolved = tokio::task::spawn_blocking(move || shared.resolve(&reference)).await;
+        resolved.unwrap_or_else(|err| Err(Error::Failed(format!("resolving was given up: {err}"))))
+    }
+}
+
+impl Shared {
+    fn resolve(&self, reference: &str) -> Result<Arc<Image>, Error> {
+        if reference.starts_with("file:") {
+            return self.local(reference);
+        }
+        let parsed = Reference::parse(reference).map_err(|err| invalid_name(reference, &err))?;
+        let name = parsed.to_string();
+        let known = self.resolved.lock().get(&name).map(|known| Arc::clone(&known.image));
+        known.map_or_else(|| self.built_in(&parsed, name), Ok)
     }
 
-    fn directory(&self) -> &Path {
-        &self.config.directory
+    fn built_in(&self, reference: &Reference, name: String) -> Result<Arc<Image>, Error> {
+        let stand_in = builtin::stand_in(reference).ok_or_else(|| not_there(reference))?;
+        let digest = builtin::digest();
+        let image = Image {
+            reference: name.clone(),
+            digest: digest.to_owned(),
+            root: self.root(&digest.replace(':', "-"), &builtin::entries())?,
+            entrypoint: Vec::new(),
+            cmd: vec![stand_in.cmd.to_owned()],
+            env: vec![("PATH".to_owned(), PATH.to_owned())],
+            working_dir: "/".to_owned(),
+            stand_in: Some(format!(
+                "{name} is a Linux image; sampan's built-in WebAssembly busybox stands in for it"
+            )),
+        };
+        Ok(self.keep(name, None, image))
     }
+
+    fn local(&self, reference: &str) -> Result<Arc<Image>, Error> {
+        let program = Program::find(reference, &self.config.allowed_directories)?;
+        let known = self.resolved.lock().get(reference).cloned();
+        if let Some(known) = known.filter(|known| known.made_from.as_ref() == Some(&program)) {
+            return Ok(known.image);
+        }
+        let failed = |err: io::Error| Error::Failed(format!("{}: {err}", program.path.display()));
+        let (digest, name) = (program.digest().map_err(failed)?, program.name());
+        // Equal programs of different names are different root filesystems.
+        let directory = digest_text(&Sha256::digest(format!("{digest} {name}"))).replace(':', "-");
+        let image = Image {
+            reference: reference.to_owned(),
+            digest,
+            root: self.root(
+                &directory,
+                &[
+                    Entry::Directory { path: "tmp", mode: 0o1777 },
+                    Entry::Copy { path: &name, from: &program.path },
+                ],
+            )?,
+            entrypoint: vec![format!("/{name}")],
+            cmd: Vec::new(),
+            env: vec![("PATH".to_owned(), PATH.to_owned())],
+            working_dir: "/".to_owned(),
+            stand_in: None,
+        };
+        Ok(self.keep(reference.to_owned(), Some(program), image))
+    }
+
+    fn root(&self, name: &str, entries: &[Entry<'_>]) -> Result<Dir, Error> {
+        let directory = &self.config.directory;
+        store::root(directory, name, entries).map_err(|err| {
+            Error::Failed(format!("laying out the image in {}: {err}", directory.display()))
+        })
+    }
+
+    fn keep(&self, name: String, made_from: Option<Program>, image: Image) -> Arc<Image> {
+        let image = Arc::new(image);
+        let known = Resolved { image: Arc::clone(&image), made_from };
+        self.resolved.lock().insert(name, known);
+        image
+    }
+}
+
+/// Upstream: `applyDefaultImageTag` in `pkg/kubelet/images/image_manager.go`.
+fn invalid_name(reference: &str, err: &str) -> Error {
+    Error::InvalidName(format!(
+        "Failed to apply default image tag {reference:?}: couldn't parse image reference {reference:?}: {err}"
+    ))
+}
+
+fn not_there(reference: &Reference) -> Error {
+    let built_in = builtin::names();
+    let what = if reference.domain == "docker.io" && reference.path.starts_with("library/") {
+        "is a Linux image, and sampan runs WebAssembly"
+    } else {
+        "is not built in, and sampan does not pull from registries yet"
+    };
+    Error::NotFound(format!(
+        "{reference} {what}: use a built-in ({built_in}), or build your program for wasm32-wasip2 and name it as file:///path/to/program.wasm"
+    ))
+}
+
+fn digest_text(hash: &[u8]) -> String {
+    use std::fmt::Write;
+    hash.iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,3 +203,6 @@ pub enum Error {
     #[error("{0}")]
     Failed(String),
 }
+
+#[cfg(test)]
+mod tests;
