@@ -6,6 +6,7 @@
 //! it; `api::patch::strategic` asks it for merge keys; OpenAPI takes its extensions from it.
 //! The table covers the stable API versions of Kubernetes 1.33; `generate/table.py` writes it.
 
+pub mod strict;
 mod table;
 
 pub use table::{Field, Kind, ListType, MapType, Type, TypeId, all, by_name, of};
