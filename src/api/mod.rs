@@ -9,3 +9,4 @@ pub mod meta;
 pub mod object;
 pub mod schema;
 pub mod status;
+pub mod yaml;
