@@ -15,7 +15,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 
 use crate::client::clock::Clock;
 
@@ -42,17 +42,17 @@ const SKEW: Duration = Duration::from_secs(60 * 60);
 pub struct Pki {
     /// The CA's certificate: who to trust, for clients of the server and for the server of clients.
     pub ca_pem: String,
-    pub ca: CertificateDer<'static>,
     pub serving: Serving,
     pub admin: Admin,
     /// Signs ServiceAccount tokens: ECDSA P-256, PKCS #8, DER.
     pub token_key: PrivatePkcs8KeyDer<'static>,
 }
 
-/// What the listener shows, leaf first.
+/// What the listener shows.
 pub struct Serving {
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: PrivateKeyDer<'static>,
+    /// The leaf alone: the CA signs it directly.
+    pub chain_pem: String,
+    pub key_pem: String,
 }
 
 /// The client certificate of `kubernetes-admin` in `system:masters`.
@@ -116,7 +116,7 @@ impl fmt::Debug for Pki {
 
 impl fmt::Debug for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serving").field("chain", &self.chain).finish_non_exhaustive()
+        f.debug_struct("Serving").field("chain_pem", &self.chain_pem).finish_non_exhaustive()
     }
 }
 
@@ -205,7 +205,6 @@ impl Authority {
         let token_key = PrivatePkcs8KeyDer::from(token_key.serialize_der());
         Ok(Pki {
             ca_pem: self.cert_pem.clone(),
-            ca: self.cert.clone(),
             serving: self.issue_serving(sans, now)?,
             admin: self.issue_admin(now)?,
             token_key,
@@ -226,10 +225,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = new_key()?;
         let cert = params.signed_by(&key, &self.issuer).map_err(Error::Make)?;
-        Ok(Serving {
-            chain: vec![cert.der().clone()],
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        })
+        Ok(Serving { chain_pem: cert.pem(), key_pem: key.serialize_pem() })
     }
 
     fn issue_admin(&self, now: Timestamp) -> Result<Admin, Error> {
@@ -359,7 +355,7 @@ mod tests {
 
     fn roots(pki: &Pki) -> Arc<rustls::RootCertStore> {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(pki.ca.clone()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(pki.ca_pem.as_bytes()).unwrap()).unwrap();
         Arc::new(roots)
     }
 
@@ -373,7 +369,7 @@ mod tests {
         let seconds = clock.now().as_second().try_into().unwrap();
         verifier
             .verify_server_cert(
-                &pki.serving.chain[0],
+                &CertificateDer::from_pem_slice(pki.serving.chain_pem.as_bytes()).unwrap(),
                 &[],
                 &ServerName::try_from(name.to_owned()).unwrap(),
                 &[],
@@ -420,7 +416,7 @@ mod tests {
         let second = Pki::load_or_create(&pki_dir, &[], &clock()).unwrap();
         assert_eq!(first.ca_pem, second.ca_pem);
         assert_eq!(first.token_key, second.token_key);
-        assert_ne!(first.serving.chain, second.serving.chain);
+        assert_ne!(first.serving.chain_pem, second.serving.chain_pem);
         assert!(serves(&Pki { serving: second.serving, ..first }, "localhost", &clock()));
     }
 
