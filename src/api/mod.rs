@@ -7,6 +7,7 @@ pub mod fields;
 pub mod json;
 pub mod meta;
 pub mod object;
+pub mod protobuf;
 pub mod schema;
 pub mod status;
 pub mod yaml;
