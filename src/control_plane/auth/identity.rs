@@ -13,9 +13,14 @@ pub struct Identity {
 }
 
 /// Who may do everything.
-pub const MASTERS: &str = "system:masters";
+pub(super) const MASTERS: &str = "system:masters";
 /// The group of everybody who was recognised.
-pub const AUTHENTICATED: &str = "system:authenticated";
+pub(super) const AUTHENTICATED: &str = "system:authenticated";
+/// The group of those who showed no credential.
+pub(super) const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// What tells a built-in controller, which lives in this process, from a ServiceAccount of the same
+/// name whose token somebody holds: no token and no certificate we issue is in this group.
+pub(super) const CONTROLLERS: &str = "sampan:controllers";
 
 impl Identity {
     /// A user of these groups and of `system:authenticated`.
@@ -35,7 +40,7 @@ impl Identity {
     pub fn anonymous() -> Self {
         Self {
             user: "system:anonymous".to_owned(),
-            groups: vec!["system:unauthenticated".to_owned()],
+            groups: vec![UNAUTHENTICATED.to_owned()],
             ..Self::default()
         }
     }
@@ -52,7 +57,9 @@ impl Identity {
     /// A built-in controller, named as upstream's ServiceAccounts in kube-system are
     /// (`namespace-controller`).
     pub fn controller(name: &str) -> Self {
-        Self::service_account("kube-system", name, "")
+        let mut identity = Self::service_account("kube-system", name, "");
+        identity.groups.push(CONTROLLERS.to_owned());
+        identity
     }
 
     /// Upstream: `serviceaccount.UserInfo`.
