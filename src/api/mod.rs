@@ -8,6 +8,8 @@ pub mod json;
 pub mod meta;
 pub mod object;
 pub mod protobuf;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
 pub mod yaml;
