@@ -5,6 +5,8 @@
 
 mod authentication;
 mod body;
+mod discovery;
+mod document;
 mod feed;
 mod handler;
 mod in_process;
