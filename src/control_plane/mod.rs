@@ -2,6 +2,7 @@
 //!
 //! Enter by [`ControlPlane`].
 
+mod admission;
 mod apiserver;
 mod assembly;
 pub mod auth;

@@ -1,0 +1,268 @@
+//! Between authorization and storage: plugins change a request, then judge it.
+//!
+//! Enter by [`mutate`], before validation, and [`validate`], after it; each runs [`PLUGINS`] in
+//! order and stops at the first refusal. To add a plugin: one file with a [`Plugin`], one line in
+//! the table. What a plugin must look up comes through [`Lookup`], so that every decision is a
+//! function of its arguments.
+//!
+//! Upstream: `k8s.io/apiserver/pkg/admission`, `plugin/pkg/admission`.
+
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+mod priority;
+mod service_account;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+
+/// In the order in which they run; upstream's order.
+pub static PLUGINS: &[&dyn Plugin] = &[
+    &namespace_lifecycle::NamespaceLifecycle,
+    &service_account::ServiceAccounts,
+    &default_toleration_seconds::DefaultTolerationSeconds,
+    &priority::Priority,
+];
+
+/// An object as its k8s-openapi type.
+pub type Object = dyn Any + Send + Sync;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    /// exec, attach …
+    Connect,
+}
+
+/// What is asked of the server.
+pub struct Request<'a> {
+    pub operation: Operation,
+    /// Empty for the core group.
+    pub group: &'a str,
+    pub resource: &'a str,
+    /// Empty for the resource itself.
+    pub subresource: &'a str,
+    /// Empty for cluster-scoped kinds.
+    pub namespace: &'a str,
+    /// Empty while `generateName` has not made one.
+    pub name: &'a str,
+    pub user: &'a str,
+    /// The object to store; `None` for deletions.
+    pub object: Option<&'a mut Object>,
+    /// What is stored now; `None` for creations.
+    pub old: Option<&'a Object>,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 403, naming the request's own resource and name; `cause` follows the colon.
+    #[error("{cause}")]
+    Forbidden { cause: String },
+    /// 403 as above, with a cause of the type `NamespaceTerminating` in the details.
+    #[error("unable to create new content in namespace {namespace} because it is being terminated")]
+    NamespaceTerminating { namespace: String },
+    /// 404 for the namespace, not for the object.
+    #[error("namespaces {namespace:?} not found")]
+    NamespaceNotFound { namespace: String },
+    /// 500: the lookup failed.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+/// What is stored could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("admission could not read the store: {0}")]
+pub struct LookupError(pub String);
+
+/// What plugins ask the store.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    async fn namespace(&self, name: &str) -> Result<Option<Arc<Namespace>>, LookupError>;
+
+    /// A namespace's `default` account is made by a controller a moment after the namespace:
+    /// implementations wait for it, up to a second, before they answer `None`.
+    async fn service_account(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<ServiceAccount>>, LookupError>;
+}
+
+/// One rule of admission.
+#[async_trait]
+pub trait Plugin: Send + Sync {
+    /// As upstream's `--enable-admission-plugins` calls it.
+    fn name(&self) -> &'static str;
+
+    /// Changes the object, or refuses. May run again on its own result.
+    async fn mutate(&self, request: &mut Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
+        let _ = (request, lookup);
+        Ok(())
+    }
+
+    /// Refuses what mutation and validation made of the object.
+    async fn validate(&self, request: &Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
+        let _ = (request, lookup);
+        Ok(())
+    }
+}
+
+/// Lets every plugin change the object.
+///
+/// # Errors
+/// The first plugin's [`Refusal`].
+pub async fn mutate(request: &mut Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
+    for plugin in PLUGINS {
+        plugin.mutate(request, lookup).await?;
+    }
+    Ok(())
+}
+
+/// Lets every plugin judge the final object.
+///
+/// # Errors
+/// The first plugin's [`Refusal`].
+pub async fn validate(request: &Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
+    for plugin in PLUGINS {
+        plugin.validate(request, lookup).await?;
+    }
+    Ok(())
+}
+
+impl Request<'_> {
+    /// The Pod that is created or updated as a whole; `None` for anything else.
+    fn pod_mut(&mut self) -> Option<&mut Pod> {
+        if (self.group, self.resource, self.subresource) != ("", "pods", "") {
+            return None;
+        }
+        self.object.as_deref_mut()?.downcast_mut()
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("operation", &self.operation)
+            .field("resource", &self.resource)
+            .field("namespace", &self.namespace)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for dyn Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    //! A store of two objects, and a request to fill in.
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Knows the namespace `default` with its account `default`, and the namespace `going`, which is
+    /// being deleted.
+    pub(super) struct Store;
+
+    #[async_trait]
+    impl Lookup for Store {
+        async fn namespace(&self, name: &str) -> Result<Option<Arc<Namespace>>, LookupError> {
+            let phase = match name {
+                "default" => "Active",
+                "going" => "Terminating",
+                _ => return Ok(None),
+            };
+            let namespace = json!({"metadata": {"name": name}, "status": {"phase": phase}});
+            Ok(Some(Arc::new(serde_json::from_value(namespace).unwrap())))
+        }
+
+        async fn service_account(
+            &self,
+            namespace: &str,
+            name: &str,
+        ) -> Result<Option<Arc<ServiceAccount>>, LookupError> {
+            if (namespace, name) != ("default", "default") {
+                return Ok(None);
+            }
+            let account = json!({"imagePullSecrets": [{"name": "pull"}]});
+            Ok(Some(Arc::new(serde_json::from_value(account).unwrap())))
+        }
+    }
+
+    /// A request for a Pod in `default`.
+    pub(super) fn request(operation: Operation, pod: &mut Pod) -> Request<'_> {
+        Request {
+            operation,
+            group: "",
+            resource: "pods",
+            subresource: "",
+            namespace: "default",
+            name: "p",
+            user: "kubernetes-admin",
+            object: Some(pod),
+            old: None,
+        }
+    }
+
+    pub(super) fn pod(spec: serde_json::Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
+    }
+
+    /// What the plugin makes of the Pod's spec, or its refusal.
+    pub(super) async fn mutated(
+        plugin: &dyn Plugin,
+        operation: Operation,
+        spec: serde_json::Value,
+    ) -> Result<serde_json::Value, String> {
+        let mut pod = pod(spec);
+        let mut request = request(operation, &mut pod);
+        plugin.mutate(&mut request, &Store).await.map_err(|refusal| refusal.to_string())?;
+        Ok(serde_json::to_value(&pod).unwrap()["spec"].take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::testing::{Store, pod, request};
+    use super::*;
+
+    #[test]
+    fn no_two_plugins_share_a_name() {
+        let names: BTreeSet<_> = PLUGINS.iter().map(|plugin| plugin.name()).collect();
+        assert_eq!(names.len(), PLUGINS.len());
+    }
+
+    #[tokio::test]
+    async fn a_second_run_changes_nothing() {
+        let mut pod = pod(json!({"containers": []}));
+        mutate(&mut request(Operation::Create, &mut pod), &Store).await.unwrap();
+        let once = pod.clone();
+        mutate(&mut request(Operation::Create, &mut pod), &Store).await.unwrap();
+        assert_eq!(pod, once);
+        validate(&request(Operation::Create, &mut pod), &Store).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn subresources_are_left_alone() {
+        let mut pod = pod(json!({"containers": []}));
+        let before = pod.clone();
+        let mut request = request(Operation::Update, &mut pod);
+        request.subresource = "status";
+        mutate(&mut request, &Store).await.unwrap();
+        assert_eq!(pod, before);
+    }
+}
