@@ -147,6 +147,17 @@ impl Type {
         self.name.split_once('.').map_or(self.name, |(_, rest)| rest)
     }
 
+    /// The name in OpenAPI documents: `io.k8s.api.core.v1.Container`.
+    pub fn definition(&self) -> String {
+        let package = match self.name.split('.').next() {
+            Some("meta") => "io.k8s.apimachinery.pkg.apis",
+            Some("apiextensions") => "io.k8s.apiextensions-apiserver.pkg.apis",
+            Some("apiregistration") => "io.k8s.kube-aggregator.pkg.apis",
+            _ => "io.k8s.api",
+        };
+        format!("{package}.{}", self.name)
+    }
+
     /// `Container`.
     pub fn bare_name(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)

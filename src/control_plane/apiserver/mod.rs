@@ -11,6 +11,7 @@ mod feed;
 mod handler;
 mod in_process;
 mod listener;
+mod openapi;
 mod query;
 mod request_info;
 mod server;

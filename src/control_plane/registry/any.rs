@@ -131,6 +131,9 @@ pub trait AnyResource: Send + Sync + 'static {
     fn warnings(&self, object: &dyn AnyObject) -> Vec<String>;
     fn fields(&self, object: &dyn AnyObject) -> Vec<(&'static str, String)>;
     fn deletion(&self, object: &dyn AnyObject, grace: Option<i64>) -> Deletion;
+    /// Adds the kind's type, and all that it refers to, to the generator's definitions: OpenAPI
+    /// takes its descriptions from there.
+    fn describe(&self, generator: &mut schemars::SchemaGenerator);
     fn columns(&self) -> &'static [Column];
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value>;
 }
@@ -321,6 +324,10 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn deletion(&self, object: &dyn AnyObject, grace: Option<i64>) -> Deletion {
         R::deletion(own::<R>(object), grace)
+    }
+
+    fn describe(&self, generator: &mut schemars::SchemaGenerator) {
+        generator.subschema_for::<R::Object>();
     }
 
     fn columns(&self) -> &'static [Column] {

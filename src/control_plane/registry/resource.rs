@@ -21,6 +21,7 @@ pub trait KubeObject:
     + Clone
     + Serialize
     + DeserializeOwned
+    + schemars::JsonSchema
     + Send
     + Sync
     + 'static
@@ -33,6 +34,7 @@ impl<T> KubeObject for T where
         + Clone
         + Serialize
         + DeserializeOwned
+        + schemars::JsonSchema
         + Send
         + Sync
         + 'static
