@@ -1,12 +1,14 @@
 //! Kubernetes objects as data: no IO, no async; nothing here can fail except by parsing.
 //!
 //! Enter by what comes in: [`json`] and [`yaml`] turn bytes into values, [`object`] says what a
-//! value claims to be, [`meta`] checks its names, [`status`] words what is wrong with it.
+//! value claims to be, [`schema`] what its kind may hold, [`meta`] checks its names, [`patch`]
+//! changes it, [`status`] words what is wrong with it.
 
 pub mod fields;
 pub mod json;
 pub mod meta;
 pub mod object;
+pub mod patch;
 pub mod protobuf;
 pub mod quantity;
 pub mod schema;

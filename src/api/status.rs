@@ -83,6 +83,14 @@ pub fn invalid(kind: &GroupKind, name: &str, errors: &[FieldError]) -> Status {
     Status { details: Some(details), ..failure(422, "Invalid", message) }
 }
 
+/// 422: the request is well formed and cannot be carried out, such as a patch whose test fails.
+/// Upstream keeps the cause to itself; we say it.
+pub fn rejected(cause: impl fmt::Display) -> Status {
+    let message =
+        format!("the server rejected our request due to an error in our request: {cause}");
+    Status { details: Some(StatusDetails::default()), ..failure(422, "Invalid", message) }
+}
+
 /// 400: the request itself makes no sense.
 pub fn bad_request(message: impl Into<String>) -> Status {
     failure(400, "BadRequest", message.into())
