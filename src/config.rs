@@ -1,1 +1,191 @@
 //! Flags, environment and files become the rooms' own configurations here, and nowhere else.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::cluster::kubeconfig;
+
+/// Where the API server listens when nobody says.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
+
+/// Which cluster a command is about.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// `--name`: another cluster beside the default one.
+    pub name: Option<String>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What `sampan up` and `sampan play` were told, filled by `cli`.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    pub which: Which,
+    /// `--listen`; [`LISTEN_DEFAULT`], or a free port if that one is taken, when `None`.
+    pub listen: Option<SocketAddr>,
+    /// `--node-address`: where NodePorts and LoadBalancers listen; 127.0.0.1 when `None`.
+    pub node_address: Option<IpAddr>,
+    /// Nothing outlives the process, and no kubeconfig is written unless asked for.
+    pub ephemeral: bool,
+    /// `--allow-images`: directories whose files `image: file:///…` may name.
+    pub allow_images: Vec<PathBuf>,
+}
+
+/// What the process was started in.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `KUBECONFIG`
+    pub kubeconfig: Option<OsString>,
+    pub home: Option<PathBuf>,
+    /// Where applications keep data on this platform (`~/.local/share`).
+    pub data_home: Option<PathBuf>,
+    /// Where they keep what can be made again (`~/.cache`).
+    pub cache_home: Option<PathBuf>,
+    /// `SAMPAN_LOG`: a tracing filter.
+    pub log: Option<String>,
+}
+
+impl Environment {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Self {
+        let base = directories::BaseDirs::new();
+        Self {
+            kubeconfig: std::env::var_os("KUBECONFIG"),
+            home: base.as_ref().map(|dirs| dirs.home_dir().to_owned()),
+            data_home: base.as_ref().map(|dirs| dirs.data_dir().to_owned()),
+            cache_home: base.as_ref().map(|dirs| dirs.cache_dir().to_owned()),
+            log: std::env::var("SAMPAN_LOG").ok(),
+        }
+    }
+}
+
+/// Where a cluster's things are: what `status`, `down` and `delete` need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Context and node name: `sampan`, or `sampan-N`.
+    pub name: String,
+    pub data_directory: PathBuf,
+    pub kubeconfig: Option<PathBuf>,
+}
+
+impl Places {
+    pub fn new(which: &Which, env: &Environment) -> Result<Self, Error> {
+        let name = match &which.name {
+            Some(name) => format!("sampan-{}", checked(name)?),
+            None => "sampan".to_owned(),
+        };
+        let data_directory = match (&which.data_dir, &env.data_home) {
+            (Some(dir), _) => absolute(dir)?,
+            (None, Some(home)) => home.join("sampan").join(which.name.as_deref().unwrap_or("default")),
+            (None, None) => return Err(Error::NoDataHome),
+        };
+        let kubeconfig = which
+            .kubeconfig
+            .clone()
+            .or_else(|| kubeconfig::default_path(env.kubeconfig.as_deref(), env.home.as_deref()));
+        Ok(Self { name, data_directory, kubeconfig })
+    }
+}
+
+/// Everything `cluster` needs to start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Context and node name.
+    pub name: String,
+    pub state: State,
+    /// `None`: [`LISTEN_DEFAULT`], or a free port if it is taken.
+    pub listen: Option<SocketAddr>,
+    pub node_address: IpAddr,
+    /// Laid-out images and compiled code, which can be made again.
+    pub cache_directory: PathBuf,
+    pub allowed_image_directories: Vec<PathBuf>,
+}
+
+/// Where the cluster's state lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// In this directory, across restarts.
+    Kept(PathBuf),
+    /// In memory and in a temporary directory that goes with the process.
+    Ephemeral,
+}
+
+impl Config {
+    pub fn new(flags: &Flags, env: &Environment) -> Result<Self, Error> {
+        let places = Places::new(&flags.which, env)?;
+        let cache_directory = match (&flags.which.data_dir, flags.ephemeral, &env.cache_home) {
+            (None, true, Some(home)) => home.join("sampan"),
+            _ => places.data_directory.clone(),
+        };
+        let allowed_image_directories =
+            flags.allow_images.iter().map(|dir| absolute(dir)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            name: places.name,
+            state: if flags.ephemeral {
+                State::Ephemeral
+            } else {
+                State::Kept(places.data_directory)
+            },
+            listen: flags.listen,
+            node_address: flags.node_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            cache_directory,
+            allowed_image_directories,
+        })
+    }
+}
+
+/// A cluster's name becomes a directory, a context and a node: an RFC 1123 label.
+fn checked(name: &str) -> Result<&str, Error> {
+    let fine = crate::api::meta::dns1123_label(name).is_empty();
+    if fine { Ok(name) } else { Err(Error::Name(name.to_owned())) }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::Path { path: path.to_owned(), source })
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("find a place for the cluster's data: this user has no home directory; name one with --data-dir")]
+    NoDataHome,
+    #[error("use the name {0:?}: it must be lower case letters, digits and '-', and begin and end with a letter or digit")]
+    Name(String),
+    #[error("use the path {}", path.display())]
+    Path { path: PathBuf, source: std::io::Error },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env() -> Environment {
+        Environment {
+            data_home: Some("/data".into()),
+            cache_home: Some("/cache".into()),
+            home: Some("/home/x".into()),
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn a_named_cluster_has_its_own_places() {
+        let which = Which { name: Some("blue".to_owned()), ..Which::default() };
+        let places = Places::new(&which, &env()).unwrap();
+        assert_eq!(places.name, "sampan-blue");
+        assert_eq!(places.data_directory, Path::new("/data/sampan/blue"));
+        assert_eq!(places.kubeconfig, Some("/home/x/.kube/config".into()));
+        let which = Which { name: Some("../up".to_owned()), ..Which::default() };
+        assert!(matches!(Places::new(&which, &env()), Err(Error::Name(_))));
+    }
+
+    #[test]
+    fn an_ephemeral_cluster_keeps_only_what_can_be_made_again() {
+        let flags = Flags { ephemeral: true, ..Flags::default() };
+        let config = Config::new(&flags, &env()).unwrap();
+        assert_eq!(config.state, State::Ephemeral);
+        assert_eq!(config.cache_directory, Path::new("/cache/sampan"));
+    }
+}

@@ -1,0 +1,152 @@
+//! `sampan up`: a cluster until Ctrl-C, or in the background.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, bail};
+use clap::{ArgMatches, Args, FromArgMatches};
+
+use super::which::WhichArguments;
+use super::{Subcommand, output};
+use crate::cluster::{Cluster, data_directory, kubeconfig, process};
+use crate::config::{Config, Environment, Flags, Places, State};
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+struct Arguments {
+    #[command(flatten)]
+    which: WhichArguments,
+    /// Address and port of the API server [default: 127.0.0.1:6443, or a free port if that is taken]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Address where NodePort and LoadBalancer Services listen [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    node_address: Option<IpAddr>,
+    /// Keep everything in memory: nothing outlives the process
+    #[arg(long)]
+    ephemeral: bool,
+    /// Directory whose programs Pods may name as image: file:///...; may be repeated
+    #[arg(long, value_name = "DIR")]
+    allow_images: Vec<PathBuf>,
+    /// Return when the cluster is ready and leave it running
+    #[arg(long)]
+    background: bool,
+    /// Set by --background for the process it leaves running: ends its report with a mark
+    #[arg(long, hide = true)]
+    mark_report: bool,
+}
+
+pub(super) const COMMAND: Subcommand = Subcommand {
+    define: || {
+        Arguments::augment_args(clap::Command::new("up"))
+            .about("Start a cluster and add it to the kubeconfig")
+    },
+    run,
+};
+
+/// Ends the report of a process in the background: ASCII "end of transmission".
+const REPORT_MARK: &str = "\u{4}";
+
+fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::from_arg_matches(matches)?;
+    if arguments.background {
+        let places = Places::new(&arguments.which.clone().into(), env)?;
+        return leave_running(&places);
+    }
+    telemetry::init(env.log.as_deref());
+    process::raise_open_files_limit();
+    let mark_report = arguments.mark_report;
+    let flags = Flags {
+        which: arguments.which.into(),
+        listen: arguments.listen,
+        node_address: arguments.node_address,
+        ephemeral: arguments.ephemeral,
+        allow_images: arguments.allow_images,
+    };
+    let config = Config::new(&flags, env)?;
+    let places = Places::new(&flags.which, env)?;
+    let runtime = tokio::runtime::Runtime::new().context("start the asynchronous runtime")?;
+    runtime.block_on(serve(config, &places, mark_report))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config, places: &Places, mark_report: bool) -> anyhow::Result<()> {
+    let signals = process::Signals::new().context("listen for signals")?;
+    let state = config.state.clone();
+    let cluster = Cluster::start(config).await?;
+    let stopped_early = tokio::select! {
+        ready = cluster.ready() => { ready?; false }
+        () = signals.first() => true,
+    };
+    if !stopped_early {
+        if let Some(path) = &places.kubeconfig {
+            kubeconfig::merge(path, &cluster.access())?;
+        }
+        let lines = report(&cluster, &state, places);
+        if mark_report {
+            lines.iter().for_each(|line| output::print(line));
+            output::print(REPORT_MARK);
+        } else {
+            lines.iter().for_each(|line| output::say(line));
+        }
+        signals.first().await;
+        output::say("stopping; once more to stop at once");
+    }
+    tokio::select! {
+        () = cluster.shutdown() => {}
+        () = signals.second() => bail!("stop in order: interrupted; what was acknowledged is safe"),
+    }
+    Ok(())
+}
+
+/// What was chosen; the last line is what to type next.
+fn report(cluster: &Cluster, state: &State, places: &Places) -> Vec<String> {
+    let data = match state {
+        State::Kept(path) if cluster.is_new() => format!("{} (new)", path.display()),
+        State::Kept(path) => path.display().to_string(),
+        State::Ephemeral => "in memory, gone when sampan stops".to_owned(),
+    };
+    let mut lines = vec![
+        format!("sampan {} is ready after {} ms", super::version::LINE, cluster.start_time().as_millis()),
+        format!("  data        {data}"),
+        format!("  API server  {}{}", cluster.access().server, cluster.port_note()),
+    ];
+    if let Some(path) = &places.kubeconfig {
+        lines.push(format!("  kubeconfig  {}, context {}", path.display(), cluster.access().context));
+    }
+    lines.push("stop with Ctrl-C or sampan down; now try:".to_owned());
+    lines.push("  kubectl get nodes".to_owned());
+    lines
+}
+
+/// Starts this program again without `--background`, relays its report, and leaves it: the report
+/// comes on its stdout, what it logs later goes to a file.
+fn leave_running(places: &Places) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("find this program")?;
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--background");
+    let directory = &places.data_directory;
+    data_directory::create_private(directory)
+        .with_context(|| format!("create {}", directory.display()))?;
+    let log_path = directory.join(data_directory::LOG);
+    let log = File::create(&log_path).with_context(|| format!("write {}", log_path.display()))?;
+    let mut command = Command::new(program);
+    command.args(arguments).arg("--mark-report");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    process::detach(&mut command);
+    let mut child = command.spawn().context("start in the background")?;
+    let report = child.stdout.take().expect("stdout was set to be piped");
+    for line in BufReader::new(report).lines() {
+        let line = line.context("read the report of the process in the background")?;
+        if line == REPORT_MARK {
+            return Ok(ExitCode::SUCCESS);
+        }
+        output::say(&line);
+    }
+    child.wait().context("wait for the process in the background")?;
+    let reason = fs::read_to_string(&log_path).unwrap_or_default();
+    output::say(reason.trim_end());
+    Ok(ExitCode::FAILURE)
+}
