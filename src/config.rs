@@ -9,6 +9,18 @@ use crate::cluster::kubeconfig;
 /// Where the API server listens when nobody says.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
 
+/// Where the API server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listen {
+    /// At [`LISTEN_DEFAULT`], or on a free port if that one is taken.
+    #[default]
+    Anywhere,
+    /// `--listen`: here or not at all.
+    At(SocketAddr),
+    /// In this process only.
+    InProcess,
+}
+
 /// Which cluster a command is about.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
@@ -24,8 +36,7 @@ pub struct Which {
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     pub which: Which,
-    /// `--listen`; [`LISTEN_DEFAULT`], or a free port if that one is taken, when `None`.
-    pub listen: Option<SocketAddr>,
+    pub listen: Listen,
     /// `--node-address`: where NodePorts and LoadBalancers listen; 127.0.0.1 when `None`.
     pub node_address: Option<IpAddr>,
     /// Nothing outlives the process, and no kubeconfig is written unless asked for.
@@ -96,8 +107,7 @@ pub struct Config {
     /// Context and node name.
     pub name: String,
     pub state: State,
-    /// `None`: [`LISTEN_DEFAULT`], or a free port if it is taken.
-    pub listen: Option<SocketAddr>,
+    pub listen: Listen,
     pub node_address: IpAddr,
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,

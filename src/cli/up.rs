@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use super::which::WhichArguments;
 use super::{Subcommand, output};
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
-use crate::config::{Config, Environment, Flags, Places, State};
+use crate::config::{Config, Environment, Flags, Listen, Places, State};
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
     let mark_report = arguments.mark_report;
     let flags = Flags {
         which: arguments.which.into(),
-        listen: arguments.listen,
+        listen: arguments.listen.map_or(Listen::Anywhere, Listen::At),
         node_address: arguments.node_address,
         ephemeral: arguments.ephemeral,
         allow_images: arguments.allow_images,
@@ -83,7 +83,7 @@ async fn serve(config: Config, places: &Places, mark_report: bool) -> anyhow::Re
     };
     if !stopped_early {
         if let Some(path) = &places.kubeconfig {
-            kubeconfig::merge(path, &cluster.access())?;
+            kubeconfig::merge(path, cluster.access())?;
         }
         let lines = report(&cluster, &state, places);
         if mark_report {
@@ -112,7 +112,7 @@ fn report(cluster: &Cluster, state: &State, places: &Places) -> Vec<String> {
     let mut lines = vec![
         format!("sampan {} is ready after {} ms", super::version::LINE, cluster.start_time().as_millis()),
         format!("  data        {data}"),
-        format!("  API server  {}{}", cluster.access().server, cluster.port_note()),
+        format!("  API server  {}{}", cluster.access().server, port_note(cluster)),
     ];
     if let Some(path) = &places.kubeconfig {
         lines.push(format!("  kubeconfig  {}, context {}", path.display(), cluster.access().context));
@@ -120,6 +120,10 @@ fn report(cluster: &Cluster, state: &State, places: &Places) -> Vec<String> {
     lines.push("stop with Ctrl-C or sampan down; now try:".to_owned());
     lines.push("  kubectl get nodes".to_owned());
     lines
+}
+
+fn port_note(cluster: &Cluster) -> &'static str {
+    if cluster.is_elsewhere() { " (port 6443 is taken)" } else { "" }
 }
 
 /// Starts this program again without `--background`, relays its report, and leaves it: the report

@@ -7,3 +7,227 @@
 pub mod data_directory;
 pub mod kubeconfig;
 pub mod process;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::client::clock::{Clock, Ids};
+use crate::config::{Config, LISTEN_DEFAULT, Listen, State};
+use crate::control_plane::{self, ControlPlane, Identity, Pki, Storage};
+use crate::node::{self, Node};
+use data_directory::{DataDirectory, Running};
+use kubeconfig::Access;
+
+/// Live instances the runtime's pool is made for; each idle slot costs address space only.
+const INSTANCES_MAX: u32 = 10_000;
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    control_plane: ControlPlane,
+    node: Node,
+    place: Place,
+    access: Access,
+    /// [`LISTEN_DEFAULT`] was taken.
+    moved: bool,
+    clock: Clock,
+    /// What an ephemeral cluster's last moments need; everything else keeps its own.
+    start_time: std::sync::OnceLock<Duration>,
+}
+
+/// Where the cluster's files are.
+#[derive(Debug)]
+enum Place {
+    Kept(DataDirectory),
+    Temporary(TempDir),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(directory) => directory.path(),
+            Self::Temporary(directory) => directory.path(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Builds both wings, joins them, and starts them. Returns before the cluster is ready. Must be
+    /// called on a tokio runtime.
+    ///
+    /// # Errors
+    /// If its place is in use or unusable, its address is taken, or its state cannot be read.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let ids = Ids::random();
+        let place = open_place(&config.state)?;
+        let (listener, moved) = listen(config.listen).await?;
+        let address = listener.as_ref().map_or(Ok(LISTEN_DEFAULT), TcpListener::local_addr)?;
+        let pki = Pki::load_or_create(&place.path().join("pki"), &[address.ip()], &clock)?;
+        let access = access(&config.name, address, &pki);
+        let storage = open_storage(&place, &clock).await?;
+        let rooms = control_plane::Rooms { storage, pki, clock: clock.clone(), ids: ids.clone() };
+        let control_plane = ControlPlane::start(rooms).await?;
+        let node = start_node(&config, &place, &control_plane, &clock, ids).await?;
+        control_plane.set_node(node.api());
+        if let Some(listener) = listener {
+            control_plane.serve(listener)?;
+        }
+        Ok(Self { control_plane, node, place, access, moved, clock, start_time: std::sync::OnceLock::new() })
+    }
+
+    /// Waits until /readyz answers, the Node is Ready and the default ServiceAccount exists; then
+    /// says so in the data directory.
+    ///
+    /// # Errors
+    /// If that cannot be written down.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.node.ready().await;
+        self.control_plane.ready().await;
+        self.start_time.get_or_init(|| self.clock.monotonic());
+        if let Place::Kept(directory) = &self.place {
+            directory.announce(&Running {
+                pid: std::process::id(),
+                server: self.access.server.clone(),
+                context: self.access.context.clone(),
+                started: self.clock.now().to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How long the start took, until ready.
+    pub fn start_time(&self) -> Duration {
+        self.start_time.get().copied().unwrap_or_else(|| self.clock.monotonic())
+    }
+
+    /// What a client needs to reach it as its administrator.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Nothing was in the data directory before.
+    pub fn is_new(&self) -> bool {
+        matches!(&self.place, Place::Kept(directory) if directory.is_new)
+    }
+
+    /// Nobody asked for a port and the usual one was taken.
+    pub fn is_elsewhere(&self) -> bool {
+        self.moved
+    }
+
+    /// A client of the administrator's, without a socket.
+    pub fn admin_client(&self) -> Client {
+        self.control_plane.client(Identity::admin())
+    }
+
+    /// Stops accepting, drains, ends guests, flushes storage, in that order. No Pod is failed by it.
+    pub async fn shutdown(&self) {
+        self.control_plane.stop_accepting().await;
+        self.node.shutdown().await;
+        self.control_plane.shutdown().await;
+        if let Place::Kept(directory) = &self.place {
+            directory.retire();
+        }
+    }
+}
+
+fn open_place(state: &State) -> Result<Place, Error> {
+    match state {
+        State::Kept(path) => Ok(Place::Kept(DataDirectory::open(path)?)),
+        State::Ephemeral => {
+            let directory = tempfile::Builder::new().prefix("sampan-").tempdir();
+            Ok(Place::Temporary(directory.map_err(Error::Temporary)?))
+        }
+    }
+}
+
+/// Binds the API server's address; answers whether it is another one than usual.
+async fn listen(listen: Listen) -> Result<(Option<TcpListener>, bool), Error> {
+    let (address, may_move) = match listen {
+        Listen::InProcess => return Ok((None, false)),
+        Listen::At(address) => (address, false),
+        Listen::Anywhere => (LISTEN_DEFAULT, true),
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok((Some(listener), false)),
+        Err(err) if may_move && err.kind() == io::ErrorKind::AddrInUse => {
+            let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            Ok((Some(TcpListener::bind(free).await?), true))
+        }
+        Err(source) => Err(Error::Listen { address, source }),
+    }
+}
+
+async fn open_storage(place: &Place, clock: &Clock) -> Result<Arc<dyn Storage>, Error> {
+    Ok(match place {
+        Place::Kept(directory) => {
+            control_plane::embedded_storage(&directory.path().join("state"), clock.clone()).await?
+        }
+        Place::Temporary(_) => control_plane::memory_storage(clock.clone()),
+    })
+}
+
+async fn start_node(
+    config: &Config,
+    place: &Place,
+    control_plane: &ControlPlane,
+    clock: &Clock,
+    ids: Ids,
+) -> Result<Node, Error> {
+    let caches = node::Caches {
+        pods: control_plane.cache().await?,
+        config_maps: control_plane.cache().await?,
+        secrets: control_plane.cache().await?,
+    };
+    let client = control_plane.client(Identity::node(&config.name));
+    let node = node::Config {
+        name: config.name.clone(),
+        address: config.node_address,
+        pods_directory: place.path().join("pods"),
+        images: node::images::Config {
+            directory: config.cache_directory.join("images"),
+            allowed_directories: config.allowed_image_directories.clone(),
+        },
+        runtime: node::runtime::Config {
+            cache_directory: config.cache_directory.join("cache"),
+            instances_max: INSTANCES_MAX,
+        },
+    };
+    Ok(Node::start(node, client, caches, clock.clone(), ids)?)
+}
+
+fn access(name: &str, address: SocketAddr, pki: &Pki) -> Access {
+    // A client cannot connect to "every address": it uses this machine's own.
+    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    Access {
+        context: name.to_owned(),
+        server: format!("https://{}", SocketAddr::new(ip, address.port())),
+        ca_pem: pki.ca_pem.clone(),
+        client_certificate_pem: pki.admin_certificate_pem.clone(),
+        client_key_pem: pki.admin_key_pem.clone(),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    DataDirectory(#[from] data_directory::Error),
+    #[error("make a temporary directory")]
+    Temporary(#[source] io::Error),
+    #[error("listen on {address}; choose another address with --listen")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("set up the cluster's files")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    ControlPlane(#[from] control_plane::Error),
+    #[error(transparent)]
+    Node(#[from] node::Error),
+}

@@ -15,7 +15,7 @@ use kube::Client;
 
 use super::{Subcommand, output};
 use crate::cluster::{Cluster, process};
-use crate::config::{Config, Environment, Flags};
+use crate::config::{Config, Environment, Flags, Listen};
 use crate::telemetry;
 use follow::Outcome;
 use manifests::Manifest;
@@ -44,8 +44,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
     process::raise_open_files_limit();
     let manifests = manifests::read(&paths)?;
     allow_images.extend(manifests::directories(&paths));
-    let flags = Flags { ephemeral: true, allow_images, ..Flags::default() };
-    // In-process only: no listener, so no port to choose and none to collide with.
+    let flags = Flags { ephemeral: true, listen: Listen::InProcess, allow_images, ..Flags::default() };
     let config = Config::new(&flags, env)?;
     let runtime = tokio::runtime::Runtime::new().context("start the asynchronous runtime")?;
     runtime.block_on(play(config, manifests))
