@@ -96,19 +96,22 @@ fn take_out(config: &mut Value, name: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<Option<Value>, Error> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => return Ok(None),
-        Ok(text) => text,
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
     };
-    let config = yaml::parse(&text)
+    let config = yaml::parse(&bytes)
         .map_err(|err| Error::Parse { path: path.to_owned(), reason: err.to_string() })?;
-    if !config.is_object() {
-        let reason = "it is not a kubeconfig".to_owned();
-        return Err(Error::Parse { path: path.to_owned(), reason });
+    match config.value {
+        // An empty file.
+        Value::Null => Ok(None),
+        Value::Object(config) => Ok(Some(Value::Object(config))),
+        _ => {
+            let reason = "it is not a kubeconfig".to_owned();
+            Err(Error::Parse { path: path.to_owned(), reason })
+        }
     }
-    Ok(Some(config))
 }
 
 fn write(path: &Path, config: &Value) -> Result<(), Error> {

@@ -11,16 +11,20 @@ pub mod process;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kube::Client;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::client::clock::{Clock, Ids};
 use crate::config::{Config, LISTEN_DEFAULT, Listen, State};
-use crate::control_plane::{self, ControlPlane, Identity, Pki, Storage};
+use crate::control_plane::auth::Identity;
+use crate::control_plane::auth::pki::{self, Pki};
+use crate::control_plane::storage::{self, Storage};
+use crate::control_plane::{self, ControlPlane};
 use crate::node::{self, Node};
 use data_directory::{DataDirectory, Running};
 use kubeconfig::Access;
@@ -38,8 +42,9 @@ pub struct Cluster {
     /// [`LISTEN_DEFAULT`] was taken.
     moved: bool,
     clock: Clock,
-    /// What an ephemeral cluster's last moments need; everything else keeps its own.
-    start_time: std::sync::OnceLock<Duration>,
+    /// The store's own.
+    tasks: TaskTracker,
+    start_time: OnceLock<Duration>,
 }
 
 /// Where the cluster's files are.
@@ -70,9 +75,11 @@ impl Cluster {
         let place = open_place(&config.state)?;
         let (listener, moved) = listen(config.listen).await?;
         let address = listener.as_ref().map_or(Ok(LISTEN_DEFAULT), TcpListener::local_addr)?;
-        let pki = Pki::load_or_create(&place.path().join("pki"), &[address.ip()], &clock)?;
+        let pki =
+            Pki::load_or_create(&place.path().join("pki"), &[address.ip().to_string()], &clock)?;
         let access = access(&config.name, address, &pki);
-        let storage = open_storage(&place, &clock).await?;
+        let tasks = TaskTracker::new();
+        let storage = open_storage(&place, &clock, &tasks)?;
         let rooms = control_plane::Rooms { storage, pki, clock: clock.clone(), ids: ids.clone() };
         let control_plane = ControlPlane::start(rooms).await?;
         let node = start_node(&config, &place, &control_plane, &clock, ids).await?;
@@ -80,7 +87,8 @@ impl Cluster {
         if let Some(listener) = listener {
             control_plane.serve(listener)?;
         }
-        Ok(Self { control_plane, node, place, access, moved, clock, start_time: std::sync::OnceLock::new() })
+        let start_time = OnceLock::new();
+        Ok(Self { control_plane, node, place, access, moved, clock, tasks, start_time })
     }
 
     /// Waits until /readyz answers, the Node is Ready and the default ServiceAccount exists; then
@@ -130,9 +138,10 @@ impl Cluster {
 
     /// Stops accepting, drains, ends guests, flushes storage, in that order. No Pod is failed by it.
     pub async fn shutdown(&self) {
-        self.control_plane.stop_accepting().await;
         self.node.shutdown().await;
         self.control_plane.shutdown().await;
+        self.tasks.close();
+        self.tasks.wait().await;
         if let Place::Kept(directory) = &self.place {
             directory.retire();
         }
@@ -166,12 +175,16 @@ async fn listen(listen: Listen) -> Result<(Option<TcpListener>, bool), Error> {
     }
 }
 
-async fn open_storage(place: &Place, clock: &Clock) -> Result<Arc<dyn Storage>, Error> {
+fn open_storage(
+    place: &Place,
+    clock: &Clock,
+    tasks: &TaskTracker,
+) -> Result<Arc<dyn Storage>, Error> {
     Ok(match place {
         Place::Kept(directory) => {
-            control_plane::embedded_storage(&directory.path().join("state"), clock.clone()).await?
+            storage::embedded(&directory.path().join("state"), clock.clone(), tasks)?
         }
-        Place::Temporary(_) => control_plane::memory_storage(clock.clone()),
+        Place::Temporary(_) => storage::memory(clock.clone(), tasks),
     })
 }
 
@@ -211,8 +224,8 @@ fn access(name: &str, address: SocketAddr, pki: &Pki) -> Access {
         context: name.to_owned(),
         server: format!("https://{}", SocketAddr::new(ip, address.port())),
         ca_pem: pki.ca_pem.clone(),
-        client_certificate_pem: pki.admin_certificate_pem.clone(),
-        client_key_pem: pki.admin_key_pem.clone(),
+        client_certificate_pem: pki.admin.cert_pem.clone(),
+        client_key_pem: pki.admin.key_pem.clone(),
     }
 }
 
@@ -226,6 +239,10 @@ pub enum Error {
     Listen { address: SocketAddr, source: io::Error },
     #[error("set up the cluster's files")]
     Io(#[from] io::Error),
+    #[error("set up the cluster's keys and certificates")]
+    Pki(#[from] pki::Error),
+    #[error("open the cluster's state")]
+    Storage(#[from] storage::Error),
     #[error(transparent)]
     ControlPlane(#[from] control_plane::Error),
     #[error(transparent)]

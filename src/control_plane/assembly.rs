@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::apiserver::{ApiServer, Tls, TlsError};
+use super::apiserver::{ApiServer, TlsError};
 use super::auth::Identity;
+use super::auth::pki::Pki;
 use super::registry::KubeObject;
 use super::storage::{self, Storage};
 use crate::client::cache::Cache;
@@ -15,6 +16,7 @@ use crate::client::node_api::NodeApi;
 /// What the control plane is built from.
 pub struct Rooms {
     pub storage: Arc<dyn Storage>,
+    pub pki: Pki,
     pub clock: Clock,
     pub ids: Ids,
 }
@@ -29,6 +31,7 @@ impl std::fmt::Debug for Rooms {
 #[derive(Debug)]
 pub struct ControlPlane {
     apiserver: ApiServer,
+    pki: Pki,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +53,7 @@ impl ControlPlane {
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
         let apiserver = ApiServer::new(rooms.storage, rooms.clock, rooms.ids);
         apiserver.set_ready();
-        Ok(Self { apiserver })
+        Ok(Self { apiserver, pki: rooms.pki })
     }
 
     /// A client that speaks for `identity` to this API server, without a socket. Must be called on
@@ -72,8 +75,8 @@ impl ControlPlane {
     ///
     /// # Errors
     /// If the certificates or the key do not fit.
-    pub fn serve(&self, listener: TcpListener, tls: &Tls) -> Result<(), Error> {
-        self.apiserver.serve(listener, tls).map_err(Error::Tls)
+    pub fn serve(&self, listener: TcpListener) -> Result<(), Error> {
+        self.apiserver.serve(listener, &self.pki).map_err(Error::Tls)
     }
 
     /// Opens the way to the node's logs, exec and attach.

@@ -9,5 +9,5 @@ pub mod auth;
 mod registry;
 pub mod storage;
 
-pub use apiserver::{Tls, TlsError};
+pub use apiserver::TlsError;
 pub use assembly::{ControlPlane, Error, Rooms};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use anyhow::Context;
+use futures::future;
 use futures::io::AsyncBufReadExt;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
@@ -113,9 +114,9 @@ async fn show_log(pods: Api<Pod>, name: String, container: String, label: String
         Ok(log) => log.lines(),
         Err(err) => return output::say(&format!("{label}: no log: {err}")),
     };
-    let shown = lines.try_for_each(|line| async {
+    let shown = lines.try_for_each(|line| {
         output::print(&format!("{label} | {line}"));
-        Ok(())
+        future::ready(Ok(()))
     });
     if let Err(err) = shown.await {
         output::say(&format!("{label}: the log broke off: {err}"));

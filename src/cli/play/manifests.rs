@@ -40,11 +40,13 @@ pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Manifest>> {
     for path in paths {
         for file in files(path)? {
             let place = file.display().to_string();
-            let text = fs::read_to_string(&file).with_context(|| format!("read {place}"))?;
-            let objects = yaml::parse_all(&text)
-                .map_err(anyhow::Error::new)
-                .with_context(|| format!("understand {place}"))?;
-            objects.into_iter().for_each(|object| add(&place, object, &mut manifests));
+            let bytes = fs::read(&file).with_context(|| format!("read {place}"))?;
+            for document in yaml::parse_all(&bytes).with_context(|| format!("understand {place}"))? {
+                if let Some(duplicate) = document.duplicates.first() {
+                    bail!("understand {place}: {duplicate}");
+                }
+                add(&place, document.value, &mut manifests);
+            }
         }
     }
     for manifest in &manifests {

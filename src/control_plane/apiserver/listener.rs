@@ -13,8 +13,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +23,7 @@ use tracing::{debug, warn};
 
 use super::ApiServer;
 use super::authentication::Peer;
+use crate::control_plane::auth::pki::Pki;
 
 /// A client that does not finish its TLS handshake, or the head of its first HTTP/1 request, in
 /// this time is cut off.
@@ -43,48 +42,30 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// After a failed accept (no file descriptors left) wait this long instead of spinning.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// How the server proves itself, and whom it lets prove themselves. All PEM.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// The server's certificate, then the ones between it and the root.
-    pub certificate_chain_pem: String,
-    pub key_pem: String,
-    /// Client certificates signed by this CA are believed.
-    pub client_ca_pem: String,
-}
-
 /// The certificates or the key do not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("read a certificate or key: {0}")]
-    Pem(#[from] rustls::pki_types::pem::Error),
     #[error("set up TLS")]
     Rustls(#[from] rustls::Error),
     #[error("set up the checking of client certificates")]
     ClientCa(#[from] rustls::server::VerifierBuilderError),
 }
 
-impl Tls {
-    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for ca in CertificateDer::pem_slice_iter(self.client_ca_pem.as_bytes()) {
-            roots.add(ca?)?;
-        }
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .allow_unauthenticated()
-                .build()?;
-        let chain = CertificateDer::pem_slice_iter(self.certificate_chain_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(clients)
-            .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
-    }
+/// How the server proves itself, and that client certificates of the same CA are believed.
+pub(super) fn acceptor(pki: &Pki) -> Result<TlsAcceptor, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(pki.ca.clone())?;
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()?;
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(pki.serving.chain.clone(), pki.serving.key.clone_key())?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Accepts until shutdown.

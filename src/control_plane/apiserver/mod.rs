@@ -17,5 +17,5 @@ mod request_info;
 mod server;
 mod status;
 
-pub use listener::{Tls, TlsError};
+pub use listener::TlsError;
 pub(super) use server::ApiServer;

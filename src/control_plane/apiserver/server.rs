@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::in_process::InProcess;
-use super::listener::{self, Tls, TlsError};
+use super::listener::{self, TlsError};
+use crate::control_plane::auth::pki::Pki;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::control_plane::auth::Identity;
@@ -65,9 +66,9 @@ impl ApiServer {
     pub(in crate::control_plane) fn serve(
         &self,
         listener: TcpListener,
-        tls: &Tls,
+        pki: &Pki,
     ) -> Result<(), TlsError> {
-        let acceptor = tls.acceptor()?;
+        let acceptor = listener::acceptor(pki)?;
         self.0.tracker.spawn(listener::accept(self.clone(), listener, acceptor));
         Ok(())
     }
