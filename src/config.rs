@@ -90,7 +90,9 @@ impl Places {
         };
         let data_directory = match (&which.data_dir, &env.data_home) {
             (Some(dir), _) => absolute(dir)?,
-            (None, Some(home)) => home.join("sampan").join(which.name.as_deref().unwrap_or("default")),
+            (None, Some(home)) => {
+                home.join("sampan").join(which.name.as_deref().unwrap_or("default"))
+            }
             (None, None) => return Err(Error::NoDataHome),
         };
         let kubeconfig = which
@@ -159,9 +161,13 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("find a place for the cluster's data: this user has no home directory; name one with --data-dir")]
+    #[error(
+        "find a place for the cluster's data: this user has no home directory; name one with --data-dir"
+    )]
     NoDataHome,
-    #[error("use the name {0:?}: it must be lower case letters, digits and '-', and begin and end with a letter or digit")]
+    #[error(
+        "use the name {0:?}: it must be lower case letters, digits and '-', and begin and end with a letter or digit"
+    )]
     Name(String),
     #[error("use the path {}", path.display())]
     Path { path: PathBuf, source: std::io::Error },

@@ -27,12 +27,14 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
     let occupant = data_directory::occupant(&places.data_directory)
         .with_context(|| format!("look at {directory}"))?;
     let (lines, code) = match occupant {
-        Occupant::Missing => {
-            (vec![format!("{}: no such cluster (no data in {directory})", places.name)], NOT_RUNNING)
-        }
-        Occupant::Stopped => {
-            (vec![format!("{}: stopped", places.name), format!("data        {directory}")], NOT_RUNNING)
-        }
+        Occupant::Missing => (
+            vec![format!("{}: no such cluster (no data in {directory})", places.name)],
+            NOT_RUNNING,
+        ),
+        Occupant::Stopped => (
+            vec![format!("{}: stopped", places.name), format!("data        {directory}")],
+            NOT_RUNNING,
+        ),
         Occupant::Running(None) => {
             (vec![format!("{}: starting", places.name), format!("data        {directory}")], 0)
         }

@@ -110,12 +110,20 @@ fn report(cluster: &Cluster, state: &State, places: &Places) -> Vec<String> {
         State::Ephemeral => "in memory, gone when sampan stops".to_owned(),
     };
     let mut lines = vec![
-        format!("sampan {} is ready after {} ms", super::version::LINE, cluster.start_time().as_millis()),
+        format!(
+            "sampan {} is ready after {} ms",
+            super::version::LINE,
+            cluster.start_time().as_millis()
+        ),
         format!("  data        {data}"),
         format!("  API server  {}{}", cluster.access().server, port_note(cluster)),
     ];
     if let Some(path) = &places.kubeconfig {
-        lines.push(format!("  kubeconfig  {}, context {}", path.display(), cluster.access().context));
+        lines.push(format!(
+            "  kubeconfig  {}, context {}",
+            path.display(),
+            cluster.access().context
+        ));
     }
     lines.push("stop with Ctrl-C or sampan down; now try:".to_owned());
     lines.push("  kubectl get nodes".to_owned());

@@ -7,10 +7,14 @@ use clap::ArgMatches;
 use super::{Subcommand, output};
 use crate::config::Environment;
 
-pub(super) const LINE: &str = concat!(env!("CARGO_PKG_VERSION"), " (Kubernetes v1.33.0, wasmtime 48.0.8)");
+pub(super) const LINE: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (Kubernetes v1.33.0, wasmtime 48.0.8)");
 
 pub(super) const COMMAND: Subcommand = Subcommand {
-    define: || clap::Command::new("version").about("Print the version of sampan and of the Kubernetes API it serves"),
+    define: || {
+        clap::Command::new("version")
+            .about("Print the version of sampan and of the Kubernetes API it serves")
+    },
     run,
 };
 

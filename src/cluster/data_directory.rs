@@ -52,7 +52,8 @@ impl DataDirectory {
     /// If another cluster holds it, if a newer sampan wrote it, or if it cannot be written.
     pub fn open(path: &Path) -> Result<Self, Error> {
         create_private(path).map_err(|source| Error::Create { path: path.to_owned(), source })?;
-        let lock = File::create(path.join("lock")).map_err(|source| Error::unusable(path, source))?;
+        let lock =
+            File::create(path.join("lock")).map_err(|source| Error::unusable(path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -209,7 +210,10 @@ mod tests {
         first.announce(&running).unwrap();
         assert_eq!(occupant(&path).unwrap(), Occupant::Running(Some(running)));
         let refusal = DataDirectory::open(&path).unwrap_err().to_string();
-        assert!(refusal.ends_with("already runs on this data (pid 7, https://127.0.0.1:6443)"), "{refusal}");
+        assert!(
+            refusal.ends_with("already runs on this data (pid 7, https://127.0.0.1:6443)"),
+            "{refusal}"
+        );
         drop(first);
         assert_eq!(occupant(&path).unwrap(), Occupant::Stopped);
         assert!(!DataDirectory::open(&path).unwrap().is_new);

@@ -30,7 +30,9 @@ pub struct Access {
 /// else `~/.kube/config`.
 pub fn default_path(kubeconfig: Option<&OsStr>, home: Option<&Path>) -> Option<PathBuf> {
     let listed: Vec<PathBuf> = kubeconfig
-        .map(|list| std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect())
+        .map(|list| {
+            std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
+        })
         .unwrap_or_default();
     let existing = listed.iter().find(|path| path.exists()).or(listed.last());
     existing.cloned().or_else(|| home.map(|home| home.join(".kube").join("config")))
@@ -38,9 +40,8 @@ pub fn default_path(kubeconfig: Option<&OsStr>, home: Option<&Path>) -> Option<P
 
 /// Adds or replaces our entry and makes it the current context; atomic, mode 0600.
 pub fn merge(path: &Path, access: &Access) -> Result<(), Error> {
-    let mut config = read(path)?.unwrap_or_else(|| {
-        json!({"apiVersion": "v1", "kind": "Config", "preferences": {}})
-    });
+    let mut config = read(path)?
+        .unwrap_or_else(|| json!({"apiVersion": "v1", "kind": "Config", "preferences": {}}));
     add(&mut config, access);
     write(path, &config)
 }
@@ -59,17 +60,29 @@ fn add(config: &mut Value, access: &Access) {
     let name = &access.context;
     take_out(config, name);
     let encode = |pem: &str| STANDARD.encode(pem);
-    push(config, "clusters", json!({"name": name, "cluster": {
-        "certificate-authority-data": encode(&access.ca_pem),
-        "server": access.server,
-    }}));
-    push(config, "contexts", json!({"name": name, "context": {
-        "cluster": name, "namespace": "default", "user": name,
-    }}));
-    push(config, "users", json!({"name": name, "user": {
-        "client-certificate-data": encode(&access.client_certificate_pem),
-        "client-key-data": encode(&access.client_key_pem),
-    }}));
+    push(
+        config,
+        "clusters",
+        json!({"name": name, "cluster": {
+            "certificate-authority-data": encode(&access.ca_pem),
+            "server": access.server,
+        }}),
+    );
+    push(
+        config,
+        "contexts",
+        json!({"name": name, "context": {
+            "cluster": name, "namespace": "default", "user": name,
+        }}),
+    );
+    push(
+        config,
+        "users",
+        json!({"name": name, "user": {
+            "client-certificate-data": encode(&access.client_certificate_pem),
+            "client-key-data": encode(&access.client_key_pem),
+        }}),
+    );
     config["current-context"] = json!(name);
 }
 
@@ -164,7 +177,10 @@ mod tests {
         assert!(remove(&path, "sampan").unwrap());
         assert!(!remove(&path, "sampan").unwrap());
         let config = read(&path).unwrap().unwrap();
-        assert_eq!(config["clusters"], json!([{"name": "work", "cluster": {"server": "https://work"}}]));
+        assert_eq!(
+            config["clusters"],
+            json!([{"name": "work", "cluster": {"server": "https://work"}}])
+        );
         assert_eq!(config["users"], json!([]));
     }
 

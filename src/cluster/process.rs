@@ -16,8 +16,13 @@ pub fn request_stop(pid: u32) -> io::Result<()> {
 /// Ends a sampan process. Windows has no SIGTERM; state on disk is safe at any moment.
 #[cfg(not(unix))]
 pub fn request_stop(pid: u32) -> io::Result<()> {
-    let status = std::process::Command::new("taskkill").args(["/F", "/PID", &pid.to_string()]).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("taskkill answered {status}"))) }
+    let status =
+        std::process::Command::new("taskkill").args(["/F", "/PID", &pid.to_string()]).status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("taskkill answered {status}")))
+    }
 }
 
 /// Raises the limit on open files as far as allowed: macOS gives 256, a node of many Pods needs more.
@@ -62,7 +67,10 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         let (count_tx, count_rx) = watch::channel(0);
         let mut stop_requests = StopRequests::new()?;
-        #[expect(clippy::disallowed_methods, reason = "lives as long as the process, beyond any tracker")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "lives as long as the process, beyond any tracker"
+        )]
         tokio::spawn(async move {
             while stop_requests.next().await {
                 count_tx.send_modify(|count| *count += 1);

@@ -68,7 +68,8 @@ impl Play {
         let status = pod.status.clone().unwrap_or_default();
         let phase = status.phase.unwrap_or_default();
         let before = self.phases.insert(key(pod), phase.clone());
-        if before.as_ref() != Some(&phase) && matches!(&*phase, "Running" | "Succeeded" | "Failed") {
+        if before.as_ref() != Some(&phase) && matches!(&*phase, "Running" | "Succeeded" | "Failed")
+        {
             output::say(&format!("pod/{} is {phase}", pod.name_any()));
         }
         let several = pod.spec.as_ref().is_some_and(|spec| spec.containers.len() > 1);
@@ -84,7 +85,8 @@ impl Play {
             return;
         }
         let (namespace, name) = key(pod);
-        let run = (namespace.clone(), name.clone(), container.name.clone(), container.restart_count);
+        let run =
+            (namespace.clone(), name.clone(), container.name.clone(), container.restart_count);
         if !self.followed.insert(run) {
             return;
         }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::Resource;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
 use crate::api::yaml;
@@ -21,7 +21,8 @@ pub(super) struct Manifest {
 impl Manifest {
     pub(super) fn gvk(&self) -> GroupVersionKind {
         let text = |field: &str| self.object[field].as_str().unwrap_or_default();
-        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        let (group, version) =
+            text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
         GroupVersionKind::gvk(group, version, text("kind"))
     }
 
@@ -41,7 +42,9 @@ pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Manifest>> {
         for file in files(path)? {
             let place = file.display().to_string();
             let bytes = fs::read(&file).with_context(|| format!("read {place}"))?;
-            for document in yaml::parse_all(&bytes).with_context(|| format!("understand {place}"))? {
+            for document in
+                yaml::parse_all(&bytes).with_context(|| format!("understand {place}"))?
+            {
                 if let Some(duplicate) = document.duplicates.first() {
                     bail!("understand {place}: {duplicate}");
                 }
@@ -118,7 +121,11 @@ mod tests {
     fn lists_are_taken_apart_and_objects_without_a_kind_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("list.yaml");
-        fs::write(&file, "---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod}\n---\n").unwrap();
+        fs::write(
+            &file,
+            "---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod}\n---\n",
+        )
+        .unwrap();
         assert_eq!(read(std::slice::from_ref(&file)).unwrap().len(), 1);
         fs::write(&file, "kind: Pod\n").unwrap();
         assert!(read(&[file]).unwrap_err().to_string().contains("needs apiVersion and kind"));

@@ -32,8 +32,9 @@ struct Arguments {
 
 pub(super) const COMMAND: Subcommand = Subcommand {
     define: || {
-        Arguments::augment_args(clap::Command::new("play"))
-            .about("Run manifests in a cluster that lasts as long as the command, and show the logs")
+        Arguments::augment_args(clap::Command::new("play")).about(
+            "Run manifests in a cluster that lasts as long as the command, and show the logs",
+        )
     },
     run,
 };
@@ -44,7 +45,8 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
     process::raise_open_files_limit();
     let manifests = manifests::read(&paths)?;
     allow_images.extend(manifests::directories(&paths));
-    let flags = Flags { ephemeral: true, listen: Listen::InProcess, allow_images, ..Flags::default() };
+    let flags =
+        Flags { ephemeral: true, listen: Listen::InProcess, allow_images, ..Flags::default() };
     let config = Config::new(&flags, env)?;
     let runtime = tokio::runtime::Runtime::new().context("start the asynchronous runtime")?;
     runtime.block_on(play(config, manifests))
@@ -82,16 +84,18 @@ async fn run_manifests(cluster: &Cluster, manifests: Vec<Manifest>) -> anyhow::R
 /// Posts one manifest, as `kubectl create` would; answers `kind/name`.
 async fn create(client: &Client, manifest: &Manifest) -> anyhow::Result<String> {
     let kind = manifest.gvk();
-    let (resource, capabilities) = kube::discovery::pinned_kind(client, &kind)
-        .await
-        .with_context(|| format!("apply {}: find the kind {} {}", manifest.place, kind.api_version(), kind.kind))?;
+    let (resource, capabilities) =
+        kube::discovery::pinned_kind(client, &kind).await.with_context(|| {
+            format!("apply {}: find the kind {} {}", manifest.place, kind.api_version(), kind.kind)
+        })?;
     let namespaced = capabilities.scope == kube::discovery::Scope::Namespaced;
     let namespace = namespaced.then(|| manifest.namespace());
     let path = manifests::url_path(&resource, namespace);
     let body = serde_json::to_vec(&manifest.object)?;
-    let request = http::Request::post(format!("{path}?fieldManager=sampan-play&fieldValidation=Strict"))
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body)?;
+    let request =
+        http::Request::post(format!("{path}?fieldManager=sampan-play&fieldValidation=Strict"))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)?;
     let created: serde_json::Value =
         client.request(request).await.with_context(|| format!("apply {}", manifest.place))?;
     let name = created["metadata"]["name"].as_str().unwrap_or_default();

@@ -13,10 +13,10 @@ use tracing::warn;
 
 use super::in_process::InProcess;
 use super::listener::{self, TlsError};
-use crate::control_plane::auth::pki::Pki;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::control_plane::auth::Identity;
+use crate::control_plane::auth::pki::Pki;
 use crate::control_plane::registry::{AnyResource, RESOURCES};
 use crate::control_plane::storage::Storage;
 
