@@ -13,6 +13,8 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,6 +47,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// The certificates or the key do not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    #[error("read a certificate or key: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
     #[error("set up TLS")]
     Rustls(#[from] rustls::Error),
     #[error("set up the checking of client certificates")]
@@ -55,15 +59,20 @@ pub enum TlsError {
 pub(super) fn acceptor(pki: &Pki) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(pki.ca.clone())?;
+    for ca in CertificateDer::pem_slice_iter(pki.ca_pem.as_bytes()) {
+        roots.add(ca?)?;
+    }
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .allow_unauthenticated()
             .build()?;
+    let chain = CertificateDer::pem_slice_iter(pki.serving.chain_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(pki.serving.key_pem.as_bytes())?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients)
-        .with_single_cert(pki.serving.chain.clone(), pki.serving.key.clone_key())?;
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
