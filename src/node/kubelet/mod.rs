@@ -10,6 +10,13 @@
 //!
 //! Upstream: `pkg/kubelet`.
 
+mod conditions;
+mod pod_worker;
+mod status;
+
+#[cfg(test)]
+mod status_tests;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
