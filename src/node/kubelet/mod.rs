@@ -11,6 +11,8 @@
 //! Upstream: `pkg/kubelet`.
 
 mod conditions;
+mod env;
+mod logs;
 mod pod_worker;
 mod status;
 
