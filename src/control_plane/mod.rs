@@ -7,6 +7,7 @@ mod apiserver;
 mod assembly;
 pub mod auth;
 mod registry;
+mod scheduler;
 pub mod storage;
 
 pub use apiserver::TlsError;
