@@ -24,4 +24,4 @@ mod run;
 mod scores;
 mod taints;
 
-pub use run::{Rooms, run};
+pub(crate) use run::{Rooms, run};

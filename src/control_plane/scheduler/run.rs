@@ -32,12 +32,12 @@ const BINDING_MAX: usize = 128;
 
 /// What the scheduler is handed to work with.
 #[derive(Clone)]
-pub struct Rooms {
+pub(crate) struct Rooms {
     /// Speaks for `system:kube-scheduler`.
-    pub client: kube::Client,
-    pub pods: Cache<Pod>,
-    pub nodes: Cache<Node>,
-    pub clock: Clock,
+    pub(crate) client: kube::Client,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) nodes: Cache<Node>,
+    pub(crate) clock: Clock,
 }
 
 impl std::fmt::Debug for Rooms {
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Rooms {
 }
 
 /// Schedules Pods until `stop` is cancelled.
-pub async fn run(rooms: Rooms, stop: CancellationToken) {
+pub(crate) async fn run(rooms: Rooms, stop: CancellationToken) {
     let source = events::Source { component: NAME.to_owned(), host: None };
     let (recorder, writer) = events::recorder(rooms.client.clone(), rooms.clock.clone(), source);
     let queue = Queue::new(rooms.clock.clone(), BACKOFF);
