@@ -2,7 +2,7 @@
 
 use crate::{Command, Error, OpenMode, SpawnError};
 
-#[allow(clippy::all, unsafe_code, unused_qualifications, unreachable_pub, reason = "generated")]
+#[allow(clippy::all, unsafe_code, unused_qualifications, reason = "generated")]
 mod bindings {
     wit_bindgen::generate!({ path: "../wit", world: "program", generate_all });
 }

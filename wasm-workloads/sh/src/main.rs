@@ -1,6 +1,6 @@
-//! The shell.
+//! The shell as a program.
 
 fn main() {
-    let _ = sampan_process::stderr().write(b"sh: no shell yet\n");
-    sampan_process::exit(127);
+    let code = sampan_sh::main(std::env::args().collect());
+    sampan_process::exit(code);
 }

@@ -1,0 +1,291 @@
+//! Pipelines, subshells, substitutions and background jobs: everything that is a process of its own.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sampan_process::{self as process, Child, Command as Spawn, Handle, SpawnError};
+
+use super::{Ran, Shell, Stream, Unwind};
+use crate::builtins;
+use crate::syntax::{Command, Item, Kind, List, Operator, Parser, Piece, Simple, Source, Word};
+
+/// A background process.
+#[derive(Debug)]
+pub struct Job {
+    pub child: Child,
+    pub text: String,
+    /// Its end has been asked for by `wait`.
+    pub status: Option<i32>,
+}
+
+/// A stage that has been set going, or is still to be done by this shell.
+enum Stage {
+    Child(Child),
+    /// It did not start; this is its status.
+    Failed(i32),
+    /// A builtin that only writes: done here, once all readers run.
+    Here {
+        words: Vec<String>,
+        stdout: Handle,
+    },
+}
+
+impl Shell {
+    /// `(…)`
+    pub(super) fn run_subshell(&mut self, command: &Command) -> Ran {
+        let child =
+            self.start_shell(&command.source, &self.handle(0), &self.handle(1), &self.handle(2));
+        Ok(child.map_or_else(|status| status, |child| child.wait()))
+    }
+
+    /// `a | b | …`; the status of the last one.
+    pub(super) fn run_stages(&mut self, stages: &[Rc<Command>]) -> Ran {
+        let mut running = Vec::new();
+        let mut input = self.handle(0);
+        for (n, command) in stages.iter().enumerate() {
+            let last = n + 1 == stages.len();
+            let (next, output) = if last {
+                (process::null(), self.handle(1))
+            } else {
+                process::pipe().or_else(|err| self.fail(&format!("pipe: {err}")))?
+            };
+            running.push(self.start_stage(command, &input, output, n == 0));
+            input = next;
+        }
+        drop(input);
+        let here: Vec<usize> =
+            (0..running.len()).filter(|n| matches!(running[*n], Stage::Here { .. })).collect();
+        for n in here {
+            if let Stage::Here { words, stdout } =
+                std::mem::replace(&mut running[n], Stage::Failed(0))
+            {
+                running[n] = Stage::Failed(self.run_here(&words, stdout));
+            }
+        }
+        let statuses: Vec<i32> = running
+            .iter()
+            .map(|stage| match stage {
+                Stage::Child(child) => child.wait(),
+                Stage::Failed(status) => *status,
+                Stage::Here { .. } => 0,
+            })
+            .collect();
+        let failed = statuses.iter().rev().find(|status| **status != 0);
+        let last = statuses.last().copied().unwrap_or(0);
+        Ok(if self.options.pipefail { failed.copied().unwrap_or(0) } else { last })
+    }
+
+    fn start_stage(
+        &mut self,
+        command: &Command,
+        stdin: &Handle,
+        stdout: Handle,
+        first: bool,
+    ) -> Stage {
+        if let Some(simple) = plain(command)
+            && let Ok(words) = self.expand_words(&simple.words)
+            && let Some(name) = words.first()
+            && !self.functions.contains_key(name)
+        {
+            match builtins::find(name) {
+                // The first reads nothing of the pipe, so it may write while the others read.
+                Some(builtin) if builtin.only_writes && first => {
+                    return Stage::Here { words, stdout };
+                }
+                Some(_) => {}
+                None => {
+                    let started = self.start(&words, stdin, &stdout, &self.handle(2));
+                    return match started {
+                        Ok(child) => Stage::Child(child),
+                        Err(err) => Stage::Failed(self.report(&err)),
+                    };
+                }
+            }
+        }
+        let stderr = self.handle(2);
+        self.start_shell(&command.source, stdin, &stdout, &stderr)
+            .map_or_else(Stage::Failed, Stage::Child)
+    }
+
+    fn run_here(&mut self, words: &[String], stdout: Handle) -> i32 {
+        let Some(builtin) = builtins::find(&words[0]) else { return 127 };
+        let mut saved = Vec::new();
+        self.set_stream(1, Some(Stream::Handle(stdout)), &mut saved);
+        let ran = self.run_builtin(builtin, words);
+        self.restore(saved);
+        ran.unwrap_or(2)
+    }
+
+    /// Another shell that continues this one with `source`; an error is reported, and its status.
+    pub(super) fn start_shell(
+        &self,
+        source: &Source,
+        stdin: &Handle,
+        stdout: &Handle,
+        stderr: &Handle,
+    ) -> Result<Child, i32> {
+        let command = Spawn {
+            program: process::own_program(),
+            args: vec![self.name.clone()],
+            env: self.variables.environment(),
+            cwd: self.directory.clone(),
+            state: Some(self.hand_over(source)),
+        };
+        process::spawn(command, stdin, stdout, stderr).map_err(|err| {
+            let why = match err {
+                SpawnError::Limit => "Resource temporarily unavailable".to_owned(),
+                SpawnError::NotFound => format!("{} not found", process::own_program()),
+                SpawnError::NotExecutable(why) | SpawnError::Other(why) => why,
+            };
+            self.complain(&format!("can't fork: {why}"));
+            2
+        })
+    }
+
+    /// `list &`
+    pub(super) fn run_background(&mut self, item: &Item) -> i32 {
+        let stdin = if self.interactive { self.handle(0) } else { process::null() };
+        let (stdout, stderr) = (self.handle(1), self.handle(2));
+        let words = match item.first.stages.as_slice() {
+            [command] if item.rest.is_empty() && !item.first.negated => {
+                plain(command).and_then(|simple| self.expand_words(&simple.words).ok())
+            }
+            _ => None,
+        };
+        let program = words.filter(|words| {
+            words.first().is_some_and(|name| {
+                !self.functions.contains_key(name) && builtins::find(name).is_none()
+            })
+        });
+        let started = match program {
+            Some(words) => {
+                let started = self.start(&words, &stdin, &stdout, &stderr);
+                started.map_err(|err| self.report(&err))
+            }
+            None => self.start_shell(&item.source, &stdin, &stdout, &stderr),
+        };
+        match started {
+            Ok(child) => {
+                self.last_background = Some(child.pid());
+                self.jobs.push(Job { child, text: item.source.text.to_string(), status: None });
+                0
+            }
+            Err(status) => status,
+        }
+    }
+
+    /// The output of `$(…)`, without the newlines at its end.
+    pub(super) fn substitute(&mut self, source: &Rc<str>) -> Result<String, Unwind> {
+        let (bytes, status) = match Parser::new(source, self.line).next_line() {
+            Ok(None) => (Vec::new(), 0),
+            Ok(Some(list)) => self.substitute_one(&list, source)?,
+            // The shell that runs it reports the fault.
+            Err(_) => self.output_of_shell(source)?,
+        };
+        self.substitution = Some(status);
+        self.status = status;
+        let mut text = String::from_utf8_lossy(&bytes).replace('\0', "");
+        text.truncate(text.trim_end_matches('\n').len());
+        Ok(text)
+    }
+
+    /// A single plain command needs no shell around it.
+    fn substitute_one(&mut self, list: &List, source: &Rc<str>) -> Result<(Vec<u8>, i32), Unwind> {
+        let simple = match list.0.as_slice() {
+            [item] if item.rest.is_empty() && !item.background && !item.first.negated => {
+                match item.first.stages.as_slice() {
+                    // The list is only the first line of the source.
+                    [command] if *item.source.text == *source.trim() => plain(command),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        let Some(simple) = simple.filter(|_| !self.options.has('x')) else {
+            return self.output_of_shell(source);
+        };
+        // What fails in expansion ends the subshell, not this one.
+        let words = match self.expand_words(&simple.words) {
+            Ok(words) => words,
+            Err(Unwind::Exit(status) | Unwind::Error(status)) => return Ok((Vec::new(), status)),
+            Err(_) => return Ok((Vec::new(), 0)),
+        };
+        let Some(name) = words.first() else { return Ok((Vec::new(), 0)) };
+        match builtins::find(name) {
+            _ if self.functions.contains_key(name) => self.output_of_shell(source),
+            Some(builtin) if builtin.only_writes => Ok(self.captured(builtin, &words)),
+            Some(_) => self.output_of_shell(source),
+            None => {
+                let (read, write) =
+                    process::pipe().or_else(|err| self.fail(&format!("pipe: {err}")))?;
+                let started = self.start(&words, &self.handle(0), &write, &self.handle(2));
+                drop(write);
+                Ok(match started {
+                    Ok(child) => (read_all(&read), child.wait()),
+                    Err(err) => (Vec::new(), self.report(&err)),
+                })
+            }
+        }
+    }
+
+    fn captured(&mut self, builtin: &builtins::Builtin, words: &[String]) -> (Vec<u8>, i32) {
+        let buffer = Rc::new(RefCell::new(Vec::new()));
+        let mut saved = Vec::new();
+        self.set_stream(1, Some(Stream::Capture(Rc::clone(&buffer))), &mut saved);
+        let ran = self.run_builtin(builtin, words);
+        self.restore(saved);
+        (buffer.take(), ran.unwrap_or(2))
+    }
+
+    fn output_of_shell(&self, source: &Rc<str>) -> Result<(Vec<u8>, i32), Unwind> {
+        let source = Source { text: Rc::clone(source), late: Vec::new() };
+        let (read, write) = process::pipe().or_else(|err| self.fail(&format!("pipe: {err}")))?;
+        let child = self.start_shell(&source, &self.handle(0), &write, &self.handle(2));
+        drop(write);
+        Ok(match child {
+            Ok(child) => (read_all(&read), child.wait()),
+            Err(status) => (Vec::new(), status),
+        })
+    }
+}
+
+fn read_all(handle: &Handle) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Ok(chunk) = handle.read(65536) {
+        if chunk.is_empty() {
+            break;
+        }
+        bytes.extend(chunk);
+    }
+    bytes
+}
+
+/// A simple command that this shell may expand in a subshell's stead: words only, and none of them
+/// changes the shell.
+fn plain(command: &Command) -> Option<&Simple> {
+    let Kind::Simple(simple) = &command.kind else { return None };
+    let words = command.redirects.is_empty() && simple.assignments.is_empty();
+    (words && simple.words.iter().all(is_pure)).then_some(simple)
+}
+
+fn is_pure(word: &Word) -> bool {
+    word.0.iter().all(|piece| match piece {
+        Piece::Literal(_) | Piece::Quoted(_) | Piece::Command { .. } => true,
+        // It may assign.
+        Piece::Arithmetic { .. } => false,
+        Piece::Parameter { operator, .. } => match operator {
+            Operator::Value | Operator::Length => true,
+            Operator::Default { word, .. } | Operator::Alternative { word, .. } => is_pure(word),
+            Operator::RemovePrefix { pattern, .. } | Operator::RemoveSuffix { pattern, .. } => {
+                is_pure(pattern)
+            }
+            Operator::Replace { pattern, replacement, .. } => {
+                is_pure(pattern) && is_pure(replacement)
+            }
+            Operator::Assign { .. }
+            | Operator::Error { .. }
+            | Operator::Substring { .. }
+            | Operator::Bad => false,
+        },
+    })
+}
