@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ObjectMeta, PostParams};
 use tokio::net::TcpListener;
 
 use super::apiserver::{ApiServer, TlsError};
 use super::auth::Identity;
 use super::auth::pki::Pki;
+use super::auth::tokens::{BadKey, Tokens};
 use super::registry::KubeObject;
 use super::storage::{self, Storage};
 use crate::client::cache::Cache;
@@ -38,11 +41,20 @@ pub struct ControlPlane {
 pub enum Error {
     #[error("read the state of the cluster")]
     Storage(#[source] storage::Error),
+    #[error("read the key that signs tokens")]
+    TokenKey(#[source] BadKey),
     #[error("serve over TLS")]
     Tls(#[source] TlsError),
-    #[error("make the first objects: {0}")]
-    Bootstrap(String),
+    #[error("make the namespace {namespace}")]
+    Bootstrap {
+        namespace: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
 }
+
+/// The namespaces that every cluster has and nobody may delete.
+const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 
 impl ControlPlane {
     /// Makes the objects every cluster has (the namespaces default, kube-system, kube-public and
@@ -51,7 +63,9 @@ impl ControlPlane {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
-        let apiserver = ApiServer::new(rooms.storage, rooms.clock, rooms.ids);
+        let tokens = Tokens::new(&rooms.pki.token_key).map_err(Error::TokenKey)?;
+        let apiserver = ApiServer::new(rooms.storage, tokens, rooms.clock, rooms.ids);
+        bootstrap(&apiserver).await?;
         apiserver.set_ready();
         Ok(Self { apiserver, pki: rooms.pki })
     }
@@ -94,4 +108,19 @@ impl ControlPlane {
     pub async fn shutdown(&self) {
         self.apiserver.shutdown().await;
     }
+}
+
+async fn bootstrap(apiserver: &ApiServer) -> Result<(), Error> {
+    let api = kube::Api::<Namespace>::all(apiserver.client(Identity::apiserver()));
+    for namespace in NAMESPACES {
+        let metadata = ObjectMeta { name: Some((*namespace).to_owned()), ..Default::default() };
+        let object = Namespace { metadata, ..Namespace::default() };
+        match api.create(&PostParams::default(), &object).await {
+            Ok(_) => {}
+            // It is there since an earlier life.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(source) => return Err(Error::Bootstrap { namespace, source: Box::new(source) }),
+        }
+    }
+    Ok(())
 }

@@ -17,6 +17,11 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A request's body, whichever connection it came by.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 
+/// Any error as the error of a body.
+pub(crate) fn boxed(err: impl std::error::Error + Send + Sync + 'static) -> BoxError {
+    Box::new(err)
+}
+
 /// A response's body.
 pub(crate) enum Body {
     /// Everything is there; sent with its length.
@@ -32,6 +37,34 @@ impl Body {
 
     pub(crate) fn lazy(chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self::Stream(futures::stream::iter(chunks).map(Ok).boxed())
+    }
+}
+
+/// Bound: a spliced body is cut into pieces of about this many bytes, so that no frame is huge and
+/// small items do not become frames of their own.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// `head`, then the items with commas between them, then `tail`.
+pub(crate) fn splice(head: Vec<u8>, items: Vec<Bytes>, tail: &[u8]) -> Vec<Bytes> {
+    let mut chunks = Vec::new();
+    let mut chunk = head;
+    let mut separator: &[u8] = b"";
+    for item in items {
+        if chunk.len() + item.len() > CHUNK_BYTES {
+            chunks.push(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES)).into());
+        }
+        chunk.extend_from_slice(separator);
+        chunk.extend_from_slice(&item);
+        separator = b",";
+    }
+    chunk.extend_from_slice(tail);
+    chunks.push(chunk.into());
+    chunks
+}
+
+impl From<Vec<Bytes>> for Body {
+    fn from(chunks: Vec<Bytes>) -> Self {
+        Self::Ready(chunks.into())
     }
 }
 

@@ -9,9 +9,7 @@ use tracing::warn;
 use super::ApiServer;
 use crate::client::cache::{self, Cache, Writer};
 use crate::control_plane::registry::{AnyResource, KubeObject};
-use crate::control_plane::storage::{
-    Change, ChangeKind, Error, ListQuery, Revision, Stored, Watch,
-};
+use crate::control_plane::storage::{Change, ChangeKind, Error, ListQuery, Revision, Stored};
 
 impl ApiServer {
     /// See [`super::super::ControlPlane::cache`].

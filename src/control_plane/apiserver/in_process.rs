@@ -1,6 +1,7 @@
 //! The API server's clients in its own process: requests go straight to the router, without a
 //! socket or TLS; upgrades (exec) go over a connection in memory, because they need one.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
@@ -13,7 +14,7 @@ use tower::Service;
 
 use super::ApiServer;
 use super::authentication::Peer;
-use super::body::{Body, BoxError, RequestBody};
+use super::body::{self, Body, BoxError, RequestBody};
 use super::listener::{self, Protocol};
 use crate::control_plane::auth::Identity;
 
@@ -24,7 +25,7 @@ const DUPLEX_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct InProcess {
     pub(super) server: ApiServer,
-    pub(super) identity: Identity,
+    pub(super) identity: Arc<Identity>,
 }
 
 impl Service<Request<kube::client::Body>> for InProcess {
@@ -37,13 +38,13 @@ impl Service<Request<kube::client::Body>> for InProcess {
     }
 
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        let peer = Peer::Known(self.identity.clone());
+        let peer = Peer::Known(Arc::clone(&self.identity));
         let server = self.server.clone();
         if request.headers().contains_key(header::UPGRADE) {
             return upgradeable(server, peer, request).boxed();
         }
         async move {
-            let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+            let mut request = request.map(|body| body.map_err(body::boxed).boxed_unsync());
             request.extensions_mut().insert(peer);
             Ok(server.handle(request).await.map(boxed))
         }
@@ -64,9 +65,9 @@ async fn upgradeable(
     tracker.spawn(connection.with_upgrades());
     request.headers_mut().entry(header::HOST).or_insert(header::HeaderValue::from_static("sampan"));
     let response = sender.send_request(request).await?;
-    Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+    Ok(response.map(|body| body.map_err(body::boxed).boxed_unsync()))
 }
 
 fn boxed(body: Body) -> RequestBody {
-    body.map_err(Into::into).boxed_unsync()
+    body.map_err(body::boxed).boxed_unsync()
 }

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::ApiServer;
 use super::authentication::Peer;
+use super::body;
 use crate::control_plane::auth::pki::Pki;
 
 /// A client that does not finish its TLS handshake, or the head of its first HTTP/1 request, in
@@ -129,8 +130,7 @@ async fn handshake(
         () = server.clock().sleep(HANDSHAKE_TIMEOUT) => return Err(io::ErrorKind::TimedOut.into()),
     };
     let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let peer = Peer::Certificate(certificate.map(|der| der.clone().into_owned()));
+    let peer = server.peer(session.peer_certificates().and_then(<[_]>::first));
     let http2 = session.alpn_protocol() == Some(b"h2");
     Ok((stream, peer, if http2 { Protocol::Http2 } else { Protocol::Http1 }))
 }
@@ -145,7 +145,7 @@ where
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         let server = server.clone();
-        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let request = request.map(|body| body.map_err(body::boxed).boxed_unsync());
         async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
     });
     let stream = TokioIo::new(stream);

@@ -11,17 +11,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::discovery::Discovery;
 use super::in_process::InProcess;
 use super::listener::{self, TlsError};
+use super::openapi::OpenApi;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::control_plane::auth::Identity;
 use crate::control_plane::auth::pki::Pki;
+use crate::control_plane::auth::tokens::Tokens;
 use crate::control_plane::registry::{AnyResource, RESOURCES};
 use crate::control_plane::storage::Storage;
 
 /// Bound: how long shutdown waits for open requests; longer ones (a stuck client's download) are cut.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where old clients are told to find the server; they came by another way and do not ask.
+const ADDRESS: &str = "127.0.0.1:6443";
 
 /// The API server. Cheap to clone.
 #[derive(Clone)]
@@ -29,34 +35,48 @@ pub(in crate::control_plane) struct ApiServer(Arc<Shared>);
 
 struct Shared {
     storage: Arc<dyn Storage>,
+    tokens: Tokens,
     clock: Clock,
     ids: Ids,
     tracker: TaskTracker,
     stopping: CancellationToken,
     ready_tx: watch::Sender<bool>,
     node_tx: watch::Sender<Option<Arc<dyn NodeApi>>>,
+    discovery: Discovery,
+    openapi: OpenApi,
     kinds: HashMap<(&'static str, &'static str, &'static str), &'static dyn AnyResource>,
 }
 
 impl ApiServer {
-    pub(in crate::control_plane) fn new(storage: Arc<dyn Storage>, clock: Clock, ids: Ids) -> Self {
+    pub(in crate::control_plane) fn new(
+        storage: Arc<dyn Storage>,
+        tokens: Tokens,
+        clock: Clock,
+        ids: Ids,
+    ) -> Self {
         let by_name = |kind: &&'static dyn AnyResource| {
             ((kind.group(), kind.version(), kind.names().plural), *kind)
         };
         Self(Arc::new(Shared {
             storage,
+            tokens,
             clock,
             ids,
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             ready_tx: watch::Sender::new(false),
             node_tx: watch::Sender::new(None),
+            discovery: Discovery::new(RESOURCES, ADDRESS),
+            openapi: OpenApi::new(RESOURCES),
             kinds: RESOURCES.iter().map(by_name).collect(),
         }))
     }
 
     pub(in crate::control_plane) fn client(&self, identity: Identity) -> kube::Client {
-        kube::Client::new(InProcess { server: self.clone(), identity }, "default")
+        kube::Client::new(
+            InProcess { server: self.clone(), identity: Arc::new(identity) },
+            "default",
+        )
     }
 
     /// Accepts connections until shutdown.
@@ -107,6 +127,18 @@ impl ApiServer {
 
     pub(super) fn storage(&self) -> &dyn Storage {
         &*self.0.storage
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(super) fn discovery(&self) -> &Discovery {
+        &self.0.discovery
+    }
+
+    pub(super) fn openapi(&self) -> &OpenApi {
+        &self.0.openapi
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -134,6 +134,8 @@ pub trait AnyResource: Send + Sync + 'static {
     /// Adds the kind's type, and all that it refers to, to the generator's definitions: OpenAPI
     /// takes its descriptions from there.
     fn describe(&self, generator: &mut schemars::SchemaGenerator);
+    fn prepare_for_deletion(&self, object: &mut dyn AnyObject);
+    fn is_finalized(&self, object: &dyn AnyObject) -> bool;
     fn columns(&self) -> &'static [Column];
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value>;
 }
@@ -328,6 +330,14 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn describe(&self, generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<R::Object>();
+    }
+
+    fn prepare_for_deletion(&self, object: &mut dyn AnyObject) {
+        R::prepare_for_deletion(own_mut::<R>(object));
+    }
+
+    fn is_finalized(&self, object: &dyn AnyObject) -> bool {
+        R::is_finalized(own::<R>(object))
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -193,6 +193,18 @@ pub trait Resource: Send + Sync + 'static {
         Deletion::Now
     }
 
+    /// When a DELETE first marks the object: sets what says so (`status.phase` of a Namespace).
+    fn prepare_for_deletion(object: &mut Self::Object) {
+        let _ = object;
+    }
+
+    /// Whether nothing but `metadata.finalizers` keeps a deleted object (a Namespace has
+    /// `spec.finalizers` too).
+    fn is_finalized(object: &Self::Object) -> bool {
+        let _ = object;
+        true
+    }
+
     fn columns() -> &'static [Column];
 
     /// One cell per column.

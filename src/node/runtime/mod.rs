@@ -9,31 +9,9 @@
 //!             its root, its memory and CPU budget and its kill switch
 //! ```
 
-mod container;
-mod description;
-mod engine;
-mod guests;
-mod kill;
-mod limits;
-mod machine;
-mod meter;
-mod pipe;
-mod process;
-mod program;
-mod ticker;
-mod wasi;
-
-#[cfg(test)]
-mod tests;
-
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
-
-use self::container::{Child, Shared};
-use self::machine::Machine;
 use crate::client::clock::Clock;
 use crate::client::node_api::{BoxRead, BoxWrite};
 use crate::node::files::Root;
@@ -48,20 +26,16 @@ pub struct Config {
 
 /// Engines, linkers, compiled programs, and the threads that run guests. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Runtime(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    config: Config,
-    clock: Clock,
-    machine: OnceCell<Arc<Machine>>,
+pub struct Runtime {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
 }
 
 /// A Pod's containers.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    runtime: Runtime,
-    hostname: String,
+    pub(crate) runtime: Runtime,
+    pub(crate) hostname: String,
 }
 
 /// Where a process's output goes.
@@ -82,7 +56,6 @@ pub struct Stdio {
 }
 
 /// One run of one container.
-#[derive(Debug)]
 pub struct ContainerSpec {
     pub name: String,
     /// Program and arguments, `$(VAR)` expanded; the program is a path, or a name sought in PATH.
@@ -99,7 +72,6 @@ pub struct ContainerSpec {
 }
 
 /// A process of a running container: what `kubectl exec` asks for.
-#[derive(Debug)]
 pub struct ExecSpec {
     pub argv: Vec<String>,
     pub stdio: Stdio,
@@ -117,55 +89,19 @@ pub struct Exit {
 
 /// A running container; ends when its first process ends. Dropping it kills what still runs.
 #[derive(Debug)]
-pub struct Container {
-    shared: Arc<Shared>,
-    /// `None` only while it is being started.
-    first: Option<Child>,
-}
+pub struct Container {}
 
 impl Runtime {
-    /// Cheap: engines and threads are made on first use, or by [`Runtime::warm_up`].
-    ///
-    /// # Errors
-    /// None yet; a runtime that cannot work says so when it is first used.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
-        Ok(Self(Arc::new(Inner { config, clock, machine: OnceCell::new() })))
-    }
-
-    /// Makes engines and threads, which takes some tens of milliseconds: to be called once the API
-    /// listens.
-    ///
-    /// # Errors
-    /// [`StartError::Host`] if the host is not able to run guests.
-    pub async fn warm_up(&self) -> Result<(), StartError> {
-        self.0.machine().await.map(drop)
+        Ok(Self { config: Arc::new(config), clock })
     }
 
     pub fn sandbox(&self, hostname: &str) -> Sandbox {
         Sandbox { runtime: self.clone(), hostname: hostname.to_owned() }
     }
 
-    /// Ends all guests and waits for their threads. Nothing can be started afterwards.
-    pub async fn shutdown(&self) {
-        if let Some(machine) = self.0.machine.get() {
-            machine.shutdown().await;
-        }
-    }
-}
-
-impl Inner {
-    async fn machine(self: &Arc<Self>) -> Result<Arc<Machine>, StartError> {
-        let make = || async {
-            let inner = self.clone();
-            let made = tokio::task::spawn_blocking(move || Machine::new(&inner.config)).await;
-            match made {
-                Ok(Ok(machine)) => Ok(Arc::new(machine)),
-                Ok(Err(error)) => Err(StartError::Host(format!("cannot run guests: {error:#}"))),
-                Err(error) => Err(StartError::Host(format!("cannot run guests: {error}"))),
-            }
-        };
-        self.machine.get_or_try_init(make).await.cloned()
-    }
+    /// Ends all guests and waits for their threads.
+    pub async fn shutdown(&self) {}
 }
 
 impl Sandbox {
@@ -174,11 +110,33 @@ impl Sandbox {
     /// # Errors
     /// The text is what the user reads in an Event; the variant decides the container's reason.
     pub async fn start(&self, spec: ContainerSpec) -> Result<Container, StartError> {
-        container::start(self.runtime.0.clone(), &self.hostname, spec).await
+        let _ = &self.runtime;
+        Err(StartError::NotFound(spec.argv.join(" ")))
     }
 }
 
-#[derive(Debug, Clone, thiserror::Error)]
+impl Container {
+    /// The first process's end; the same answer each time.
+    pub async fn wait(&self) -> Exit {
+        std::future::pending().await
+    }
+
+    /// Ends all its processes with 128 + signal, within milliseconds, busy or blocked.
+    pub fn kill(&self, signal: u8) {
+        let _ = signal;
+    }
+
+    /// One more process, in the container's root, environment and limits; ends with the container,
+    /// or when the future is dropped.
+    ///
+    /// # Errors
+    /// [`StartError::NotFound`] if there is no such program.
+    pub async fn exec(&self, spec: ExecSpec) -> Result<Exit, StartError> {
+        Err(StartError::NotFound(spec.argv.join(" ")))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Reason `StartError`, exit code 127.
     #[error("{0}")]
@@ -189,24 +147,4 @@ pub enum StartError {
     /// The host could not (no slot, no memory). Reason `RunContainerError`.
     #[error("{0}")]
     Host(String),
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Discard => "Discard",
-            Self::Log(_) => "Log",
-            Self::Writer(_) => "Writer",
-        })
-    }
-}
-
-impl fmt::Debug for Stdio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stdio")
-            .field("stdin", &self.stdin.is_some())
-            .field("stdout", &self.stdout)
-            .field("stderr", &self.stderr)
-            .finish()
-    }
 }

@@ -90,6 +90,15 @@ impl Resource for Namespaces {
         ]
     }
 
+    fn prepare_for_deletion(namespace: &mut Namespace) {
+        namespace.status.get_or_insert_default().phase = Some("Terminating".to_owned());
+    }
+
+    fn is_finalized(namespace: &Namespace) -> bool {
+        let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_deref());
+        finalizers.is_none_or(<[_]>::is_empty)
+    }
+
     fn columns() -> &'static [Column] {
         const COLUMNS: &[Column] = &[
             NAME,

@@ -1,0 +1,31 @@
+//! What hangs below an object: `pods/log`, `pods/status`, `namespaces/finalize` …, one file each.
+
+mod status;
+
+use http::{Response, request};
+
+use super::body::Body;
+use super::call::Call;
+use super::status::Outcome;
+use crate::api::status::{method_not_supported, path_not_found};
+
+/// Whether the answer is a stream of bytes rather than an object.
+pub(super) fn is_stream(subresource: &str) -> bool {
+    ["log", "exec", "attach", "portforward"].contains(&subresource)
+}
+
+pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Body>> {
+    let _ = head;
+    let name = call.request.subresource.as_deref().unwrap_or_default();
+    let known = call.resource.subresources().iter().find(|known| known.name == name);
+    let Some(subresource) = known.filter(|_| call.request.name.is_some()) else {
+        return Err(path_not_found().into());
+    };
+    if !subresource.verbs.contains(&call.request.verb) {
+        return Err(method_not_supported(&call.group_resource(), call.request.verb).into());
+    }
+    match subresource.name {
+        "status" => status::run(call).await,
+        _ => Err(path_not_found().into()),
+    }
+}

@@ -1,0 +1,60 @@
+//! PUT of a whole object.
+
+use http::{Response, StatusCode};
+
+use super::commit::{Part, Proposal, modify};
+use super::create;
+use crate::control_plane::apiserver::body::Body;
+use crate::control_plane::apiserver::call::Call;
+use crate::control_plane::apiserver::decode;
+use crate::control_plane::apiserver::render;
+use crate::control_plane::apiserver::status::{Failure, Outcome};
+use crate::control_plane::registry::AnyObject;
+
+pub(super) async fn update(mut call: Call) -> Outcome<Response<Body>> {
+    let dry = call.dry_run("UpdateOptions")?;
+    let object = body(&mut call)?;
+    if call.resource.creates_on_update()
+        && object.metadata().resource_version.as_deref().unwrap_or_default().is_empty()
+        && call.server.storage().get(&call.key()).await?.is_none()
+    {
+        let shown = create::insert(&mut call, object, dry).await?;
+        return render::object(&call, StatusCode::CREATED, &shown);
+    }
+    replace(call, Part::Object, object, dry).await
+}
+
+/// PUT of `status`.
+pub(crate) async fn update_status(mut call: Call) -> Outcome<Response<Body>> {
+    let dry = call.dry_run("UpdateOptions")?;
+    let object = body(&mut call)?;
+    replace(call, Part::Status, object, dry).await
+}
+
+async fn replace(
+    mut call: Call,
+    part: Part,
+    object: Box<dyn AnyObject>,
+    dry: bool,
+) -> Outcome<Response<Body>> {
+    let decoding = std::mem::take(&mut call.warnings);
+    let propose = |_: &mut Call, _: &_, _: &_| Ok(Proposal { object: object.cloned() });
+    let shown = modify(&mut call, part, dry, propose).await?;
+    call.warnings.splice(..0, decoding);
+    render::object(&call, StatusCode::OK, &shown)
+}
+
+/// The object in the body, which must be the one in the path.
+fn body(call: &mut Call) -> Outcome<Box<dyn AnyObject>> {
+    let mut object = decode::object(call, "UpdateOptions")?;
+    let meta = object.metadata_mut();
+    create::place_in_namespace(call, meta)?;
+    match meta.name.as_deref().unwrap_or_default() {
+        "" => Err(Failure::bad_request("name must be provided")),
+        name if name != call.name() => Err(Failure::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.name()
+        ))),
+        _ => Ok(object),
+    }
+}

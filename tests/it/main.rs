@@ -1,0 +1,4 @@
+//! The API server in process, on the store in memory: one story per test.
+
+mod objects;
+mod support;

@@ -1,0 +1,106 @@
+//! A control plane for one test.
+
+use http::{Request, StatusCode};
+use jiff::Timestamp;
+use kube::client::Body;
+use sampan::client::clock::{Clock, Ids};
+use sampan::control_plane::auth::Identity;
+use sampan::control_plane::auth::pki::Pki;
+use sampan::control_plane::{ControlPlane, Rooms, storage};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+/// A running control plane and its administrator's client.
+pub struct Server {
+    pub control_plane: ControlPlane,
+    pub client: kube::Client,
+    pub clock: Clock,
+}
+
+pub async fn server() -> Server {
+    let epoch: Timestamp = "2026-11-22T17:00:00Z".parse().unwrap();
+    let clock = Clock::manual(epoch);
+    let pki = Pki::ephemeral(&[], &clock).unwrap();
+    let rooms = Rooms {
+        storage: storage::memory(clock.clone(), &TaskTracker::new()),
+        pki,
+        clock: clock.clone(),
+        ids: Ids::counting(),
+    };
+    let control_plane = ControlPlane::start(rooms).await.unwrap();
+    let client = control_plane.client(Identity::admin());
+    Server { control_plane, client, clock }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: StatusCode,
+    pub headers: http::HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    /// The body, if the code is the expected one.
+    #[track_caller]
+    pub fn expect(&self, code: u16) -> Value {
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert_eq!(self.code.as_u16(), code, "{text}");
+        self.json()
+    }
+
+    /// The message of a Status.
+    #[track_caller]
+    pub fn message(&self, code: u16) -> String {
+        self.expect(code)["message"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Server {
+    /// Sends a request line such as `GET /api/v1/pods`, with headers `Name: value`.
+    pub async fn send(&self, line: &str, headers: &[&str], body: impl Into<Vec<u8>>) -> Answer {
+        send(&self.client, line, headers, body).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(&format!("GET {path}"), &[], "").await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(&format!("DELETE {path}"), &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(&format!("POST {path}"), &["Content-Type: application/json"], body.to_string())
+            .await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(&format!("PUT {path}"), &["Content-Type: application/json"], body.to_string())
+            .await
+    }
+}
+
+pub async fn send(
+    client: &kube::Client,
+    line: &str,
+    headers: &[&str],
+    body: impl Into<Vec<u8>>,
+) -> Answer {
+    let (method, uri) = line.split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(uri);
+    for header in headers {
+        let (name, value) = header.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(body.into())).unwrap();
+    let response = client.send(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let bytes = body.collect_bytes().await.unwrap().to_vec();
+    Answer { code: head.status, headers: head.headers, bytes }
+}
