@@ -189,6 +189,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -252,5 +253,19 @@ mod tests {
     fn deep_nesting_is_refused() {
         let text = "[".repeat(100_000);
         check_error(&text, "recursion limit exceeded (line 1, column 128)");
+    }
+
+    proptest! {
+        #[test]
+        fn the_answer_is_serde_jsons(text in "[-\\[\\]{}:,\"\\\\ab01.etrufalsn \\n]{0,24}") {
+            let expect = serde_json::from_str::<Value>(&text);
+            match parse(text.as_bytes()) {
+                Ok(decoded) => prop_assert_eq!(decoded.value, expect.expect("the same")),
+                Err(error) => {
+                    prop_assert!(expect.is_err());
+                    prop_assert!((1..=text.lines().count() + 1).contains(&error.line));
+                }
+            }
+        }
     }
 }

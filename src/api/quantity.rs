@@ -285,6 +285,8 @@ fn move_point(whole: &str, fraction: &str, shift: i64) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -381,5 +383,38 @@ mod tests {
         assert_eq!((of("1") - of("250m")).to_string(), "750m");
         assert_eq!((of("9E") + of("9E")).to_string(), "9223372036854775807");
         assert!(of("1Ki") > of("1k"));
+    }
+
+    proptest! {
+        #[test]
+        fn amounts_are_what_arithmetic_says(
+            whole in 0..1_000_000_i128,
+            fraction in "[0-9]{0,6}",
+            negative in any::<bool>(),
+            (suffix, factor) in prop::sample::select(vec![
+                ("n", 1), ("u", 1_000), ("m", 1_000_000), ("", NANOS), ("k", 1000 * NANOS),
+                ("e3", 1000 * NANOS), ("E-2", NANOS / 100), ("Ki", 1024 * NANOS),
+                ("Gi", (1 << 30) * NANOS), ("T", 1_000_000_000_000 * NANOS),
+            ]),
+        ) {
+            let sign = if negative { "-" } else { "" };
+            let text = format!("{sign}{whole}.{fraction}{suffix}");
+            let digits: i128 = format!("{whole}{fraction}").parse().expect("digits");
+            let scale = 10_i128.pow(u32::try_from(fraction.len()).expect("six at most"));
+            let nanos = (digits * factor + scale - 1) / scale * if negative { -1 } else { 1 };
+            let quantity = Quantity::parse(&text).expect("a quantity");
+            prop_assert_eq!(quantity.nanos, nanos);
+            let canonical = quantity.to_string();
+            prop_assert_eq!(Quantity::parse(&canonical), Ok(quantity));
+            prop_assert_eq!(super::canonical(&canonical), Ok(canonical));
+        }
+
+        #[test]
+        fn no_text_is_too_strange_to_answer(text in "[-+.0-9eEinumkKMGTP ]{0,12}|\\PC{0,6}") {
+            if let Ok(quantity) = Quantity::parse(&text) {
+                prop_assert!(quantity.nanos.abs() <= NANOS_MAX);
+                prop_assert_eq!(Quantity::parse(&quantity.to_string()), Ok(quantity));
+            }
+        }
     }
 }

@@ -32,15 +32,14 @@ impl Fields {
     /// # Errors
     /// What cannot be understood, as upstream words it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = split_terms(text);
-        parts.sort_unstable();
         let mut terms = Vec::new();
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        for part in split_terms(text).into_iter().filter(|part| !part.is_empty()) {
             let (field, operator, value) = split_term(part)
                 .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
             let (field, equal) = (field.to_owned(), operator != "!=");
             terms.push(FieldTerm { field, value: unescape(value)?, equal });
         }
+        terms.sort_unstable();
         Ok(Self(terms))
     }
 
@@ -149,6 +148,8 @@ fn escape(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -195,5 +196,21 @@ mod tests {
             fields.check(|field| field == "metadata.name"),
             Err("field label not supported: spec.nodeName".to_owned())
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(text in "[ab=!,.\\\\]{0,12}") {
+            if let Ok(fields) = Fields::parse(&text) {
+                prop_assert_eq!(Fields::parse(&fields.to_string()), Ok(fields));
+            }
+        }
+
+        #[test]
+        fn any_value_can_be_asked_for(value in any::<String>()) {
+            let fields = Fields::name(value.clone());
+            let read = Fields::parse(&fields.to_string());
+            prop_assert_eq!(read.as_ref().ok().and_then(|read| read.required("metadata.name")), Some(value.as_str()));
+        }
     }
 }

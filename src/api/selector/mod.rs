@@ -5,6 +5,7 @@
 
 mod fields;
 mod labels;
+mod syntax;
 
 pub use fields::{FieldTerm, Fields};
 pub use labels::{Labels, Operator, Requirement};

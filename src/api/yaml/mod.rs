@@ -6,6 +6,8 @@
 //!
 //! Upstream: `sigs.k8s.io/yaml` (`yaml.go`, `goyaml.v2/resolve.go`, `goyaml.v2/decode.go`).
 
+#[cfg(test)]
+mod properties;
 mod read;
 mod scalar;
 mod write;

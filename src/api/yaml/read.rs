@@ -21,7 +21,8 @@ const ALIAS_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     pub value: Value,
-    /// `line 9: key "foo" already set in map`, in order of appearance. The last value won.
+    /// `line 9: key "foo" already set in map` (or what [`crate::api::json`] says, if it is JSON), in
+    /// order of appearance. The last value won.
     pub duplicates: Vec<String>,
     /// Where its content begins, counted from one.
     pub line: usize,
@@ -60,11 +61,19 @@ pub fn parse(bytes: &[u8]) -> Result<Decoded, Error> {
     }
 }
 
-/// Reads all documents of a file; those without content are left out.
+/// Reads all documents of a file; those without content are left out. What begins with a brace is
+/// tried as JSON first, as kubectl does: YAML refuses some characters that JSON takes.
 ///
 /// # Errors
 /// The first fault of the syntax, or a bound exceeded.
 pub fn parse_all(bytes: &[u8]) -> Result<Vec<Document>, Error> {
+    let text = bytes.trim_ascii_start();
+    if text.starts_with(b"{")
+        && let Ok(Decoded { value, duplicates }) = crate::api::json::parse(text)
+    {
+        let line = 1 + bytes[..bytes.len() - text.len()].iter().filter(|b| **b == b'\n').count();
+        return Ok(vec![Document { value, duplicates, line }]);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     Reader::new(text).documents()
 }
