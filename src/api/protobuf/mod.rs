@@ -12,4 +12,6 @@ pub use envelope::{Defaults, Error, MEDIA_TYPE, decode};
 pub use wire::Malformed;
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;

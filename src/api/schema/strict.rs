@@ -23,6 +23,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
+/// Go's zero time. `TokenRequest`s come without the expiry that is theirs by type.
+const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+
 /// What the query parameter `fieldValidation` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FieldValidation {
@@ -84,7 +87,8 @@ impl std::error::Error for DecodeError {}
 
 /// Makes `value` what Go's decoder would make of it: fields unknown to `root` are removed and
 /// answered (`unknown field "spec.foo"`), nulls are removed (in lists and maps: replaced by the zero
-/// value). The document's own depth is the bound of recursion.
+/// value), required times that are missing are Go's zero time. The document's own depth is the bound
+/// of recursion.
 ///
 /// # Errors
 /// [`DecodeError::Type`] for the first wrong type; `value` is then half done.
@@ -145,6 +149,14 @@ impl Walk {
             self.value(value, &field.kind)?;
             self.fields.pop();
             self.path.truncate(length);
+        }
+        for field in of.fields.iter().filter(|field| field.required) {
+            // The typed objects have a default for every other required field.
+            if matches!(field.kind, Kind::Time | Kind::MicroTime)
+                && !object.contains_key(field.name)
+            {
+                object.insert(field.name.to_owned(), Value::from(ZERO_TIME));
+            }
         }
         self.owner = outer;
         Ok(())
@@ -412,6 +424,15 @@ mod tests {
         }));
         assert_eq!(found, Ok(Vec::new()));
         assert_eq!(value, json!({"metadata": {"labels": {"a": ""}}, "spec": {"containers": [{}]}}));
+    }
+
+    #[test]
+    fn a_required_time_that_is_missing_is_the_zero_time() {
+        let root = schema::of("authentication.k8s.io", "v1", "TokenRequest").expect("a kind");
+        let mut value = json!({"spec": {}, "status": {"token": "", "expirationTimestamp": null}});
+        assert_eq!(decode(&mut value, root), Ok(Vec::new()));
+        assert_eq!(value["status"]["expirationTimestamp"], ZERO_TIME);
+        assert_eq!(value["spec"], json!({}));
     }
 
     #[test]
