@@ -39,7 +39,7 @@ impl Resource for Events {
     }
 
     fn validate_name(name: &str) -> Vec<String> {
-        crate::api::meta::dns1123_subdomain(name)
+        crate::api::meta::path_segment_name(name)
     }
 
     fn fields(event: &Event) -> Vec<(&'static str, String)> {

@@ -80,7 +80,7 @@ impl Resource for Namespaces {
     }
 
     fn validate_name(name: &str) -> Vec<String> {
-        crate::api::meta::dns1123_subdomain(name)
+        crate::api::meta::dns1123_label(name)
     }
 
     fn fields(namespace: &Namespace) -> Vec<(&'static str, String)> {

@@ -4,11 +4,16 @@
 //! second run changes nothing. Where Go clients cannot tell "absent" from the zero value (strings,
 //! numbers that are no pointers), neither do we.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Container, EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod,
-    PodIP, PodSpec, PodStatus, Probe, ProjectedVolumeSource, ResourceRequirements, Volume,
+    PodIP, PodSpec, PodStatus, Probe, ProjectedVolumeSource, ResourceFieldSelector,
+    ResourceRequirements, Volume,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::api::quantity;
 use crate::control_plane::registry::core::set_default;
 
 /// Upstream: `DefaultTerminationGracePeriodSeconds`.
@@ -23,7 +28,8 @@ pub(super) fn default(pod: &mut Pod) {
     spec.enable_service_links.get_or_insert(true);
     let host_network = spec.host_network == Some(true);
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
-        default_requests(container.resources.get_or_insert_default());
+        let resources = container.resources.get_or_insert_default();
+        default_requests(resources);
         if host_network {
             default_host_ports(container);
         }
@@ -42,6 +48,7 @@ pub(in crate::control_plane::registry) fn default_spec(spec: &mut PodSpec) {
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         default_container(container);
     }
+    spec.overhead.iter_mut().flat_map(BTreeMap::values_mut).for_each(canonicalize);
     for container in spec.ephemeral_containers.iter_mut().flatten() {
         default_ephemeral_container(container);
     }
@@ -71,12 +78,25 @@ fn default_status(status: &mut PodStatus) {
     }
 }
 
+/// Writes amounts the one way: `0.5` as `500m`, `1024Mi` as `1Gi`. Go does it while decoding. What
+/// is no amount stays for validation to complain about.
+fn canonicalize(amount: &mut Quantity) {
+    if let Ok(text) = quantity::canonical(&amount.0) {
+        amount.0 = text;
+    }
+}
+
+fn canonicalize_resources(resources: &mut ResourceRequirements) {
+    let lists = [&mut resources.limits, &mut resources.requests];
+    lists.into_iter().flatten().flat_map(BTreeMap::values_mut).for_each(canonicalize);
+}
+
 fn default_container(container: &mut Container) {
     let image = container.image.as_deref().unwrap_or_default();
     set_default(&mut container.image_pull_policy, pull_policy(image));
     set_default(&mut container.termination_message_path, "/dev/termination-log");
     set_default(&mut container.termination_message_policy, "File");
-    container.resources.get_or_insert_default();
+    canonicalize_resources(container.resources.get_or_insert_default());
     for port in container.ports.iter_mut().flatten() {
         set_default(&mut port.protocol, "TCP");
     }
@@ -116,14 +136,23 @@ fn pull_policy(image: &str) -> &'static str {
 
 fn default_env(env: Option<&mut Vec<EnvVar>>) {
     for variable in env.into_iter().flatten() {
-        let field = variable.value_from.as_mut().and_then(|source| source.field_ref.as_mut());
-        default_field_ref(field);
+        if let Some(source) = &mut variable.value_from {
+            default_field_ref(source.field_ref.as_mut());
+            default_resource_field_ref(source.resource_field_ref.as_mut());
+        }
     }
 }
 
 fn default_field_ref(field: Option<&mut ObjectFieldSelector>) {
     if let Some(field) = field {
         set_default(&mut field.api_version, "v1");
+    }
+}
+
+/// A divisor that was left out is shown as `0`, and means 1.
+fn default_resource_field_ref(field: Option<&mut ResourceFieldSelector>) {
+    if let Some(field) = field {
+        canonicalize(field.divisor.get_or_insert_with(|| Quantity("0".to_owned())));
     }
 }
 
@@ -182,6 +211,8 @@ fn default_volume(volume: &mut Volume) {
     if *volume == (Volume { name: volume.name.clone(), ..Volume::default() }) {
         volume.empty_dir = Some(Default::default());
     }
+    let limit = volume.empty_dir.as_mut().and_then(|dir| dir.size_limit.as_mut());
+    limit.into_iter().for_each(canonicalize);
     if let Some(secret) = &mut volume.secret {
         secret.default_mode.get_or_insert(FILE_MODE);
     }
@@ -192,6 +223,7 @@ fn default_volume(volume: &mut Volume) {
         downward.default_mode.get_or_insert(FILE_MODE);
         for item in downward.items.iter_mut().flatten() {
             default_field_ref(item.field_ref.as_mut());
+            default_resource_field_ref(item.resource_field_ref.as_mut());
         }
     }
     if let Some(projected) = &mut volume.projected {
@@ -211,6 +243,111 @@ fn default_projected(projected: &mut ProjectedVolumeSource) {
         let items = source.downward_api.as_mut().and_then(|downward| downward.items.as_mut());
         for item in items.into_iter().flatten() {
             default_field_ref(item.field_ref.as_mut());
+            default_resource_field_ref(item.resource_field_ref.as_mut());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: Value, pointer: &str, expect: Value) {
+        let mut pod: Pod = serde_json::from_value(json!({"spec": spec})).unwrap();
+        default(&mut pod);
+        let once = serde_json::to_value(&pod).unwrap();
+        assert_eq!(once.pointer(pointer), Some(&expect).filter(|value| !value.is_null()));
+        default(&mut pod);
+        assert_eq!(serde_json::to_value(&pod).unwrap(), once, "a second run changes nothing");
+    }
+
+    #[test]
+    fn the_tutorial_pod_gets_what_kubernetes_gives_it() {
+        let spec = json!({"containers": [
+            {"name": "count", "image": "busybox", "args": ["/bin/sh", "-c", "$(data)"]}]});
+        let expect = json!({
+            "containers": [{
+                "name": "count",
+                "image": "busybox",
+                "args": ["/bin/sh", "-c", "$(data)"],
+                "imagePullPolicy": "Always",
+                "resources": {},
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File",
+            }],
+            "dnsPolicy": "ClusterFirst",
+            "enableServiceLinks": true,
+            "restartPolicy": "Always",
+            "schedulerName": "default-scheduler",
+            "securityContext": {},
+            "terminationGracePeriodSeconds": 30,
+        });
+        check(spec, "/spec", expect);
+    }
+
+    #[test]
+    fn only_moving_tags_are_always_pulled() {
+        let policy = |image: &str, expect: &str| {
+            let spec = json!({"containers": [{"name": "c", "image": image}]});
+            check(spec, "/spec/containers/0/imagePullPolicy", json!(expect));
+        };
+        policy("nginx", "Always");
+        policy("nginx:latest", "Always");
+        policy("nginx:1.14.2", "IfNotPresent");
+        policy("localhost:5000/nginx", "Always");
+        policy("localhost:5000/nginx:1", "IfNotPresent");
+        policy("nginx@sha256:0123", "IfNotPresent");
+    }
+
+    #[test]
+    fn requests_follow_limits_in_canonical_form() {
+        let spec = json!({"containers": [{"name": "c", "resources":
+            {"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": "0.1"}}}]});
+        let expect = json!({
+            "limits": {"cpu": "500m", "memory": "1Gi"},
+            "requests": {"cpu": "100m", "memory": "1Gi"},
+        });
+        check(spec, "/spec/containers/0/resources", expect);
+    }
+
+    #[test]
+    fn empty_strings_are_as_good_as_absent() {
+        check(
+            json!({"containers": [], "restartPolicy": ""}),
+            "/spec/restartPolicy",
+            json!("Always"),
+        );
+        let spec = json!({"containers": [], "serviceAccount": "builder"});
+        check(spec, "/spec/serviceAccountName", json!("builder"));
+    }
+
+    #[test]
+    fn probes_ports_and_volumes_are_filled_in() {
+        let container = json!({
+            "name": "c",
+            "ports": [{"containerPort": 80}],
+            "livenessProbe": {"httpGet": {"port": 80}, "periodSeconds": 3},
+            "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        });
+        let spec = json!({"containers": [container], "hostNetwork": true, "volumes": [
+            {"name": "scratch"}, {"name": "settings", "configMap": {"name": "m"}}]});
+        let at = |pointer: &str, expect: Value| check(spec.clone(), pointer, expect);
+        at(
+            "/spec/containers/0/ports/0",
+            json!({"containerPort": 80, "hostPort": 80, "protocol": "TCP"}),
+        );
+        at(
+            "/spec/containers/0/livenessProbe",
+            json!({
+                "httpGet": {"path": "/", "port": 80, "scheme": "HTTP"},
+                "timeoutSeconds": 1, "periodSeconds": 3, "successThreshold": 1, "failureThreshold": 3,
+            }),
+        );
+        at("/spec/containers/0/env/0/valueFrom/fieldRef/apiVersion", json!("v1"));
+        at("/spec/volumes/0", json!({"name": "scratch", "emptyDir": {}}));
+        at("/spec/volumes/1/configMap", json!({"name": "m", "defaultMode": 420}));
     }
 }

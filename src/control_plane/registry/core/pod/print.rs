@@ -222,3 +222,127 @@ fn readiness_gates(spec: &PodSpec, status: &PodStatus) -> String {
     let open = gates.iter().filter(|gate| is_true(status, &gate.condition_type)).count();
     format!("{open}/{}", gates.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-22T17:00:00Z".parse().unwrap()
+    }
+
+    /// Ready, status and restarts of a Pod with the init containers `i` and `s` (a sidecar) and the
+    /// containers `a` and `b`.
+    #[track_caller]
+    fn check(status: Value, expect: [&str; 3]) {
+        check_pod(json!({"status": status}), expect);
+    }
+
+    #[track_caller]
+    fn check_pod(mut pod: Value, expect: [&str; 3]) {
+        pod["spec"] = json!({
+            "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
+            "containers": [{"name": "a"}, {"name": "b"}],
+        });
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let row = row(&pod, now());
+        assert_eq!(row[1..4], expect.map(Value::from));
+    }
+
+    fn container(name: &str, state: Value) -> Value {
+        json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": state})
+    }
+
+    fn running(name: &str) -> Value {
+        let mut status = container(name, json!({"running": {}}));
+        status["ready"] = json!(true);
+        status
+    }
+
+    fn waiting(name: &str, reason: &str) -> Value {
+        container(name, json!({"waiting": {"reason": reason}}))
+    }
+
+    fn ended(name: &str, exit_code: i32, reason: &str) -> Value {
+        container(name, json!({"terminated": {"exitCode": exit_code, "reason": reason}}))
+    }
+
+    #[test]
+    fn without_container_statuses_the_phase_is_told() {
+        check(json!({"phase": "Pending"}), ["0/3", "Pending", "0"]);
+        check(json!({"phase": "Failed", "reason": "Evicted"}), ["0/3", "Evicted", "0"]);
+        let gated =
+            json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
+        let status = json!({"phase": "Pending", "conditions": gated});
+        check(status, ["0/3", "SchedulingGated", "0"]);
+    }
+
+    #[test]
+    fn init_containers_are_told_first() {
+        let init = |statuses: Value, word: &str| {
+            check(
+                json!({"phase": "Pending", "initContainerStatuses": statuses}),
+                ["0/3", word, "0"],
+            );
+        };
+        init(json!([waiting("i", "PodInitializing")]), "Init:0/2");
+        init(json!([waiting("i", "ErrImagePull")]), "Init:ErrImagePull");
+        init(json!([ended("i", 1, "Error")]), "Init:Error");
+        init(json!([ended("i", 3, "")]), "Init:ExitCode:3");
+        init(json!([ended("i", 0, "Completed"), waiting("s", "")]), "Init:1/2");
+    }
+
+    #[test]
+    fn the_first_container_has_the_last_word() {
+        let all = |statuses: Value, ready: &str, word: &str| {
+            let initialized = json!([{"type": "Initialized", "status": "True"}]);
+            check(
+                json!({"phase": "Running", "conditions": initialized,
+                    "containerStatuses": statuses}),
+                [ready, word, "0"],
+            );
+        };
+        all(json!([running("a"), running("b")]), "2/3", "Running");
+        all(json!([waiting("a", "ContainerCreating"), running("b")]), "1/3", "ContainerCreating");
+        all(json!([running("a"), ended("b", 137, "OOMKilled")]), "1/3", "OOMKilled");
+        all(json!([ended("a", 0, "Completed"), ended("b", 1, "Error")]), "0/3", "Completed");
+        all(json!([ended("a", 0, "Completed"), running("b")]), "1/3", "NotReady");
+    }
+
+    #[test]
+    fn a_deleted_pod_is_terminating_until_it_has_ended() {
+        let deleted = |status: Value, word: &str| {
+            let metadata = json!({"deletionTimestamp": "2026-11-22T16:59:00Z"});
+            check_pod(json!({"metadata": metadata, "status": status}), ["0/3", word, "0"]);
+        };
+        deleted(json!({"phase": "Running"}), "Terminating");
+        deleted(json!({"phase": "Succeeded"}), "Succeeded");
+        deleted(json!({"phase": "Running", "reason": "NodeLost"}), "Unknown");
+    }
+
+    #[test]
+    fn restarts_tell_when_the_last_one_was() {
+        let mut crashed = waiting("a", "CrashLoopBackOff");
+        crashed["restartCount"] = json!(3);
+        crashed["lastState"] =
+            json!({"terminated": {"exitCode": 1, "finishedAt": "2026-11-22T16:55:00Z"}});
+        let mut sidecar = running("s");
+        sidecar["started"] = json!(true);
+        let status = json!({"phase": "Running", "containerStatuses": [crashed],
+            "initContainerStatuses": [ended("i", 0, "Completed"), sidecar]});
+        check(status, ["1/3", "CrashLoopBackOff", "3 (5m ago)"]);
+    }
+
+    #[test]
+    fn wide_columns_say_none_rather_than_nothing() {
+        let row = row(&Pod::default(), now());
+        assert_eq!(
+            row[4..],
+            ["<unknown>", "<none>", "<none>", "<none>", "<none>"].map(Value::from)
+        );
+        assert_eq!(row.len(), COLUMNS.len());
+    }
+}

@@ -46,3 +46,31 @@ fn is_guaranteed(container: &Container) -> bool {
 fn amount<'a>(list: Option<&'a BTreeMap<String, Quantity>>, name: &str) -> Option<&'a Quantity> {
     list?.get(name).filter(|quantity| quantity.0 != "0")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(resources: &[Value], expect: &str) {
+        let containers: Vec<Value> =
+            resources.iter().map(|one| json!({"name": "c", "resources": one})).collect();
+        let pod = serde_json::from_value(json!({"spec": {"containers": containers}})).unwrap();
+        assert_eq!(class(&pod), expect);
+    }
+
+    #[test]
+    fn the_class_follows_from_requests_and_limits() {
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        let full = json!({"requests": both, "limits": both});
+        check(&[json!({})], "BestEffort");
+        check(&[json!({"requests": {"cpu": "0"}})], "BestEffort");
+        check(&[json!({"limits": {"example.com/gpu": "1"}})], "BestEffort");
+        check(&[json!({"requests": {"cpu": "1"}})], "Burstable");
+        check(std::slice::from_ref(&full), "Guaranteed");
+        check(&[full.clone(), json!({})], "Burstable");
+        check(&[json!({"requests": {"cpu": "1", "memory": "1Mi"}, "limits": both})], "Burstable");
+    }
+}
