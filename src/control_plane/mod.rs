@@ -6,7 +6,9 @@ mod admission;
 mod apiserver;
 mod assembly;
 pub mod auth;
+mod controllers;
 mod registry;
+mod scheduler;
 pub mod storage;
 
 pub use apiserver::TlsError;

@@ -28,6 +28,21 @@ impl Request {
         }
     }
 
+    pub(super) fn durability(&self) -> Durability {
+        match self {
+            Self::Put(write) => write.durability,
+            Self::Delete { durability, .. } => *durability,
+        }
+    }
+
+    /// How much memory the request holds, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Put(write) => write.draft.bytes.len(),
+            Self::Delete { .. } => 0,
+        }
+    }
+
     /// Makes the request into history's next step, if what it expects of the `current` object holds.
     pub(super) fn decide(
         &self,
@@ -79,6 +94,13 @@ pub(super) struct Step {
     pub(super) expires: Option<Timestamp>,
 }
 
+impl Step {
+    /// What is stored under the key after this step.
+    pub(super) fn standing(&self) -> Option<&Arc<Stored>> {
+        (self.change.kind != ChangeKind::Deleted).then_some(&self.change.object)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     objects: BTreeMap<Key, Row>,
@@ -122,6 +144,18 @@ impl State {
         }
         self.history.compact(revision);
         Ok(())
+    }
+
+    /// Puts back an object of the past: it makes no history.
+    pub(super) fn restore(&mut self, stored: Arc<Stored>, expires: Option<Timestamp>) {
+        let key = stored.key.clone();
+        self.expiries.extend(expires.map(|at| (at, key.clone())));
+        self.objects.insert(key, Row { stored, expires });
+    }
+
+    /// Every object with the time it expires, in key order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<Stored>, Option<Timestamp>)> {
+        self.objects.values().map(|row| (&row.stored, row.expires))
     }
 
     /// Takes the next step; `now` is monotonic, for the age of history.

@@ -2,22 +2,32 @@
 //! quotas, and the walking of paths over `cap_std::fs::Dir`. Knows neither wasmtime nor WIT.
 //!
 //! Enter by [`Root`]. Paths are walked here, component by component: cap-std refuses absolute
-//! symlinks, images are full of them, and a mount may sit anywhere.
+//! symlinks, images are full of them, and a mount may sit anywhere. What is below a [`Place`] is
+//! reached through a `Dir` that was handed in, so a mistake here can confuse a container, and never
+//! leave it.
+//!
+//! ```text
+//! lookup:  mounts -> upper -> lower, unless hidden -> built-ins (/dev, /tmp), unless hidden
+//! write:   mounts, or upper: a file of the lower directory is copied up first
+//! delete:  from upper, and what the lower directory has under that name is hidden from then on
+//! ```
 
-use cap_std::fs::Dir;
+mod change;
+mod error;
+mod file;
+mod layers;
+mod place;
+mod read;
+mod root;
+mod walk;
 
-/// What a container sees as `/`. One per container, shared by all its processes.
-#[derive(Debug)]
-pub struct Root {
-    /// The image's files; never written.
-    pub(crate) lower: Option<Dir>,
-    /// Where writes go.
-    pub(crate) upper: Dir,
-}
+pub use error::Error;
+pub use file::File;
+pub use layers::{Device, Kind, Origin};
+pub use place::Place;
+pub use read::{Entry, OpenOptions, Opened, Stat};
+pub use root::{Mount, Root};
+pub use walk::Follow;
 
-impl Root {
-    /// A writable root over an image's files.
-    pub fn new(lower: Option<Dir>, upper: Dir) -> Self {
-        Self { lower, upper }
-    }
-}
+/// What every operation on files answers.
+pub type Result<T> = std::result::Result<T, Error>;

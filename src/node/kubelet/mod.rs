@@ -10,6 +10,15 @@
 //!
 //! Upstream: `pkg/kubelet`.
 
+mod conditions;
+mod env;
+mod logs;
+mod pod_worker;
+mod status;
+
+#[cfg(test)]
+mod status_tests;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

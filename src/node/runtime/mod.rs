@@ -9,9 +9,31 @@
 //!             its root, its memory and CPU budget and its kill switch
 //! ```
 
+mod container;
+mod description;
+mod engine;
+mod guests;
+mod kill;
+mod limits;
+mod machine;
+mod meter;
+mod pipe;
+mod process;
+mod program;
+mod ticker;
+mod wasi;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
+use self::container::{Child, Shared};
+use self::machine::Machine;
 use crate::client::clock::Clock;
 use crate::client::node_api::{BoxRead, BoxWrite};
 use crate::node::files::Root;
@@ -26,16 +48,20 @@ pub struct Config {
 
 /// Engines, linkers, compiled programs, and the threads that run guests. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Runtime {
-    pub(crate) config: Arc<Config>,
-    pub(crate) clock: Clock,
+pub struct Runtime(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    clock: Clock,
+    machine: OnceCell<Arc<Machine>>,
 }
 
 /// A Pod's containers.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    pub(crate) runtime: Runtime,
-    pub(crate) hostname: String,
+    runtime: Runtime,
+    hostname: String,
 }
 
 /// Where a process's output goes.
@@ -56,6 +82,7 @@ pub struct Stdio {
 }
 
 /// One run of one container.
+#[derive(Debug)]
 pub struct ContainerSpec {
     pub name: String,
     /// Program and arguments, `$(VAR)` expanded; the program is a path, or a name sought in PATH.
@@ -72,6 +99,7 @@ pub struct ContainerSpec {
 }
 
 /// A process of a running container: what `kubectl exec` asks for.
+#[derive(Debug)]
 pub struct ExecSpec {
     pub argv: Vec<String>,
     pub stdio: Stdio,
@@ -89,19 +117,55 @@ pub struct Exit {
 
 /// A running container; ends when its first process ends. Dropping it kills what still runs.
 #[derive(Debug)]
-pub struct Container {}
+pub struct Container {
+    shared: Arc<Shared>,
+    /// `None` only while it is being started.
+    first: Option<Child>,
+}
 
 impl Runtime {
+    /// Cheap: engines and threads are made on first use, or by [`Runtime::warm_up`].
+    ///
+    /// # Errors
+    /// None yet; a runtime that cannot work says so when it is first used.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
-        Ok(Self { config: Arc::new(config), clock })
+        Ok(Self(Arc::new(Inner { config, clock, machine: OnceCell::new() })))
+    }
+
+    /// Makes engines and threads, which takes some tens of milliseconds: to be called once the API
+    /// listens.
+    ///
+    /// # Errors
+    /// [`StartError::Host`] if the host is not able to run guests.
+    pub async fn warm_up(&self) -> Result<(), StartError> {
+        self.0.machine().await.map(drop)
     }
 
     pub fn sandbox(&self, hostname: &str) -> Sandbox {
         Sandbox { runtime: self.clone(), hostname: hostname.to_owned() }
     }
 
-    /// Ends all guests and waits for their threads.
-    pub async fn shutdown(&self) {}
+    /// Ends all guests and waits for their threads. Nothing can be started afterwards.
+    pub async fn shutdown(&self) {
+        if let Some(machine) = self.0.machine.get() {
+            machine.shutdown().await;
+        }
+    }
+}
+
+impl Inner {
+    async fn machine(self: &Arc<Self>) -> Result<Arc<Machine>, StartError> {
+        let make = || async {
+            let inner = self.clone();
+            let made = tokio::task::spawn_blocking(move || Machine::new(&inner.config)).await;
+            match made {
+                Ok(Ok(machine)) => Ok(Arc::new(machine)),
+                Ok(Err(error)) => Err(StartError::Host(format!("cannot run guests: {error:#}"))),
+                Err(error) => Err(StartError::Host(format!("cannot run guests: {error}"))),
+            }
+        };
+        self.machine.get_or_try_init(make).await.cloned()
+    }
 }
 
 impl Sandbox {
@@ -110,33 +174,11 @@ impl Sandbox {
     /// # Errors
     /// The text is what the user reads in an Event; the variant decides the container's reason.
     pub async fn start(&self, spec: ContainerSpec) -> Result<Container, StartError> {
-        let _ = &self.runtime;
-        Err(StartError::NotFound(spec.argv.join(" ")))
+        container::start(self.runtime.0.clone(), &self.hostname, spec).await
     }
 }
 
-impl Container {
-    /// The first process's end; the same answer each time.
-    pub async fn wait(&self) -> Exit {
-        std::future::pending().await
-    }
-
-    /// Ends all its processes with 128 + signal, within milliseconds, busy or blocked.
-    pub fn kill(&self, signal: u8) {
-        let _ = signal;
-    }
-
-    /// One more process, in the container's root, environment and limits; ends with the container,
-    /// or when the future is dropped.
-    ///
-    /// # Errors
-    /// [`StartError::NotFound`] if there is no such program.
-    pub async fn exec(&self, spec: ExecSpec) -> Result<Exit, StartError> {
-        Err(StartError::NotFound(spec.argv.join(" ")))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StartError {
     /// Reason `StartError`, exit code 127.
     #[error("{0}")]
@@ -147,4 +189,24 @@ pub enum StartError {
     /// The host could not (no slot, no memory). Reason `RunContainerError`.
     #[error("{0}")]
     Host(String),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discard => "Discard",
+            Self::Log(_) => "Log",
+            Self::Writer(_) => "Writer",
+        })
+    }
+}
+
+impl fmt::Debug for Stdio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stdio")
+            .field("stdin", &self.stdin.is_some())
+            .field("stdout", &self.stdout)
+            .field("stderr", &self.stderr)
+            .finish()
+    }
 }

@@ -1,0 +1,85 @@
+//! The controllers: each brings a part of the cluster to what its objects ask for.
+//!
+//! Enter by [`run`]. To add one: a file, and a line in [`CONTROLLERS`]. A reconcile gets a key, looks
+//! at what is there, and changes nothing the second time.
+//!
+//! Not here yet, because there is one node and it lives in this process: node lifecycle (marking a
+//! silent node NotReady) and the collection of Pods of deleted nodes.
+//!
+//! Upstream: `pkg/controller`.
+
+mod namespace;
+mod reconcile;
+mod service_account;
+
+use futures::future::{BoxFuture, join_all};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::cache::Cache;
+use crate::client::clock::Clock;
+
+/// What controllers read.
+#[derive(Debug, Clone)]
+pub(crate) struct Caches {
+    pub(crate) namespaces: Cache<Namespace>,
+    pub(crate) service_accounts: Cache<ServiceAccount>,
+}
+
+/// What a controller is handed to work with.
+#[derive(Clone)]
+struct Context {
+    /// Speaks for the controller's own identity.
+    client: kube::Client,
+    caches: Caches,
+    clock: Clock,
+    stop: CancellationToken,
+}
+
+struct Controller {
+    /// The name of its ServiceAccount in kube-system.
+    name: &'static str,
+    /// Works until its context's `stop`.
+    run: fn(Context) -> BoxFuture<'static, ()>,
+}
+
+static CONTROLLERS: &[Controller] = &[
+    Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
+    Controller {
+        name: "service-account-controller",
+        run: |ctx| Box::pin(service_account::run(ctx)),
+    },
+];
+
+/// Runs all controllers until `stop` is cancelled. `client_of` makes the client that speaks for the
+/// ServiceAccount of that name in kube-system.
+pub(crate) async fn run(
+    client_of: impl Fn(&str) -> kube::Client,
+    caches: Caches,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    let runs = CONTROLLERS.iter().map(|controller| {
+        let ctx = Context {
+            client: client_of(controller.name),
+            caches: caches.clone(),
+            clock: clock.clone(),
+            stop: stop.clone(),
+        };
+        (controller.run)(ctx)
+    });
+    join_all(runs).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_controllers_share_a_name() {
+        let mut names: Vec<&str> = CONTROLLERS.iter().map(|controller| controller.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CONTROLLERS.len());
+    }
+}

@@ -1,0 +1,27 @@
+//! Gives each Pod a node.
+//!
+//! Enter by [`run`]. Decisions ([`filters`], [`scores`], [`ledger`]) are pure functions of Pod and
+//! nodes; `run` feeds them from the caches and writes bindings.
+//!
+//! ```text
+//! pending -> attempt -> bound                        (POST pods/binding, Event Scheduled)
+//!              |  ^
+//!              v  | a node changed, or a Pod made room
+//!            waiting                                  (PodScheduled=False, Event FailedScheduling)
+//! ```
+//!
+//! Not here yet: affinity between Pods, topology spread and preemption; a Pod that asks for the
+//! first two is scheduled without them, and an Event says so.
+//!
+//! Upstream: `pkg/scheduler`.
+
+mod affinity;
+mod decide;
+mod filters;
+mod ledger;
+mod requests;
+mod run;
+mod scores;
+mod taints;
+
+pub(crate) use run::{Rooms, run};

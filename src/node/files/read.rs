@@ -1,0 +1,257 @@
+//! Looking: stat, listings, symlink texts, and opening.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
+use cap_std::fs::Metadata;
+
+use super::layers::{Device, Found, Kind, Origin, built_ins_in, kind_of};
+use super::root::Hidden;
+use super::walk::{Follow, Walked};
+use super::{Error, File, Place, Result, Root};
+
+/// What is known of a file without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub kind: Kind,
+    /// In bytes.
+    pub size: u64,
+    pub links: u64,
+    pub accessed: Option<SystemTime>,
+    pub modified: Option<SystemTime>,
+    pub changed: Option<SystemTime>,
+    /// Device and inode, or what the platform has of that sort.
+    pub identity: (u64, u64),
+}
+
+/// One name of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// How to open a file; the default does nothing useful.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions {
+    pub read: bool,
+    pub write: bool,
+    pub create: bool,
+    /// With `create`: fail if it exists.
+    pub exclusive: bool,
+    pub truncate: bool,
+    /// Fail unless it is a directory.
+    pub directory: bool,
+    /// Fail with [`Error::Loop`] if the last name is a symlink.
+    pub no_follow: bool,
+}
+
+#[derive(Debug)]
+pub enum Opened {
+    File(File),
+    Directory(Place),
+    Device(Device),
+}
+
+impl Root {
+    pub fn stat(&self, from: &Place, path: &str, follow: Follow) -> Result<Stat> {
+        self.locate(from, path, follow).map(|(_, _, stat)| stat)
+    }
+
+    /// Where a path leads, from which layer, and what is there.
+    pub fn locate(
+        &self,
+        from: &Place,
+        path: &str,
+        follow: Follow,
+    ) -> Result<(Place, Origin, Stat)> {
+        let hidden = &self.hidden.read();
+        let walked = self.walk(hidden, from, path, follow)?;
+        let found = walked.found.ok_or(Error::NotFound)?;
+        let stat = stat_of(&walked.place, &found);
+        Ok((walked.place, found.origin, stat))
+    }
+
+    /// The names of a directory, sorted, without `.` and `..`.
+    pub fn list(&self, place: &Place) -> Result<Vec<Entry>> {
+        self.list_with(&self.hidden.read(), place)
+    }
+
+    /// The text of a symlink.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is something else.
+    pub fn read_link(&self, from: &Place, path: &str) -> Result<String> {
+        let hidden = &self.hidden.read();
+        let walked = self.walk(hidden, from, path, Follow::No)?;
+        match walked.found.ok_or(Error::NotFound)? {
+            found if found.kind == Kind::Symlink => self.target(&found, &walked.place),
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    pub fn open(&self, from: &Place, path: &str, options: OpenOptions) -> Result<Opened> {
+        let follow = if options.no_follow || (options.create && options.exclusive) {
+            Follow::No
+        } else {
+            Follow::Yes
+        };
+        if !(options.write || options.create || options.truncate) {
+            let hidden = &self.hidden.read();
+            let walked = self.walk(hidden, from, path, follow)?;
+            let found = walked.found.ok_or(Error::NotFound)?;
+            return self.open_found(&walked.place, &found, options);
+        }
+        let hidden = &mut self.hidden.write();
+        let walked = self.walk(hidden, from, path, follow)?;
+        match walked.found {
+            Some(_) if options.create && options.exclusive => Err(Error::Exists),
+            Some(found) => {
+                let found = self.prepare_write(hidden, &walked.place, found, options)?;
+                self.open_found(&walked.place, &found, options)
+            }
+            None => self.open_new(hidden, &walked, options),
+        }
+    }
+
+    pub(super) fn list_with(&self, hidden: &Hidden, place: &Place) -> Result<Vec<Entry>> {
+        let found = self.find(hidden, place)?.ok_or(Error::NotFound)?;
+        if found.kind != Kind::Directory {
+            return Err(Error::NotDirectory);
+        }
+        let mut names = BTreeMap::new();
+        if found.origin == Origin::Mount {
+            self.add_names(Origin::Mount, place, &mut names)?;
+        } else {
+            if !hidden.covers(place) {
+                names.extend(built_ins_in(place).map(|(name, kind)| (name.to_owned(), kind)));
+                self.add_names(Origin::Lower, place, &mut names)?;
+                names.retain(|name, _| !hidden.covers(&place.join(name)));
+            }
+            self.add_names(Origin::Upper, place, &mut names)?;
+        }
+        Ok(names.into_iter().map(|(name, kind)| Entry { name, kind }).collect())
+    }
+
+    fn add_names(
+        &self,
+        origin: Origin,
+        place: &Place,
+        names: &mut BTreeMap<String, Kind>,
+    ) -> Result<()> {
+        if origin == Origin::Lower && self.lower.is_none() {
+            return Ok(());
+        }
+        let (dir, path) = self.source(origin, place)?;
+        let entries = match dir.read_dir(path).map_err(Error::from) {
+            Ok(entries) => entries,
+            Err(Error::NotFound | Error::NotDirectory) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            // WASI's names are UTF-8; others cannot be told to a guest.
+            if let Ok(name) = entry.file_name().into_string() {
+                names.insert(name, kind_of(entry.file_type()?));
+            }
+        }
+        Ok(())
+    }
+
+    fn open_found(&self, place: &Place, found: &Found, options: OpenOptions) -> Result<Opened> {
+        match found.kind {
+            Kind::Directory if options.write || options.truncate => Err(Error::IsDirectory),
+            Kind::Directory => Ok(Opened::Directory(place.clone())),
+            _ if options.directory => Err(Error::NotDirectory),
+            Kind::Device(device) => Ok(Opened::Device(device)),
+            Kind::Symlink => Err(Error::Loop),
+            Kind::Other => Err(Error::NoDevice),
+            Kind::File => {
+                let (dir, path) = self.source(found.origin, place)?;
+                let mut how = cap_std::fs::OpenOptions::new();
+                how.read(options.read || !options.write)
+                    .write(options.write || options.truncate)
+                    .truncate(options.truncate)
+                    .follow(FollowSymlinks::No);
+                let file = dir.open_with(path, &how)?.into_std();
+                Ok(Opened::File(File { file, readable: options.read, writable: options.write }))
+            }
+        }
+    }
+
+    fn open_new(
+        &self,
+        hidden: &mut Hidden,
+        walked: &Walked,
+        options: OpenOptions,
+    ) -> Result<Opened> {
+        if !options.create {
+            return Err(Error::NotFound);
+        }
+        if walked.must_be_directory || options.directory {
+            return Err(Error::IsDirectory);
+        }
+        let file = self.create_file(hidden, &walked.place)?;
+        Ok(Opened::File(File { file, readable: options.read, writable: options.write }))
+    }
+}
+
+impl Stat {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            kind: kind_of(metadata.file_type()),
+            size: metadata.len(),
+            links: metadata.nlink(),
+            accessed: metadata.accessed().ok().map(cap_std::time::SystemTime::into_std),
+            modified: metadata.modified().ok().map(cap_std::time::SystemTime::into_std),
+            changed: change::time(metadata),
+            identity: (metadata.dev(), metadata.ino()),
+        }
+    }
+}
+
+pub(super) fn stat_of(place: &Place, found: &Found) -> Stat {
+    match &found.metadata {
+        Some(metadata) => Stat::of(metadata),
+        None => Stat {
+            kind: found.kind,
+            size: 0,
+            links: 1,
+            accessed: None,
+            modified: None,
+            changed: None,
+            identity: (0, built_in_inode(place)),
+        },
+    }
+}
+
+/// Built-ins have no inode: their names tell them apart.
+fn built_in_inode(place: &Place) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(unix)]
+mod change {
+    use std::time::{Duration, SystemTime};
+
+    use cap_std::fs::MetadataExt;
+
+    /// When the inode last changed.
+    pub(super) fn time(metadata: &cap_std::fs::Metadata) -> Option<SystemTime> {
+        let seconds = u64::try_from(metadata.ctime()).ok()?;
+        let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+    }
+}
+
+#[cfg(not(unix))]
+mod change {
+    /// The platform has no such time; the last write is the closest to it.
+    pub(super) fn time(metadata: &cap_std::fs::Metadata) -> Option<std::time::SystemTime> {
+        metadata.modified().ok().map(cap_std::time::SystemTime::into_std)
+    }
+}

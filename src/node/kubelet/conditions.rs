@@ -1,0 +1,125 @@
+//! The conditions that the kubelet keeps.
+//!
+//! Upstream: `pkg/kubelet/status/generate.go`.
+
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+
+use super::pod_worker::{Kind, PodWorker};
+use super::status::{Phase, is_ready};
+
+/// In upstream's order; transition times are the caller's. `known` has the conditions that readiness
+/// gates look at.
+pub(super) fn of_kubelet(
+    pod: &Pod,
+    worker: &PodWorker,
+    phase: Phase,
+    has_network: bool,
+    known: &[PodCondition],
+) -> Vec<PodCondition> {
+    let containers_ready = containers_ready(worker, phase);
+    vec![
+        condition("PodReadyToStartContainers", if has_network { Ok(()) } else { Err(Why::Silent) }),
+        initialized(worker, phase),
+        condition("Ready", pod_ready(pod, &containers_ready, known)),
+        condition("ContainersReady", containers_ready),
+        condition("PodScheduled", Ok(())),
+    ]
+}
+
+/// Why a condition is not True.
+#[derive(Debug, Clone)]
+enum Why {
+    Silent,
+    Reason(&'static str, Option<String>),
+}
+
+fn condition(type_: &str, verdict: Result<(), Why>) -> PodCondition {
+    let (status, reason, message) = match verdict {
+        Ok(()) => ("True", None, None),
+        Err(Why::Silent) => ("False", None, None),
+        Err(Why::Reason(reason, message)) => ("False", Some(reason.to_owned()), message),
+    };
+    PodCondition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason,
+        message,
+        ..PodCondition::default()
+    }
+}
+
+fn initialized(worker: &PodWorker, phase: Phase) -> PodCondition {
+    if phase == Phase::Succeeded {
+        let mut done = condition("Initialized", Ok(()));
+        done.reason = Some("PodCompleted".to_owned());
+        return done;
+    }
+    let missing = names(worker, |kind, ready, ran| match kind {
+        Kind::Init => !ready,
+        // A sidecar that has run once has let the others start.
+        Kind::Sidecar => !ran,
+        Kind::App => false,
+    });
+    let verdict = if missing.is_empty() {
+        Ok(())
+    } else {
+        let text = format!("containers with incomplete status: [{}]", missing.join(" "));
+        Err(Why::Reason("ContainersNotInitialized", Some(text)))
+    };
+    condition("Initialized", verdict)
+}
+
+fn containers_ready(worker: &PodWorker, phase: Phase) -> Result<(), Why> {
+    match phase {
+        Phase::Succeeded => return Err(Why::Reason("PodCompleted", None)),
+        Phase::Failed => return Err(Why::Reason("PodFailed", None)),
+        Phase::Pending | Phase::Running => {}
+    }
+    let unready = names(worker, |kind, ready, _| kind != Kind::Init && !ready);
+    if unready.is_empty() {
+        return Ok(());
+    }
+    let text = format!("containers with unready status: [{}]", unready.join(" "));
+    Err(Why::Reason("ContainersNotReady", Some(text)))
+}
+
+fn pod_ready(
+    pod: &Pod,
+    containers_ready: &Result<(), Why>,
+    known: &[PodCondition],
+) -> Result<(), Why> {
+    containers_ready.clone()?;
+    let gates = pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_ref());
+    let mut complaints = Vec::new();
+    for gate in gates.into_iter().flatten() {
+        let type_ = &gate.condition_type;
+        match known.iter().find(|condition| condition.type_ == *type_) {
+            Some(condition) if condition.status == "True" => {}
+            Some(condition) => complaints.push(format!(
+                "the status of pod readiness gate {type_:?} is not \"True\", but {}",
+                condition.status
+            )),
+            None => complaints.push(format!(
+                "corresponding condition of pod readiness gate {type_:?} does not exist."
+            )),
+        }
+    }
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Why::Reason("ReadinessGatesNotReady", Some(complaints.join(", "))))
+}
+
+fn names(worker: &PodWorker, wanted: impl Fn(Kind, bool, bool) -> bool) -> Vec<&str> {
+    let containers = worker.containers.iter();
+    containers
+        .filter(|container| {
+            wanted(
+                container.kind,
+                is_ready(container),
+                container.is_running() || container.runs > 1,
+            )
+        })
+        .map(|container| container.name.as_str())
+        .collect()
+}

@@ -1,0 +1,26 @@
+//! What to do next for a Pod: a plain state machine without clock, lock or channel.
+//!
+//! Enter by [`PodWorker::plan`]; `sync_pod` carries the plan out and tells what came of it by
+//! [`PodWorker::started`], [`PodWorker::failed`] and [`PodWorker::exited`].
+//!
+//! ```text
+//! container:  Waiting -> Starting -> Running -> Terminated
+//!                ^          |                      |
+//!                |          v                      |
+//!                `---- (back-off, by restartPolicy)'
+//! pod:        Serving -> Ending (deleted, or its deadline passed) -> no container lives
+//! ```
+//!
+//! Upstream: `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (`computePodActions`, `doBackOff`),
+//! `pkg/kubelet/container/helpers.go` (`ShouldContainerBeRestarted`).
+
+mod backoff;
+mod machine;
+mod record;
+mod resume;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use machine::{Happening, Plan, PodWorker, Step};
+pub(super) use record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated};

@@ -1,0 +1,158 @@
+//! What is known of a Pod's containers.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Container;
+
+use super::backoff::Backoff;
+
+/// When a container runs within its Pod's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::node::kubelet) enum Kind {
+    /// Before the others, to its end.
+    Init,
+    /// An init container with `restartPolicy: Always`: from its turn on, beside the others.
+    Sidecar,
+    App,
+}
+
+/// Why a Pod's containers are being ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node::kubelet) enum Ending {
+    /// The object is being deleted; once nothing lives it is removed.
+    Deleted,
+    /// The object is gone already: nobody is left to tell.
+    Gone,
+    /// The Pod failed as a whole; `reason` and `message` go into its status.
+    Failed { reason: String, message: String },
+}
+
+/// One try at running a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node::kubelet) struct Run {
+    /// `sampan://…`
+    pub(in crate::node::kubelet) id: String,
+    pub(in crate::node::kubelet) started_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node::kubelet) struct Terminated {
+    pub(in crate::node::kubelet) exit_code: i32,
+    pub(in crate::node::kubelet) reason: String,
+    pub(in crate::node::kubelet) message: Option<String>,
+    pub(in crate::node::kubelet) id: Option<String>,
+    pub(in crate::node::kubelet) started_at: Option<Timestamp>,
+    pub(in crate::node::kubelet) finished_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node::kubelet) enum State {
+    Waiting {
+        reason: String,
+        message: Option<String>,
+    },
+    /// Under way; the status still shows what was before.
+    Starting {
+        before: Box<State>,
+    },
+    Running {
+        run: Run,
+        stopping: bool,
+    },
+    Terminated(Terminated),
+}
+
+/// Why a container did not come to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node::kubelet) enum StartFailure {
+    /// `InvalidImageName`, `ErrImagePull`, `ErrImageNeverPull`.
+    Image { reason: &'static str, message: String },
+    /// `CreateContainerConfigError`.
+    Config(String),
+    /// `CreateContainerError`: the host could not prepare it.
+    Create(String),
+    /// It was made, but its program could not be started: counts as a run that ended.
+    Run { exit_code: i32, reason: &'static str, message: String },
+}
+
+#[derive(Debug, Clone)]
+pub(in crate::node::kubelet) struct ContainerRecord {
+    pub(in crate::node::kubelet) name: String,
+    pub(in crate::node::kubelet) kind: Kind,
+    /// The image as the spec names it.
+    pub(in crate::node::kubelet) asked: String,
+    pub(in crate::node::kubelet) state: State,
+    /// The run before the one that `state` speaks of.
+    pub(in crate::node::kubelet) last: Option<Terminated>,
+    /// Runs that were begun.
+    pub(in crate::node::kubelet) runs: u32,
+    /// The image in use: reference and digest.
+    pub(in crate::node::kubelet) image: Option<(String, String)>,
+    pub(super) crash_backoff: Backoff,
+    pub(super) image_backoff: Backoff,
+    /// When to start it (again) when it is its turn; `None` is never.
+    pub(super) start_at: Option<Timestamp>,
+    /// What a waiting container is to be shown as from then on.
+    pub(super) relabel: Option<(Timestamp, State)>,
+}
+
+impl ContainerRecord {
+    pub(super) fn new(container: &Container, kind: Kind, reason: &str) -> Self {
+        Self {
+            name: container.name.clone(),
+            kind,
+            asked: container.image.clone().unwrap_or_default(),
+            state: waiting(reason, None),
+            last: None,
+            runs: 0,
+            image: None,
+            crash_backoff: Backoff::default(),
+            image_backoff: Backoff::default(),
+            start_at: Some(Timestamp::MIN),
+            relabel: None,
+        }
+    }
+
+    /// What the API calls `restartCount`: runs before the one that is shown.
+    pub(in crate::node::kubelet) fn restart_count(&self) -> u32 {
+        let under_way = u32::from(matches!(self.state, State::Starting { .. }));
+        self.runs.saturating_sub(1 + under_way)
+    }
+
+    /// The start that was under way has led to something: the run before it is the last one now.
+    pub(super) fn settle(&mut self) {
+        if let State::Starting { before } = &self.state
+            && let State::Terminated(end) = &**before
+        {
+            self.last = Some(end.clone());
+        }
+    }
+
+    pub(in crate::node::kubelet) fn lives(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::Running { .. })
+    }
+
+    pub(in crate::node::kubelet) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+    }
+
+    /// What the status shows.
+    pub(in crate::node::kubelet) fn shown(&self) -> &State {
+        match &self.state {
+            State::Starting { before } => before,
+            state => state,
+        }
+    }
+
+    /// Has ended and is not to be started again.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Terminated(_)) && self.start_at.is_none()
+    }
+
+    pub(super) fn has_succeeded(&self) -> bool {
+        matches!(&self.state, State::Terminated(end) if end.exit_code == 0)
+    }
+}
+
+pub(super) fn waiting(reason: &str, message: Option<String>) -> State {
+    State::Waiting { reason: reason.to_owned(), message }
+}

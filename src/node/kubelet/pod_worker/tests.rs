@@ -1,0 +1,341 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use serde_json::{Value, json};
+
+use super::*;
+
+const T0: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn pod(spec: Value) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": { "name": "counter", "namespace": "default", "uid": "u" },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn one(policy: &str) -> Pod {
+    pod(json!({ "restartPolicy": policy, "containers": [{ "name": "count", "image": "busybox" }] }))
+}
+
+/// A Pod under the test's hands: time stands still until it is moved.
+struct Story {
+    worker: PodWorker,
+    now: Timestamp,
+    events: Vec<String>,
+}
+
+impl Story {
+    fn of(pod: &Pod) -> Self {
+        Self { worker: PodWorker::new(pod, T0), now: T0, events: Vec::new() }
+    }
+
+    /// The steps, as `start count`, `kill count` …; and `wake +10s`.
+    fn plan(&mut self) -> Vec<String> {
+        let (plan, happenings) = self.worker.plan(self.now);
+        self.tell(happenings);
+        let name = |index: usize| self.worker.containers[index].name.clone();
+        let steps = plan.steps.iter().map(|step| match step {
+            Step::Start(index) => format!("start {}", name(*index)),
+            Step::Abandon(index) => format!("abandon {}", name(*index)),
+            Step::Kill(index) => format!("kill {}", name(*index)),
+            Step::Finish => "finish".to_owned(),
+        });
+        let wake = plan.wake.map(|at| format!("wake +{}s", at.duration_since(self.now).as_secs()));
+        steps.chain(wake).collect()
+    }
+
+    fn tell(&mut self, happenings: Vec<Happening>) {
+        let told =
+            happenings.into_iter().map(|event| format!("{}: {}", event.reason, event.message));
+        self.events.extend(told);
+    }
+
+    fn started(&mut self, index: usize) {
+        let run = Run { id: format!("sampan://{index}"), started_at: self.now };
+        self.worker.started(index, run);
+    }
+
+    fn exited(&mut self, index: usize, exit_code: i32) {
+        let end = Terminated {
+            exit_code,
+            reason: if exit_code == 0 { "Completed" } else { "Error" }.to_owned(),
+            message: None,
+            id: None,
+            started_at: Some(self.now),
+            finished_at: Some(self.now),
+        };
+        let happenings = self.worker.exited(index, end, self.now);
+        self.tell(happenings);
+    }
+
+    fn failed(&mut self, index: usize, failure: StartFailure) {
+        let happenings = self.worker.failed(index, failure, None, self.now);
+        self.tell(happenings);
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    /// `Reason xN`, with N the restart count; `Running` has no reason.
+    fn shown(&self, index: usize) -> String {
+        let container = &self.worker.containers[index];
+        let word = match container.shown() {
+            State::Waiting { reason, .. } => reason.clone(),
+            State::Running { .. } => "Running".to_owned(),
+            State::Terminated(end) => end.reason.clone(),
+            State::Starting { .. } => "Starting".to_owned(),
+        };
+        format!("{word} x{}", container.restart_count())
+    }
+}
+
+#[test]
+fn a_container_starts_at_once_and_once() {
+    let mut story = Story::of(&one("Always"));
+    assert_eq!(story.shown(0), "ContainerCreating x0");
+    assert_eq!(story.plan(), ["start count"]);
+    assert_eq!(story.shown(0), "ContainerCreating x0");
+    assert!(story.plan().is_empty());
+    story.started(0);
+    assert!(story.plan().is_empty());
+    assert_eq!(story.shown(0), "Running x0");
+}
+
+#[test]
+fn a_crashing_container_backs_off() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    story.exited(0, 1);
+    assert_eq!(story.shown(0), "Error x0");
+    assert_eq!(story.plan(), ["start count"]);
+    assert_eq!(story.shown(0), "Error x0");
+    story.started(0);
+    assert_eq!(story.shown(0), "Running x1");
+    story.exited(0, 1);
+    assert_eq!(story.shown(0), "CrashLoopBackOff x1");
+    assert_eq!(
+        story.events,
+        ["BackOff: Back-off restarting failed container count in pod counter_default(u)"]
+    );
+    let State::Waiting { message, .. } = &story.worker.containers[0].state else { panic!() };
+    assert_eq!(
+        message.as_deref(),
+        Some("back-off 10s restarting failed container=count pod=counter_default(u)")
+    );
+    assert_eq!(story.plan(), ["wake +10s"]);
+    story.wait(10);
+    assert_eq!(story.plan(), ["start count"]);
+    story.started(0);
+    story.exited(0, 1);
+    assert_eq!(story.plan(), ["wake +20s"]);
+}
+
+#[test]
+fn restart_policy_decides_what_runs_again() {
+    for (policy, exit_code, again) in [
+        ("Always", 0, true),
+        ("Always", 1, true),
+        ("OnFailure", 0, false),
+        ("OnFailure", 1, true),
+        ("Never", 0, false),
+        ("Never", 1, false),
+    ] {
+        let mut story = Story::of(&one(policy));
+        story.plan();
+        story.started(0);
+        story.exited(0, exit_code);
+        assert_eq!(!story.plan().is_empty(), again, "{policy} {exit_code}");
+    }
+}
+
+#[test]
+fn init_containers_run_in_order_before_the_others() {
+    let mut story = Story::of(&pod(json!({
+        "initContainers": [{ "name": "one" }, { "name": "two" }],
+        "containers": [{ "name": "a" }, { "name": "b" }],
+    })));
+    assert_eq!(story.shown(2), "PodInitializing x0");
+    assert_eq!(story.plan(), ["start one"]);
+    story.started(0);
+    story.exited(0, 1);
+    assert_eq!(story.plan(), ["start one"]);
+    story.started(0);
+    story.exited(0, 0);
+    assert_eq!(story.plan(), ["start two"]);
+    story.started(1);
+    story.exited(1, 0);
+    assert_eq!(story.plan(), ["start a", "start b"]);
+}
+
+#[test]
+fn a_failed_init_container_of_a_never_pod_ends_it() {
+    let mut story = Story::of(&pod(json!({
+        "restartPolicy": "Never",
+        "initContainers": [{ "name": "one" }],
+        "containers": [{ "name": "a" }],
+    })));
+    story.plan();
+    story.started(0);
+    story.exited(0, 1);
+    assert!(story.plan().is_empty());
+    assert!(story.worker.apps_are_done());
+}
+
+#[test]
+fn sidecars_run_beside_the_others_and_end_after_them() {
+    let mut story = Story::of(&pod(json!({
+        "restartPolicy": "Never",
+        "initContainers": [{ "name": "side", "restartPolicy": "Always" }],
+        "containers": [{ "name": "a" }],
+    })));
+    assert_eq!(story.plan(), ["start side"]);
+    assert!(story.plan().is_empty());
+    story.started(0);
+    assert_eq!(story.plan(), ["start a"]);
+    story.started(1);
+    story.exited(0, 0);
+    assert_eq!(story.plan(), ["start side"]);
+    story.started(0);
+    story.exited(1, 0);
+    assert_eq!(story.plan(), ["kill side"]);
+    assert!(story.plan().is_empty());
+    story.exited(0, 143);
+    assert!(story.plan().is_empty());
+}
+
+#[test]
+fn a_missing_image_alternates_its_reasons() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.failed(0, StartFailure::Image { reason: "ErrImagePull", message: "no".to_owned() });
+    assert_eq!(story.shown(0), "ErrImagePull x0");
+    assert_eq!(story.plan(), ["wake +2s"]);
+    story.wait(2);
+    assert_eq!(story.plan(), ["wake +8s"]);
+    assert_eq!(story.shown(0), "ImagePullBackOff x0");
+    assert_eq!(
+        story.events,
+        [
+            "Failed: Failed to pull image \"busybox\": no",
+            "Failed: Error: ErrImagePull",
+            "BackOff: Back-off pulling image \"busybox\"",
+            "Failed: Error: ImagePullBackOff",
+        ]
+    );
+    story.wait(8);
+    assert_eq!(story.plan(), ["start count"]);
+    story.failed(0, StartFailure::Image { reason: "ErrImagePull", message: "no".to_owned() });
+    story.wait(2);
+    assert_eq!(story.plan(), ["wake +18s"]);
+}
+
+#[test]
+fn a_program_that_cannot_start_counts_as_a_run() {
+    let failure = || StartFailure::Run {
+        exit_code: 127,
+        reason: "StartError",
+        message: "not found".to_owned(),
+    };
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.failed(0, failure());
+    assert_eq!(story.shown(0), "RunContainerError x0");
+    assert_eq!(story.plan(), ["start count"]);
+    story.failed(0, failure());
+    assert_eq!(story.shown(0), "CrashLoopBackOff x1");
+    let mut story = Story::of(&one("Never"));
+    story.plan();
+    story.failed(0, failure());
+    assert_eq!(story.shown(0), "StartError x0");
+    assert!(story.plan().is_empty());
+}
+
+#[test]
+fn an_incomplete_configuration_is_tried_again() {
+    let mut story = Story::of(&one("Never"));
+    story.plan();
+    story.failed(0, StartFailure::Config("configmap \"c\" not found".to_owned()));
+    assert_eq!(story.shown(0), "CreateContainerConfigError x0");
+    assert_eq!(story.plan(), ["wake +10s"]);
+    story.wait(10);
+    assert_eq!(story.plan(), ["start count"]);
+}
+
+#[test]
+fn deletion_ends_what_lives_then_finishes() {
+    let mut story = Story::of(&pod(json!({
+        "containers": [{ "name": "a" }, { "name": "b" }],
+    })));
+    story.plan();
+    story.started(0);
+    story.worker.end(Ending::Deleted);
+    assert_eq!(story.plan(), ["kill a", "abandon b"]);
+    assert_eq!(story.events, ["Killing: Stopping container a"]);
+    assert!(story.plan().is_empty());
+    story.exited(0, 143);
+    assert_eq!(story.plan(), ["finish"]);
+}
+
+#[test]
+fn a_passed_deadline_fails_the_pod() {
+    let mut spec = one("Always");
+    spec.spec.as_mut().unwrap().active_deadline_seconds = Some(60);
+    let mut story = Story::of(&spec);
+    assert_eq!(story.plan(), ["start count", "wake +60s"]);
+    story.started(0);
+    story.wait(60);
+    assert_eq!(story.plan(), ["kill count"]);
+    story.exited(0, 143);
+    assert!(story.plan().is_empty());
+    assert!(
+        matches!(&story.worker.ending, Some(Ending::Failed { reason, .. }) if reason == "DeadlineExceeded")
+    );
+    story.worker.end(Ending::Deleted);
+    assert_eq!(story.plan(), ["finish"]);
+}
+
+fn resumed(policy: &str, state: Value) -> Story {
+    let status: PodStatus = serde_json::from_value(json!({
+        "phase": "Running",
+        "startTime": "1969-12-31T23:00:00Z",
+        "containerStatuses": [{
+            "name": "count", "ready": true, "restartCount": 4, "state": state,
+            "image": "docker.io/library/busybox:latest",
+            "imageID": "docker.io/library/busybox@sha256:1", "containerID": "sampan://x",
+        }],
+    }))
+    .unwrap();
+    let mut pod = one(policy);
+    pod.status = Some(status);
+    Story::of(&pod)
+}
+
+#[test]
+fn what_ran_before_a_restart_of_sampan_is_lost_and_runs_again() {
+    let running = json!({ "running": { "startedAt": "1969-12-31T23:00:00Z" } });
+    let mut story = resumed("Always", running.clone());
+    assert_eq!(story.shown(0), "ContainerStatusUnknown x4");
+    assert_eq!(story.plan(), ["start count"]);
+    story.started(0);
+    assert_eq!(story.shown(0), "Running x5");
+    let last = story.worker.containers[0].last.clone().unwrap();
+    assert_eq!((last.exit_code, last.reason.as_str()), (137, "ContainerStatusUnknown"));
+    assert_eq!(story.worker.started_at, T0 - Duration::from_secs(3600));
+
+    let mut story = resumed("Never", running);
+    assert!(story.plan().is_empty());
+    assert_eq!(story.shown(0), "ContainerStatusUnknown x4");
+}
+
+#[test]
+fn what_had_ended_before_a_restart_of_sampan_stays_ended() {
+    let done = json!({ "terminated": { "exitCode": 0, "reason": "Completed" } });
+    let mut story = resumed("OnFailure", done);
+    assert!(story.plan().is_empty());
+    assert_eq!(story.shown(0), "Completed x4");
+}

@@ -1,0 +1,257 @@
+//! A Pod's status as the API shows it, computed from what the pod worker knows.
+//!
+//! Upstream: `pkg/kubelet/kubelet_pods.go` (`getPhase`, `convertToAPIContainerStatuses`),
+//! `pkg/kubelet/status/generate.go`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::conditions;
+use super::pod_worker::{ContainerRecord, Ending, Kind, PodWorker, State, Terminated};
+
+/// What the node adds to a Pod's status.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) host_ip: IpAddr,
+    /// None before the Pod has one.
+    pub(super) pod_ip: Option<Ipv4Addr>,
+}
+
+/// The status at `now`; conditions that did not change keep their transition time from `before`,
+/// and those of others are kept as they are.
+pub(super) fn build(
+    pod: &Pod,
+    worker: &PodWorker,
+    place: Place,
+    before: &PodStatus,
+    now: Timestamp,
+) -> PodStatus {
+    let phase = phase(pod, worker);
+    let (reason, message) = match &worker.ending {
+        Some(Ending::Failed { reason, message }) => {
+            (Some(reason.clone()), (!message.is_empty()).then(|| message.clone()))
+        }
+        _ => (None, None),
+    };
+    let pod_ip = place.pod_ip.map(|ip| ip.to_string());
+    let host_ip = place.host_ip.to_string();
+    PodStatus {
+        phase: Some(phase.name().to_owned()),
+        reason,
+        message,
+        start_time: Some(Time(worker.started_at)),
+        host_ips: Some(vec![HostIP { ip: host_ip.clone() }]),
+        host_ip: Some(host_ip),
+        pod_ips: pod_ip.clone().map(|ip| vec![PodIP { ip }]),
+        pod_ip,
+        init_container_statuses: statuses(worker, |kind| kind != Kind::App),
+        container_statuses: statuses(worker, |kind| kind == Kind::App),
+        conditions: Some(conditions(pod, worker, phase, place, before, now)),
+        ..before.clone()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+        }
+    }
+
+    pub(super) fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// How far the Pod is; a phase never goes back from Succeeded or Failed.
+pub(super) fn phase(pod: &Pod, worker: &PodWorker) -> Phase {
+    let lives = worker.containers.iter().any(ContainerRecord::lives);
+    match &worker.ending {
+        Some(Ending::Failed { .. }) if !lives => return Phase::Failed,
+        Some(Ending::Deleted | Ending::Gone) if !lives => return phase_at_end(pod, worker),
+        _ => {}
+    }
+    running_phase(pod, worker)
+}
+
+/// Upstream: `getPhase`.
+fn running_phase(pod: &Pod, worker: &PodWorker) -> Phase {
+    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    let init = worker.containers.iter().filter(|container| container.kind == Kind::Init);
+    let init_failed =
+        init.clone().any(|container| has_failed(container) && policy == Some("Never"));
+    if init_failed {
+        return Phase::Failed;
+    }
+    let apps = || worker.containers.iter().filter(|container| container.kind == Kind::App);
+    let initializing = init.clone().any(|container| !has_succeeded(container));
+    let never_ran = |container: &ContainerRecord| {
+        matches!(container.shown(), State::Waiting { .. }) && container.last.is_none()
+    };
+    if initializing && apps().all(never_ran) || apps().any(never_ran) {
+        return Phase::Pending;
+    }
+    let sidecar_runs = || {
+        let mut all = worker.containers.iter();
+        all.any(|container| container.kind == Kind::Sidecar && container.is_running())
+    };
+    if apps().any(is_running) || sidecar_runs() {
+        return Phase::Running;
+    }
+    match policy {
+        Some("Never" | "OnFailure") if apps().all(has_succeeded) => Phase::Succeeded,
+        Some("Never") => Phase::Failed,
+        _ => Phase::Running,
+    }
+}
+
+/// A deleted Pod whose containers have ended is finished, whatever its restartPolicy.
+fn phase_at_end(pod: &Pod, worker: &PodWorker) -> Phase {
+    let apps = || worker.containers.iter().filter(|container| container.kind == Kind::App);
+    if apps().all(|container| matches!(container.shown(), State::Waiting { .. })) {
+        return running_phase(pod, worker);
+    }
+    if apps().all(has_succeeded) { Phase::Succeeded } else { Phase::Failed }
+}
+
+fn is_running(container: &ContainerRecord) -> bool {
+    matches!(container.shown(), State::Running { .. })
+}
+
+fn has_succeeded(container: &ContainerRecord) -> bool {
+    matches!(container.shown(), State::Terminated(end) if end.exit_code == 0)
+}
+
+fn has_failed(container: &ContainerRecord) -> bool {
+    matches!(container.shown(), State::Terminated(end) if end.exit_code != 0)
+}
+
+fn statuses(worker: &PodWorker, wanted: impl Fn(Kind) -> bool) -> Option<Vec<ContainerStatus>> {
+    let containers = worker.containers.iter().filter(|container| wanted(container.kind));
+    let mut statuses: Vec<ContainerStatus> = containers.map(container_status).collect();
+    // Upstream sorts the app containers' by name and keeps the init containers' in order.
+    if wanted(Kind::App) {
+        statuses.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    (!statuses.is_empty()).then_some(statuses)
+}
+
+fn container_status(container: &ContainerRecord) -> ContainerStatus {
+    let shown = container.shown();
+    let last = container.last.as_ref();
+    let (image, image_id) = match &container.image {
+        Some((reference, digest)) => (reference.clone(), image_id(reference, digest)),
+        None => (container.asked.clone(), String::new()),
+    };
+    let running = is_running(container);
+    ContainerStatus {
+        name: container.name.clone(),
+        state: Some(state(shown)),
+        last_state: Some(last.map_or_else(ContainerState::default, |end| ContainerState {
+            terminated: Some(terminated(end)),
+            ..ContainerState::default()
+        })),
+        ready: is_ready(container),
+        started: Some(running || container.kind == Kind::Init && has_succeeded(container)),
+        restart_count: i32::try_from(container.restart_count()).unwrap_or(i32::MAX),
+        image,
+        image_id,
+        container_id: container_id(shown).or_else(|| last.and_then(|end| end.id.clone())),
+        ..ContainerStatus::default()
+    }
+}
+
+/// An init container is ready when it has succeeded, any other while it runs.
+pub(super) fn is_ready(container: &ContainerRecord) -> bool {
+    match container.kind {
+        Kind::Init => has_succeeded(container),
+        Kind::Sidecar | Kind::App => is_running(container),
+    }
+}
+
+fn container_id(state: &State) -> Option<String> {
+    match state {
+        State::Running { run, .. } => Some(run.id.clone()),
+        State::Terminated(end) => end.id.clone(),
+        State::Waiting { .. } | State::Starting { .. } => None,
+    }
+}
+
+/// `repository@digest`, without the tag.
+fn image_id(reference: &str, digest: &str) -> String {
+    let repository = match reference.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => reference,
+    };
+    format!("{repository}@{digest}")
+}
+
+fn state(state: &State) -> ContainerState {
+    match state {
+        State::Waiting { reason, message } => ContainerState {
+            waiting: Some(ContainerStateWaiting {
+                reason: Some(reason.clone()),
+                message: message.clone(),
+            }),
+            ..ContainerState::default()
+        },
+        State::Starting { before } => self::state(before),
+        State::Running { run, .. } => ContainerState {
+            running: Some(ContainerStateRunning { started_at: Some(Time(run.started_at)) }),
+            ..ContainerState::default()
+        },
+        State::Terminated(end) => {
+            ContainerState { terminated: Some(terminated(end)), ..ContainerState::default() }
+        }
+    }
+}
+
+fn terminated(end: &Terminated) -> ContainerStateTerminated {
+    ContainerStateTerminated {
+        exit_code: end.exit_code,
+        reason: Some(end.reason.clone()),
+        message: end.message.clone(),
+        container_id: end.id.clone(),
+        started_at: end.started_at.map(Time),
+        finished_at: end.finished_at.map(Time),
+        signal: None,
+    }
+}
+
+fn conditions(
+    pod: &Pod,
+    worker: &PodWorker,
+    phase: Phase,
+    place: Place,
+    before: &PodStatus,
+    now: Timestamp,
+) -> Vec<PodCondition> {
+    let known = before.conditions.as_deref().unwrap_or_default();
+    let mut conditions = conditions::of_kubelet(pod, worker, phase, place.pod_ip.is_some(), known);
+    for condition in &mut conditions {
+        let same =
+            known.iter().find(|old| old.type_ == condition.type_ && old.status == condition.status);
+        let since = same.and_then(|old| old.last_transition_time.clone());
+        condition.last_transition_time = since.or(Some(Time(now)));
+    }
+    let ours: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    conditions.extend(known.iter().filter(|old| !ours.contains(&old.type_)).cloned());
+    conditions
+}

@@ -1,0 +1,100 @@
+//! Wasmtime engines: the pool of instances, the knobs, and one linker for every guest.
+
+use wasmtime::component::Linker;
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+
+use super::limits::TABLE_ELEMENTS_MAX;
+use super::process::Process;
+use super::wasi;
+
+/// An adapted wasip1 module is four core instances: itself, the adapter, a shim and its fixups.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 4;
+/// Native stack that a guest's own frames may use, in bytes; beyond it is exit code 139.
+const WASM_STACK_BYTES: usize = 1024 * 1024;
+/// The same and what host calls need on top.
+const ASYNC_STACK_BYTES: usize = 2 * WASM_STACK_BYTES;
+/// Memory that a free slot of the pool keeps instead of giving it back to the kernel, in bytes.
+const MEMORY_KEEP_RESIDENT: usize = 1024 * 1024;
+const TABLE_KEEP_RESIDENT: usize = 64 * 1024;
+const STACK_KEEP_RESIDENT: usize = 64 * 1024;
+/// Slots that are reset with one call into the kernel.
+const DECOMMIT_BATCH: usize = 16;
+
+/// An engine and what its components are linked to.
+pub(super) struct Compiler {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<Process>,
+}
+
+impl Compiler {
+    /// An engine for so many live instances, or for fewer if the host's address space is short.
+    ///
+    /// # Errors
+    /// If wasmtime does not support this host.
+    pub(super) fn new(strategy: Strategy, instances_max: u32) -> wasmtime::Result<Self> {
+        let engine = engine(strategy, instances_max)?;
+        let linker = wasi::linker(&engine)?;
+        Ok(Self { engine, linker })
+    }
+}
+
+fn engine(strategy: Strategy, instances_max: u32) -> wasmtime::Result<Engine> {
+    let mut instances = instances_max.max(1);
+    while instances >= 8 {
+        match Engine::new(config(strategy).allocation_strategy(pool(instances))) {
+            Ok(engine) => {
+                if instances < instances_max {
+                    tracing::warn!(
+                        instances,
+                        instances_max,
+                        "The host's address space holds a smaller pool of instances only"
+                    );
+                }
+                return Ok(engine);
+            }
+            Err(error) => tracing::debug!(instances, %error, "No pool of this size"),
+        }
+        instances /= 4;
+    }
+    tracing::warn!("The host refuses a pool of instances; each is allocated when it starts");
+    let on_demand = InstanceAllocationStrategy::OnDemand;
+    Engine::new(config(strategy).allocation_strategy(on_demand))
+}
+
+fn config(strategy: Strategy) -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .strategy(strategy)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES);
+    config
+}
+
+/// See "What wasmtime 48 costs, knob by knob" in ARCHITECTURE.md for the measured effects.
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_tables(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        // Nearly every component has one; some composed ones have more.
+        .total_memories(instances + instances / 4)
+        .total_stacks(instances)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_unused_warm_slots(instances.min(256))
+        .decommit_batch_size(DECOMMIT_BATCH)
+        .async_stack_keep_resident(STACK_KEEP_RESIDENT);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        // Without the scan, keeping pages means clearing all of them: slower than nothing.
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT)
+            .table_keep_resident(TABLE_KEEP_RESIDENT);
+    }
+    pool
+}
+
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiler").finish_non_exhaustive()
+    }
+}

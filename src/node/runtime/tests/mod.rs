@@ -1,0 +1,6 @@
+//! Containers, from the outside: small wasip1 programs in text, run in roots of their own.
+
+mod ends;
+mod files;
+mod programs;
+mod support;

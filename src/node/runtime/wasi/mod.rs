@@ -1,0 +1,72 @@
+//! What a guest can import. Input and output streams, clocks and randomness come from wasmtime-wasi;
+//! files, standard streams and processes are ours, linked over its own. There are no sockets of the
+//! host: wasmtime-wasi's are linked, because nearly every program imports them, and refuse all use.
+
+mod clocks;
+mod error;
+mod file_stream;
+mod filesystem;
+mod process;
+mod stdio;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
+use wasmtime_wasi::{I32Exit, WasiCtx};
+
+use super::process::{Process, Start};
+
+/// The name of the import that stands for wasip1's `proc_exit` in an adapted module: the adapter
+/// itself knows success and failure only.
+pub(super) const EXIT_INTERFACE: &str = "sampan:runtime/exit@0.1.0";
+pub(super) const EXIT_FUNCTION: &str = "exit";
+
+/// Packages a guest may import from, for telling the user about others.
+pub(super) const PROVIDED: &[&str] = &[
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+    "sampan:process/",
+    "sampan:runtime/",
+];
+
+/// The one linker of the `wasi:cli/command` world and ours.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    types::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
+    preopens::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
+    monotonic_clock::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
+    process::add_to_linker(&mut linker)?;
+    linker.instance(EXIT_INTERFACE)?.func_wrap(
+        EXIT_FUNCTION,
+        |_: wasmtime::StoreContextMut<'_, Process>, (code,): (u8,)| -> wasmtime::Result<()> {
+            Err(I32Exit(code.into()).into())
+        },
+    )?;
+    Ok(linker)
+}
+
+/// What wasmtime-wasi keeps for a process: arguments, environment, streams, clocks, no network.
+pub(super) fn context(start: &Start) -> WasiCtx {
+    let clock = &start.container.runtime.clock;
+    let mut context = WasiCtx::builder();
+    context
+        .args(&start.argv)
+        .envs(&start.env)
+        .initial_cwd(&start.working_dir)
+        .stdin(stdio::Stdin(start.stdin.clone()))
+        .stdout(stdio::Stdout(start.stdout.clone()))
+        .stderr(stdio::Stdout(start.stderr.clone()))
+        .wall_clock(clocks::Wall(clock.clone()))
+        .monotonic_clock(clocks::Monotonic(clock.clone()))
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    context.build()
+}
