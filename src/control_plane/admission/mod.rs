@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 
 /// In the order in which they run; upstream's order.
-pub static PLUGINS: &[&dyn Plugin] = &[
+pub(super) static PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccounts,
     &default_toleration_seconds::DefaultTolerationSeconds,
@@ -28,10 +28,10 @@ pub static PLUGINS: &[&dyn Plugin] = &[
 ];
 
 /// An object as its k8s-openapi type.
-pub type Object = dyn Any + Send + Sync;
+pub(super) type Object = dyn Any + Send + Sync;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub(super) enum Operation {
     Create,
     Update,
     Delete,
@@ -40,7 +40,7 @@ pub enum Operation {
 }
 
 /// What is asked of the server.
-pub struct Request<'a> {
+pub(super) struct Request<'a> {
     pub operation: Operation,
     /// Empty for the core group.
     pub group: &'a str,
@@ -60,7 +60,7 @@ pub struct Request<'a> {
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// 403, naming the request's own resource and name; `cause` follows the colon.
     #[error("{cause}")]
     Forbidden { cause: String },
@@ -78,11 +78,11 @@ pub enum Refusal {
 /// What is stored could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("admission could not read the store: {0}")]
-pub struct LookupError(pub String);
+pub(super) struct LookupError(pub String);
 
 /// What plugins ask the store.
 #[async_trait]
-pub trait Lookup: Send + Sync {
+pub(super) trait Lookup: Send + Sync {
     async fn namespace(&self, name: &str) -> Result<Option<Arc<Namespace>>, LookupError>;
 
     /// A namespace's `default` account is made by a controller a moment after the namespace:
@@ -96,7 +96,7 @@ pub trait Lookup: Send + Sync {
 
 /// One rule of admission.
 #[async_trait]
-pub trait Plugin: Send + Sync {
+pub(super) trait Plugin: Send + Sync {
     /// As upstream's `--enable-admission-plugins` calls it.
     fn name(&self) -> &'static str;
 
@@ -117,7 +117,7 @@ pub trait Plugin: Send + Sync {
 ///
 /// # Errors
 /// The first plugin's [`Refusal`].
-pub async fn mutate(request: &mut Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
+pub(super) async fn mutate(request: &mut Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
     for plugin in PLUGINS {
         plugin.mutate(request, lookup).await?;
     }
@@ -128,7 +128,7 @@ pub async fn mutate(request: &mut Request<'_>, lookup: &dyn Lookup) -> Result<()
 ///
 /// # Errors
 /// The first plugin's [`Refusal`].
-pub async fn validate(request: &Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
+pub(super) async fn validate(request: &Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
     for plugin in PLUGINS {
         plugin.validate(request, lookup).await?;
     }

@@ -22,7 +22,7 @@ use crate::api::fields::FieldError;
 use crate::control_plane::storage::{Draft, Durability, Key, Stored};
 
 /// An object of some kind; only the kind's [`AnyResource`] knows which.
-pub trait AnyObject: Any + Send + Sync {
+pub(crate) trait AnyObject: Any + Send + Sync {
     fn metadata(&self) -> &ObjectMeta;
     fn metadata_mut(&mut self) -> &mut ObjectMeta;
     fn cloned(&self) -> Box<dyn AnyObject>;
@@ -65,7 +65,7 @@ impl fmt::Debug for dyn AnyObject {
 }
 
 /// A stored object as its type, shared by all readers: API server, caches, watchers.
-pub type Decoded = Arc<dyn AnyObject>;
+pub(crate) type Decoded = Arc<dyn AnyObject>;
 
 /// What [`Stored::memo`] keeps. Bytes that cannot be decoded (written by another version of sampan)
 /// are remembered as the reason, so that one bad object does not take its whole kind down.
@@ -75,13 +75,13 @@ struct Memo(Result<Decoded, Arc<str>>);
 /// A stored object that is not, or no longer, one of its kind.
 #[derive(Debug, thiserror::Error)]
 #[error("object {key} cannot be decoded: {reason}", key = .key.0)]
-pub struct Undecodable {
+pub(crate) struct Undecodable {
     pub key: Key,
     pub reason: Arc<str>,
 }
 
 /// [`Resource`], object-safe. See there for what each part means.
-pub trait AnyResource: Send + Sync + 'static {
+pub(crate) trait AnyResource: Send + Sync + 'static {
     /// Empty for the core group.
     fn group(&self) -> &'static str;
     fn version(&self) -> &'static str;
@@ -142,7 +142,7 @@ pub trait AnyResource: Send + Sync + 'static {
 
 impl dyn AnyResource {
     /// The prefix under which all objects of this kind, or those of one namespace, are stored.
-    pub fn prefix(&self, namespace: Option<&str>) -> String {
+    pub(crate) fn prefix(&self, namespace: Option<&str>) -> String {
         let group = if self.group().is_empty() { "core" } else { self.group() };
         let plural = self.names().plural;
         match (self.scope(), namespace) {
@@ -152,12 +152,12 @@ impl dyn AnyResource {
     }
 
     /// Where one object is stored; `namespace` is ignored for cluster-scoped kinds.
-    pub fn key(&self, namespace: &str, name: &str) -> Key {
+    pub(crate) fn key(&self, namespace: &str, name: &str) -> Key {
         Key(format!("{}{name}", self.prefix(Some(namespace))).into())
     }
 
     /// `pods`, or `deployments.apps`: how messages name the resource.
-    pub fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         if self.group().is_empty() {
             self.names().plural.to_owned()
         } else {
@@ -166,7 +166,7 @@ impl dyn AnyResource {
     }
 
     /// Stored kinds can be read back; the others (reviews, bindings) only answer a POST.
-    pub fn is_stored(&self) -> bool {
+    pub(crate) fn is_stored(&self) -> bool {
         self.verbs().contains(&"get")
     }
 }
@@ -178,10 +178,10 @@ impl fmt::Debug for dyn AnyResource {
 }
 
 /// The table entry of a [`Resource`]: `&Kind::<Pod>::NEW`.
-pub struct Kind<R>(PhantomData<fn() -> R>);
+pub(crate) struct Kind<R>(PhantomData<fn() -> R>);
 
 impl<R: Resource> Kind<R> {
-    pub const NEW: Self = Self(PhantomData);
+    pub(crate) const NEW: Self = Self(PhantomData);
 }
 
 impl<R> fmt::Debug for Kind<R> {
@@ -355,7 +355,7 @@ impl<R: Resource> AnyResource for Kind<R> {
 ///
 /// # Errors
 /// As [`AnyObject::to_json`].
-pub fn draft(object: &dyn AnyObject) -> serde_json::Result<Draft> {
+pub(crate) fn draft(object: &dyn AnyObject) -> serde_json::Result<Draft> {
     let json = object.to_json()?;
     let Members(members) = serde_json::from_slice(&json)?;
     let mut bytes = Vec::with_capacity(json.len() + 32);
@@ -387,7 +387,7 @@ pub fn draft(object: &dyn AnyObject) -> serde_json::Result<Draft> {
 }
 
 /// The JSON of `metadata` within the bytes of a stored object.
-pub fn metadata_of(stored: &Stored) -> &[u8] {
+pub(crate) fn metadata_of(stored: &Stored) -> &[u8] {
     let start = stored.revision_at - br#"{"resourceVersion":""#.len();
     let rest = &stored.bytes[start..];
     let first = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>().next();

@@ -11,11 +11,11 @@ mod core;
 mod print;
 mod resource;
 
-pub use any::*;
-pub use resource::*;
+pub(super) use any::*;
+pub(super) use resource::*;
 
 /// Every kind that the server knows. To add one: `&Kind::<Pods>::NEW`.
-pub static RESOURCES: &[&dyn AnyResource] = &[
+pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::Events>::NEW,

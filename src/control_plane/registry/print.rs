@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Column;
 
 /// The first column of most kinds.
-pub const NAME: Column = Column {
+pub(super) const NAME: Column = Column {
     name: "Name",
     type_: "string",
     format: "name",
@@ -18,37 +18,37 @@ pub const NAME: Column = Column {
 };
 
 /// How long ago the object was created.
-pub const AGE: Column =
+pub(super) const AGE: Column =
     column("Age", "Time since the server created the object, rounded as it grows.");
 
 /// A column of strings that is always shown.
-pub const fn column(name: &'static str, description: &'static str) -> Column {
+pub(super) const fn column(name: &'static str, description: &'static str) -> Column {
     Column { name, type_: "string", format: "", description, priority: 0 }
 }
 
 /// A column of strings that only `-o wide` shows.
-pub const fn wide(name: &'static str, description: &'static str) -> Column {
+pub(super) const fn wide(name: &'static str, description: &'static str) -> Column {
     Column { name, type_: "string", format: "", description, priority: 1 }
 }
 
 /// The Name cell.
-pub fn name(meta: &ObjectMeta) -> Value {
+pub(super) fn name(meta: &ObjectMeta) -> Value {
     meta.name.clone().unwrap_or_default().into()
 }
 
 /// The Age cell.
-pub fn age(meta: &ObjectMeta, now: Timestamp) -> Value {
+pub(super) fn age(meta: &ObjectMeta, now: Timestamp) -> Value {
     since(meta.creation_timestamp.as_ref().map(|time| time.0), now).into()
 }
 
 /// How long ago `then` was; `<unknown>` if it never was.
-pub fn since(then: Option<Timestamp>, now: Timestamp) -> String {
+pub(super) fn since(then: Option<Timestamp>, now: Timestamp) -> String {
     let Some(then) = then else { return "<unknown>".to_owned() };
     human_duration(now.duration_since(then).as_secs())
 }
 
 /// `text`, or `placeholder` where there is none.
-pub fn or<'a>(text: Option<&'a str>, placeholder: &'a str) -> &'a str {
+pub(super) fn or<'a>(text: Option<&'a str>, placeholder: &'a str) -> &'a str {
     text.filter(|text| !text.is_empty()).unwrap_or(placeholder)
 }
 
@@ -61,7 +61,7 @@ const YEAR: i64 = 365 * DAY;
 /// taken for clocks that disagree; more is `<invalid>`.
 ///
 /// Upstream: `duration.HumanDuration`.
-pub fn human_duration(seconds: i64) -> String {
+pub(super) fn human_duration(seconds: i64) -> String {
     match seconds {
         ..=-2 => "<invalid>".to_owned(),
         -1 => "0s".to_owned(),

@@ -44,7 +44,7 @@ impl<T> KubeObject for T where
 /// How a kind is called: in paths, by kubectl, in messages. Group, version and kind come from the
 /// object's type.
 #[derive(Debug, Clone, Copy)]
-pub struct Names {
+pub(crate) struct Names {
     pub plural: &'static str,
     pub singular: &'static str,
     pub short: &'static [&'static str],
@@ -53,25 +53,25 @@ pub struct Names {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     Namespaced,
     Cluster,
 }
 
 /// A verb as RBAC and discovery spell it.
-pub type Verb = &'static str;
+pub(crate) type Verb = &'static str;
 
 /// What a kind that is stored answers to.
-pub const VERBS: &[Verb] =
+pub(crate) const VERBS: &[Verb] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// What the `status` subresource of a kind answers to.
-pub const STATUS_VERBS: &[Verb] = &["get", "patch", "update"];
+pub(crate) const STATUS_VERBS: &[Verb] = &["get", "patch", "update"];
 
 /// `pods/log`, `pods/status` …: listed here for discovery and authorization, served in
 /// `apiserver/subresources/`.
 #[derive(Debug, Clone, Copy)]
-pub struct Subresource {
+pub(crate) struct Subresource {
     pub name: &'static str,
     /// Group, version and kind of what it takes and answers; empty group and version mean the
     /// parent's own.
@@ -81,7 +81,7 @@ pub struct Subresource {
 
 /// A column of `kubectl get`. Upstream: `metav1.TableColumnDefinition`.
 #[derive(Debug, Clone, Copy)]
-pub struct Column {
+pub(crate) struct Column {
     pub name: &'static str,
     /// `string`, `integer`, `boolean`, `number` or `date`.
     pub type_: &'static str,
@@ -94,7 +94,7 @@ pub struct Column {
 
 /// What a request brings beside the object.
 #[derive(Debug, Clone)]
-pub struct RequestContext {
+pub(crate) struct RequestContext {
     pub now: Timestamp,
     /// Who asks: the authenticated user's name.
     pub user: String,
@@ -102,7 +102,7 @@ pub struct RequestContext {
 
 /// How a DELETE goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
+pub(crate) enum Deletion {
     /// Nothing to wait for but finalizers.
     Now,
     /// Mark it, and somebody (the kubelet) confirms with a second DELETE.
@@ -111,7 +111,7 @@ pub enum Deletion {
 
 /// Upstream's create, update and delete strategies, defaults, validation and printing of a kind, as
 /// pure functions. To add a kind: one file with an implementation, one line in `RESOURCES`.
-pub trait Resource: Send + Sync + 'static {
+pub(crate) trait Resource: Send + Sync + 'static {
     type Object: KubeObject;
 
     const NAMES: Names;

@@ -3,5 +3,5 @@
 mod self_subject_review;
 mod token_request;
 
-pub use self_subject_review::SelfSubjectReviews;
-pub use token_request::TokenRequests;
+pub(super) use self_subject_review::SelfSubjectReviews;
+pub(super) use token_request::TokenRequests;

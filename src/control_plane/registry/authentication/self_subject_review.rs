@@ -8,7 +8,7 @@ use crate::control_plane::registry::print::{self, AGE, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope, Verb};
 
 #[derive(Debug)]
-pub struct SelfSubjectReviews;
+pub(crate) struct SelfSubjectReviews;
 
 impl Resource for SelfSubjectReviews {
     type Object = SelfSubjectReview;

@@ -12,7 +12,7 @@ use crate::control_plane::registry::{Column, Names, Resource, Scope, Verb};
 
 /// Not in the table: it has no path of its own, only the subresource takes it.
 #[derive(Debug)]
-pub struct TokenRequests;
+pub(crate) struct TokenRequests;
 
 impl Resource for TokenRequests {
     type Object = TokenRequest;

@@ -3,5 +3,5 @@
 mod self_subject_access_review;
 mod self_subject_rules_review;
 
-pub use self_subject_access_review::SelfSubjectAccessReviews;
-pub use self_subject_rules_review::SelfSubjectRulesReviews;
+pub(super) use self_subject_access_review::SelfSubjectAccessReviews;
+pub(super) use self_subject_rules_review::SelfSubjectRulesReviews;

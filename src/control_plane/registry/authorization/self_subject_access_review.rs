@@ -12,7 +12,7 @@ use crate::control_plane::registry::print::{self, AGE, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope, Verb};
 
 #[derive(Debug)]
-pub struct SelfSubjectAccessReviews;
+pub(crate) struct SelfSubjectAccessReviews;
 
 impl Resource for SelfSubjectAccessReviews {
     type Object = SelfSubjectAccessReview;

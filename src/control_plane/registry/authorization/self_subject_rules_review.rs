@@ -8,7 +8,7 @@ use crate::control_plane::registry::print::{self, AGE, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope, Verb};
 
 #[derive(Debug)]
-pub struct SelfSubjectRulesReviews;
+pub(crate) struct SelfSubjectRulesReviews;
 
 impl Resource for SelfSubjectRulesReviews {
     type Object = SelfSubjectRulesReview;

@@ -12,7 +12,7 @@ use crate::control_plane::registry::{Column, Names, Resource, Scope};
 use crate::control_plane::storage::Durability;
 
 #[derive(Debug)]
-pub struct Leases;
+pub(crate) struct Leases;
 
 impl Resource for Leases {
     type Object = Lease;

@@ -2,4 +2,4 @@
 
 mod lease;
 
-pub use lease::Leases;
+pub(super) use lease::Leases;

@@ -9,7 +9,7 @@ use crate::control_plane::registry::print::{self, AGE, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope, Verb};
 
 #[derive(Debug)]
-pub struct Bindings;
+pub(crate) struct Bindings;
 
 impl Resource for Bindings {
     type Object = Binding;

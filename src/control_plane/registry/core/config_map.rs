@@ -13,7 +13,7 @@ use crate::control_plane::registry::print::{self, AGE, NAME, column};
 use crate::control_plane::registry::{Column, Names, Resource, Scope};
 
 #[derive(Debug)]
-pub struct ConfigMaps;
+pub(crate) struct ConfigMaps;
 
 impl Resource for ConfigMaps {
     type Object = ConfigMap;

@@ -14,7 +14,7 @@ use crate::control_plane::registry::{Column, Names, Resource, Scope};
 use crate::control_plane::storage::Durability;
 
 #[derive(Debug)]
-pub struct Events;
+pub(crate) struct Events;
 
 impl Resource for Events {
     type Object = Event;

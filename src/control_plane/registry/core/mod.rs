@@ -10,14 +10,14 @@ mod pod;
 mod secret;
 mod service_account;
 
-pub use binding::Bindings;
-pub use config_map::ConfigMaps;
-pub use event::Events;
-pub use namespace::Namespaces;
-pub use node::Nodes;
-pub use pod::Pods;
-pub use secret::Secrets;
-pub use service_account::ServiceAccounts;
+pub(super) use binding::Bindings;
+pub(super) use config_map::ConfigMaps;
+pub(super) use event::Events;
+pub(super) use namespace::Namespaces;
+pub(super) use node::Nodes;
+pub(super) use pod::Pods;
+pub(super) use secret::Secrets;
+pub(super) use service_account::ServiceAccounts;
 
 /// Fills in a string that was left out; Go clients spell "left out" as the empty string too.
 fn set_default(slot: &mut Option<String>, value: &str) {

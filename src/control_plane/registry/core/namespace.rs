@@ -13,13 +13,13 @@ use crate::control_plane::registry::{
 };
 
 /// What empties a namespace before it goes; `spec.finalizers` of every namespace has it.
-pub const FINALIZER: &str = "kubernetes";
+pub(super) const FINALIZER: &str = "kubernetes";
 
 /// The label by which selectors find a namespace by name.
-pub const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 #[derive(Debug)]
-pub struct Namespaces;
+pub(crate) struct Namespaces;
 
 impl Resource for Namespaces {
     type Object = Namespace;

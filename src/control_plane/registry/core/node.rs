@@ -14,7 +14,7 @@ use crate::control_plane::registry::{
 };
 
 #[derive(Debug)]
-pub struct Nodes;
+pub(crate) struct Nodes;
 
 impl Resource for Nodes {
     type Object = Node;

@@ -16,7 +16,7 @@ use crate::control_plane::registry::{Column, Names, Resource, Scope};
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
 
 #[derive(Debug)]
-pub struct Secrets;
+pub(crate) struct Secrets;
 
 impl Resource for Secrets {
     type Object = Secret;

@@ -8,7 +8,7 @@ use crate::control_plane::registry::print::{self, AGE, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope, Subresource};
 
 #[derive(Debug)]
-pub struct ServiceAccounts;
+pub(crate) struct ServiceAccounts;
 
 impl Resource for ServiceAccounts {
     type Object = ServiceAccount;

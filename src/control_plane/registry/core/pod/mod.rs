@@ -17,7 +17,7 @@ use crate::control_plane::registry::{
 };
 
 #[derive(Debug)]
-pub struct Pods;
+pub(crate) struct Pods;
 
 impl Resource for Pods {
     type Object = Pod;
