@@ -14,6 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use serde_json::{Map, Value};
 
 use super::{Kind, Type};
+use crate::api::quantity;
 
 /// Bound: upstream stops collecting at 100 too; nobody reads more.
 const UNKNOWN_MAX: usize = 100;
@@ -193,6 +194,7 @@ impl Walk {
             (Kind::List(item), Value::Array(list)) => self.list(list, item),
             (Kind::Map(item), Value::Object(map)) => self.map(map, item),
             (Kind::Bytes, Value::String(text)) => base64_of(text),
+            (Kind::Quantity, value) => canonical(value),
             (kind, value) => self.scalar(value, kind),
         }
     }
@@ -229,7 +231,6 @@ impl Walk {
             (Kind::String, Value::String(_))
             | (Kind::Bool, Value::Bool(_))
             | (Kind::Float64, Value::Number(_))
-            | (Kind::Quantity, Value::Number(_))
             | (Kind::IntOrString, Value::String(_))
             | (Kind::RawExtension | Kind::FieldsV1 | Kind::Json, _)
             | (Kind::SchemaOrArray | Kind::SchemaOrBool | Kind::SchemaOrStrings, _) => Ok(()),
@@ -238,8 +239,6 @@ impl Walk {
             (Kind::Int64 | Kind::Int32, Value::Number(number)) => {
                 self.mismatch(&format!("number {number}"), kind)
             }
-            (Kind::Quantity, Value::String(text)) => quantity(text),
-            (Kind::Quantity, _) => Err(DecodeError::Type(QUANTITY_FORMAT.to_owned())),
             (Kind::IntOrString, Value::Number(number)) if is_i32(number) => Ok(()),
             (Kind::IntOrString, other) => bare(other, "int32"),
             (Kind::Time | Kind::MicroTime, Value::String(text)) => time(text),
@@ -347,35 +346,15 @@ fn time(text: &str) -> Result<(), DecodeError> {
     )))
 }
 
-const QUANTITY_FORMAT: &str = "quantities must match the regular expression \
-    '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-const QUANTITY_SUFFIX: &str = "unable to parse quantity's suffix";
-
-/// Upstream: `k8s.io/apimachinery/pkg/api/resource/quantity.go`, `parseQuantityString`.
-fn quantity(text: &str) -> Result<(), DecodeError> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let suffix = unsigned.trim_start_matches(|c: char| c.is_ascii_digit());
-    let suffix = suffix.strip_prefix('.').unwrap_or(suffix);
-    let suffix = suffix.trim_start_matches(|c: char| c.is_ascii_digit());
-    let has_digits =
-        unsigned[..unsigned.len() - suffix.len()].contains(|c: char| c.is_ascii_digit());
-    let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
-    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    let fault = if !has_digits || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        QUANTITY_FORMAT
-    } else if !known_suffix(suffix) {
-        QUANTITY_SUFFIX
-    } else {
-        return Ok(());
+/// What the API server stores and shows is the canonical spelling.
+fn canonical(value: &mut Value) -> Result<(), DecodeError> {
+    let spelled = match &*value {
+        Value::String(text) => quantity::canonical(text),
+        Value::Number(number) => quantity::canonical(&number.to_string()),
+        _ => Err(quantity::Error::Format),
     };
-    Err(DecodeError::Type(fault.to_owned()))
-}
-
-fn known_suffix(suffix: &str) -> bool {
-    let units =
-        ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    let exponent = suffix.strip_prefix(['e', 'E']);
-    units.contains(&suffix) || exponent.is_some_and(|digits| digits.parse::<i32>().is_ok())
+    *value = Value::String(spelled.map_err(|err| DecodeError::Type(err.to_string()))?);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -469,12 +448,18 @@ mod tests {
     fn types_that_decode_themselves_have_their_own_words() {
         let limits =
             |cpu: Value| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": cpu}}}]}});
-        check_error(("", "v1", "Pod"), limits(json!("many")), QUANTITY_FORMAT);
-        check_error(("", "v1", "Pod"), limits(json!("1Kim")), QUANTITY_SUFFIX);
-        for fine in
-            [json!("100m"), json!("1.5Gi"), json!("1e3"), json!(2), json!("-0.5"), json!("1E")]
-        {
-            assert_eq!(pod(limits(fine.clone())).1, Ok(Vec::new()), "{fine}");
+        check_error(("", "v1", "Pod"), limits(json!("many")), &quantity::Error::Format.to_string());
+        check_error(("", "v1", "Pod"), limits(json!("1Kim")), "unable to parse quantity's suffix");
+        for (spelled, canonical) in [
+            (json!("100m"), "100m"),
+            (json!("1.5Gi"), "1536Mi"),
+            (json!("1000m"), "1"),
+            (json!(2), "2"),
+            (json!(0.5), "500m"),
+        ] {
+            let (value, found) = pod(limits(spelled));
+            assert_eq!(found, Ok(Vec::new()));
+            assert_eq!(value["spec"]["containers"][0]["resources"]["limits"]["cpu"], canonical);
         }
         check_error(
             ("", "v1", "Secret"),
