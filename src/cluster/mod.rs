@@ -37,6 +37,7 @@ const INSTANCES_MAX: u32 = 10_000;
 pub struct Cluster {
     control_plane: ControlPlane,
     node: Node,
+    storage: Arc<dyn Storage>,
     place: Place,
     access: Access,
     /// [`LISTEN_DEFAULT`] was taken.
@@ -80,7 +81,12 @@ impl Cluster {
         let access = access(&config.name, address, &pki);
         let tasks = TaskTracker::new();
         let storage = open_storage(&place, &clock, &tasks)?;
-        let rooms = control_plane::Rooms { storage, pki, clock: clock.clone(), ids: ids.clone() };
+        let rooms = control_plane::Rooms {
+            storage: storage.clone(),
+            pki,
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
         let control_plane = ControlPlane::start(rooms).await?;
         let node = start_node(&config, &place, &control_plane, &clock, ids).await?;
         control_plane.set_node(node.api());
@@ -88,7 +94,7 @@ impl Cluster {
             control_plane.serve(listener)?;
         }
         let start_time = OnceLock::new();
-        Ok(Self { control_plane, node, place, access, moved, clock, tasks, start_time })
+        Ok(Self { control_plane, node, storage, place, access, moved, clock, tasks, start_time })
     }
 
     /// Waits until /readyz answers, the Node is Ready and the default ServiceAccount exists; then
@@ -140,6 +146,9 @@ impl Cluster {
     pub async fn shutdown(&self) {
         self.node.shutdown().await;
         self.control_plane.shutdown().await;
+        if let Err(error) = self.storage.close().await {
+            tracing::error!(%error, "The last changes may not be on disk");
+        }
         self.tasks.close();
         self.tasks.wait().await;
         if let Place::Kept(directory) = &self.place {
@@ -182,8 +191,7 @@ fn open_storage(
 ) -> Result<Arc<dyn Storage>, Error> {
     Ok(match place {
         Place::Kept(directory) => {
-            tracing::warn!(path = %directory.path().display(), "State is kept in memory only so far");
-            storage::memory(clock.clone(), tasks)
+            storage::embedded(&directory.path().join("state"), clock.clone(), tasks)?
         }
         Place::Temporary(_) => storage::memory(clock.clone(), tasks),
     })
@@ -243,7 +251,7 @@ pub enum Error {
     #[error("set up the cluster's keys and certificates")]
     Pki(#[from] pki::Error),
     #[error("open the cluster's state")]
-    Storage(#[from] storage::Error),
+    Storage(#[from] storage::OpenError),
     #[error(transparent)]
     ControlPlane(#[from] control_plane::Error),
     #[error(transparent)]

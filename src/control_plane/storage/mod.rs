@@ -240,7 +240,7 @@ pub trait Watch: Send {
 }
 
 #[async_trait]
-pub trait Storage: Send + Sync + 'static {
+pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, key: &Key) -> Result<Option<Arc<Stored>>, Error>;
 
     /// # Errors
