@@ -13,10 +13,10 @@ use super::status::{Failure, Outcome};
 use crate::api::fields::{FieldError, Path};
 use crate::api::object::GroupKind;
 use crate::api::schema::strict::{self, FieldValidation};
-use crate::api::{json, schema, status, yaml};
+use crate::api::{json, protobuf, schema, status, yaml};
 use crate::control_plane::registry::{AnyObject, AnyResource};
 
-const SUPPORTED: &[&str] = &["application/json", "application/yaml"];
+const SUPPORTED: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// What happens to fields that the kind does not have.
 ///
@@ -57,6 +57,13 @@ pub(crate) fn document(headers: &HeaderMap, body: &[u8]) -> Outcome<Document> {
         "application/yaml" | "application/x-yaml" | "text/yaml" => {
             let decoded = yaml::parse(body).map_err(|err| Failure::bad_request(err.to_string()))?;
             Ok(Document { value: decoded.value, duplicates: decoded.duplicates })
+        }
+        protobuf::MEDIA_TYPE => {
+            // Clients always name the kind inside; `typed` checks it against the path's.
+            let unsaid = protobuf::Defaults { group: "", version: "", kind: "" };
+            let decoded = protobuf::decode(body, unsaid);
+            let value = decoded.map_err(|err| Failure::bad_request(err.to_string()))?;
+            Ok(Document { value, duplicates: Vec::new() })
         }
         _ => Err(status::unsupported_media_type(SUPPORTED).into()),
     }
