@@ -1,20 +1,176 @@
-//! The small programs of a Unix system, called by the name in `args[0]`.
+//! The small programs of a Unix system in one: called by the name in `args[0]`, or as
+//! `busybox NAME …`. Their words are busybox's. To add one: a function in a file of its kind, a line
+//! in [`APPLETS`] and one in `applets.txt`, from which the image's links are made.
 
-use std::io;
-use std::time::Duration;
+mod archive;
+mod call;
+mod copy;
+mod date;
+mod expression;
+mod files;
+mod find;
+mod grep;
+mod lines;
+mod list;
+mod names;
+mod run;
+mod system;
+mod text;
+
+use call::{Call, Done, Failure};
+
+/// A program.
+struct Applet {
+    name: &'static str,
+    /// What its arguments are, for its usage message.
+    usage: &'static str,
+    run: fn(&Call) -> Done,
+}
+
+const fn applet(name: &'static str, usage: &'static str, run: fn(&Call) -> Done) -> Applet {
+    Applet { name, usage, run }
+}
+
+/// Sorted by name, as `applets.txt`.
+static APPLETS: &[Applet] = &[
+    applet("[", "EXPRESSION ]", system::test),
+    applet("[[", "EXPRESSION ]]", system::test),
+    applet("arch", "", system::arch),
+    applet("basename", "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE...", names::basename),
+    applet("cat", "[-nb] [FILE]...", text::cat),
+    applet("clear", "", system::clear),
+    applet("cp", "[-arRfpnuT] SOURCE... DEST", copy::cp),
+    applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
+    applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
+    applet("dirname", "FILENAME", names::dirname),
+    applet("echo", "[-neE] [ARG]...", system::echo),
+    applet("env", "[-i0] [-u NAME]... [NAME=VALUE]... [PROG ARGS]", run::env),
+    applet("expr", "EXPRESSION", expression::expr),
+    applet("false", "", system::false_),
+    applet(
+        "find",
+        "[PATH]... [-name PATTERN] [-type f|d|l] [-maxdepth N] [-mindepth N] [-print]",
+        find::find,
+    ),
+    applet(
+        "grep",
+        "[-HhnlLoqvsrRiwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... } [FILE]...",
+        grep::grep,
+    ),
+    applet("head", "[-n N] [-c N] [-q] [-v] [FILE]...", text::head),
+    applet("hostname", "", system::hostname),
+    applet("id", "[-ugnG]", system::id),
+    applet("ln", "[-sfnT] TARGET... LINK|DIR", files::ln),
+    applet("ls", "[-1AaCdFhlpRrSt] [FILE]...", list::ls),
+    applet("mkdir", "[-p] [-m MODE] DIRECTORY...", files::mkdir),
+    applet("mv", "[-fn] SOURCE... DEST", copy::mv),
+    applet("nproc", "", system::nproc),
+    applet("printenv", "[VARIABLE]...", run::printenv),
+    applet("printf", "FORMAT [ARG]...", system::printf),
+    applet("pwd", "", names::pwd),
+    applet("readlink", "[-fn] FILE", names::readlink),
+    applet("realpath", "FILE...", names::realpath),
+    applet("rev", "[FILE]...", lines::rev),
+    applet("rm", "[-irf] FILE...", files::rm),
+    applet("rmdir", "[-p] DIRECTORY...", files::rmdir),
+    applet("seq", "[-w] [-s SEP] [FIRST [INC]] LAST", system::seq),
+    applet("sleep", "[N]...", system::sleep),
+    applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", lines::sort),
+    applet("tac", "[FILE]...", lines::tac),
+    applet("tail", "[-fqv] [-n N] [-c N] [FILE]...", text::tail),
+    applet("tar", "c|x|t [-vmkO] [-f TARFILE] [-C DIR] [FILE]...", archive::tar),
+    applet("tee", "[-ai] [FILE]...", text::tee),
+    applet("test", "EXPRESSION", system::test),
+    applet("timeout", "[-s SIG] SECS PROG ARGS", run::timeout),
+    applet("touch", "[-cd:r:] FILE...", files::touch),
+    applet("tr", "[-cds] STRING1 [STRING2]", lines::tr),
+    applet("true", "", system::true_),
+    applet("tty", "[-s]", system::tty),
+    applet("uname", "[-amnrspv]", system::uname),
+    applet("uniq", "[-cdui] [INPUT [OUTPUT]]", lines::uniq),
+    applet("wc", "[-cmlw] [FILE]...", text::wc),
+    applet("which", "[-a] COMMAND...", names::which),
+    applet("whoami", "", system::whoami),
+    applet("xargs", "[-0r] [-n N] [-I STR] [PROG ARGS]", run::xargs),
+    applet("yes", "[STRING]", system::yes),
+];
 
 fn main() {
-    let mut args = std::env::args();
-    let name = args.next().unwrap_or_default();
-    let name = name.rsplit('/').next().unwrap_or_default();
-    let code = match name {
-        "cat" => u8::from(io::copy(&mut io::stdin(), &mut io::stdout()).is_err()),
-        "sleep" => {
-            let seconds = args.next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-            std::thread::sleep(Duration::from_secs_f64(seconds));
-            0
+    sampan_process::exit(run_named(std::env::args().collect()));
+}
+
+fn run_named(mut arguments: Vec<String>) -> u8 {
+    loop {
+        let first = arguments.first().cloned().unwrap_or_default();
+        let name = first.rsplit('/').next().unwrap_or_default();
+        if let Ok(at) = APPLETS.binary_search_by(|applet| applet.name.cmp(name)) {
+            return run(&APPLETS[at], arguments);
         }
-        _ => 127,
-    };
-    sampan_process::exit(code);
+        match (name, arguments.get(1).map(String::as_str)) {
+            ("busybox" | "busybox.wasm", None | Some("--help")) => {
+                let names: Vec<_> = APPLETS.iter().map(|applet| applet.name).collect();
+                println!(
+                    "{BANNER}\n\nUsage: busybox [function [arguments]...]\n\nCurrently defined functions:\n\t{}",
+                    names.join(", ")
+                );
+                return 0;
+            }
+            ("busybox" | "busybox.wasm", Some("--list")) => {
+                APPLETS.iter().for_each(|applet| println!("{}", applet.name));
+                return 0;
+            }
+            ("busybox" | "busybox.wasm", Some("sh" | "ash")) => return run::shell(&arguments[1..]),
+            ("busybox" | "busybox.wasm", Some(_)) => {
+                arguments.remove(0);
+            }
+            _ => {
+                eprintln!("{name}: applet not found");
+                return 127;
+            }
+        }
+    }
+}
+
+const BANNER: &str =
+    concat!("BusyBox-like programs of sampan v", env!("CARGO_PKG_VERSION"), ", multi-call binary.");
+
+fn run(applet: &Applet, arguments: Vec<String>) -> u8 {
+    let call = Call::new(applet.name, arguments);
+    let is_test = applet.name == "test" || applet.name.starts_with('[');
+    if !is_test && call.arguments() == ["--help"] {
+        println!("{BANNER}\n\nUsage: {} {}", applet.name, applet.usage);
+        return 0;
+    }
+    match (applet.run)(&call) {
+        Ok(code) => code,
+        Err(Failure::Usage(message)) => {
+            if !message.is_empty() {
+                call.complain(&message);
+            }
+            eprintln!("{BANNER}\n\nUsage: {} {}", applet.name, applet.usage);
+            1
+        }
+        Err(Failure::Message(message)) => {
+            call.complain(&message);
+            1
+        }
+        // The reader has what it wanted.
+        Err(Failure::Output(err)) if call::is_closed(&err) => 141,
+        Err(Failure::Output(err)) => {
+            call.complain(&format!("write error: {}", call::reason(&err)));
+            1
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_the_images_links_are_made_from_it() {
+        assert!(APPLETS.is_sorted_by(|one, other| one.name < other.name));
+        let names: Vec<_> = APPLETS.iter().map(|applet| applet.name).collect();
+        assert_eq!(include_str!("../applets.txt").lines().collect::<Vec<_>>(), names);
+    }
 }

@@ -33,3 +33,13 @@ pub fn echo(arguments: &[String]) -> Vec<u8> {
     }
     bytes
 }
+
+/// Whether a file name's pattern matches the whole of `text`.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut compiled = Vec::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        compiled.push(if c == '\\' { (chars.next().unwrap_or(c), true) } else { (c, false) });
+    }
+    pattern::matches(&compiled, &text.chars().collect::<Vec<_>>())
+}

@@ -23,7 +23,7 @@ pub(super) fn printf(shell: &mut Shell, words: &[String]) -> Ran {
     };
     let printed = crate::printf::printf(format, &words[2..]);
     for error in &printed.errors {
-        shell.complain(error);
+        complain(shell, error);
     }
     let written = print(shell, &printed.bytes)?;
     Ok(written.max(i32::from(!printed.errors.is_empty())))
@@ -50,10 +50,16 @@ pub(super) fn test(shell: &mut Shell, words: &[String]) -> Ran {
     match condition::evaluate(arguments, &files) {
         Ok(holds) => Ok(i32::from(!holds)),
         Err(message) => {
-            let _ = shell.write(2, format!("{}: {message}\n", shell.name).as_bytes());
+            complain(shell, &message);
             Ok(2)
         }
     }
+}
+
+/// These programs know nothing of the script: they say only what they are part of.
+fn complain(shell: &Shell, message: &str) {
+    let name = shell.name.rsplit('/').next().unwrap_or("sh");
+    let _ = shell.write(2, format!("{name}: {message}\n").as_bytes());
 }
 
 /// A closed pipe is the reader's wish; any other failure is said.

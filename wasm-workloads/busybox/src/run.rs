@@ -1,0 +1,246 @@
+//! Programs that start others: `env`, `xargs`, `timeout`.
+
+use std::env;
+use std::io::Read;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sampan_process::{self as process, Child, Command, Handle, SpawnError};
+
+use crate::call::{Call, Done, Failure, print};
+
+/// `busybox sh`
+pub fn shell(arguments: &[String]) -> u8 {
+    let call = Call::new("sh", arguments.to_vec());
+    let environment: Vec<_> = env::vars().collect();
+    match start_file(&call, "/bin/sh", arguments, environment, &process::stdin()) {
+        Ok(child) => child.wait() as u8,
+        Err(_) => {
+            call.complain("/bin/sh: not found");
+            127
+        }
+    }
+}
+
+pub fn printenv(call: &Call) -> Done {
+    if call.arguments().is_empty() {
+        return print(
+            env::vars().map(|(name, value)| format!("{name}={value}\n")).collect::<String>(),
+        );
+    }
+    let mut code = 0;
+    for name in call.arguments() {
+        match env::var(name) {
+            Ok(value) => code |= print(value + "\n")?,
+            Err(_) => code = 1,
+        }
+    }
+    Ok(code)
+}
+
+pub fn env(call: &Call) -> Done {
+    let options = call.options("+i0u:")?;
+    let mut environment: Vec<(String, String)> =
+        if options.has('i') { Vec::new() } else { env::vars().collect() };
+    environment.retain(|(name, _)| options.values('u').all(|unset| unset != name));
+    let is_assignment = |word: &&String| word.contains('=');
+    for word in options.operands.iter().take_while(is_assignment) {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+    let command: Vec<String> = options.operands.iter().skip_while(is_assignment).cloned().collect();
+    if command.is_empty() {
+        let end = if options.has('0') { '\0' } else { '\n' };
+        return print(
+            environment
+                .iter()
+                .map(|(name, value)| format!("{name}={value}{end}"))
+                .collect::<String>(),
+        );
+    }
+    match start(call, &command, environment, &process::stdin()) {
+        Ok(child) => Ok(child.wait() as u8),
+        Err((code, why)) => {
+            call.complain(&format!("can't execute '{}': {why}", command[0]));
+            Ok(code)
+        }
+    }
+}
+
+/// Starts a command sought in `PATH`; exit code and reason if that fails.
+fn start(
+    call: &Call,
+    command: &[String],
+    environment: Vec<(String, String)>,
+    stdin: &Handle,
+) -> Result<Child, (u8, String)> {
+    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    let path = path.unwrap_or_else(|| "/sbin:/usr/sbin:/bin:/usr/bin".to_owned());
+    let file = crate::names::candidates(call, &command[0], &path).into_iter().next();
+    let file = file.ok_or_else(|| (127, "No such file or directory".to_owned()))?;
+    match start_file(call, &file, command, environment.clone(), stdin) {
+        // A script: the shell knows what runs it.
+        Err((126, _)) => {
+            let script: Vec<String> = ["sh", "-c", "\"$0\" \"$@\""]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(command.iter().cloned())
+                .collect();
+            start_file(call, "/bin/sh", &script, environment, stdin)
+        }
+        started => started,
+    }
+}
+
+fn start_file(
+    call: &Call,
+    file: &str,
+    command: &[String],
+    env: Vec<(String, String)>,
+    stdin: &Handle,
+) -> Result<Child, (u8, String)> {
+    let spawn = Command {
+        program: file.to_owned(),
+        args: command.to_vec(),
+        env,
+        cwd: call.directory.clone(),
+        state: None,
+    };
+    process::spawn(spawn, stdin, &process::stdout(), &process::stderr()).map_err(|err| match err {
+        SpawnError::NotFound => (127, "No such file or directory".to_owned()),
+        SpawnError::NotExecutable(_) => (126, "Exec format error".to_owned()),
+        SpawnError::Limit => (126, "Resource temporarily unavailable".to_owned()),
+        SpawnError::Other(why) => (126, why),
+    })
+}
+
+/// How long a command's arguments may be in all, as busybox's default.
+const ARGUMENT_BYTES_MAX: usize = 32 << 10;
+
+pub fn xargs(call: &Call) -> Done {
+    let options = call.options("+0rtn:I:L:")?;
+    let command = if options.operands.is_empty() {
+        vec!["echo".to_owned()]
+    } else {
+        options.operands.clone()
+    };
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|err| Failure::Message(crate::call::reason(&err)))?;
+    let words = if options.has('0') {
+        text.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    } else if options.has('I') {
+        text.lines()
+            .map(|line| line.trim_start().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect()
+    } else {
+        split(&text)
+    };
+    let commands: Vec<Vec<String>> = match options.value('I') {
+        Some(mark) => words
+            .iter()
+            .map(|word| command.iter().map(|part| part.replace(mark, word)).collect())
+            .collect(),
+        None => {
+            let most = options.value('n').or_else(|| options.value('L'));
+            let most = most.map(|text| call.number(text)).transpose()?.unwrap_or(u64::MAX);
+            batches(&words, most.max(1) as usize)
+                .into_iter()
+                .filter(|batch| !batch.is_empty() || !options.has('r'))
+                .map(|batch| command.iter().cloned().chain(batch).collect())
+                .collect()
+        }
+    };
+    let mut code = 0;
+    for command in commands {
+        match start(call, &command, env::vars().collect(), &process::null()) {
+            Ok(child) => match child.wait() {
+                0 => {}
+                255 => return Ok(124),
+                _ => code = 123,
+            },
+            Err((code, why)) => {
+                call.complain(&format!("{}: {why}", command[0]));
+                return Ok(code);
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Words of at most `most` together, and not too long; at least one batch.
+fn batches(words: &[String], most: usize) -> Vec<Vec<String>> {
+    let mut batches = vec![Vec::new()];
+    let mut bytes = 0;
+    for word in words {
+        let batch = batches.last().map_or(0, Vec::len);
+        if batch > 0 && (batch >= most || bytes + word.len() > ARGUMENT_BYTES_MAX) {
+            batches.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += word.len() + 1;
+        if let Some(last) = batches.last_mut() {
+            last.push(word.clone());
+        }
+    }
+    batches
+}
+
+/// Words as xargs has them: between blanks, with quotes and backslashes.
+fn split(text: &str) -> Vec<String> {
+    let (mut words, mut current, mut quote) = (Vec::new(), None::<String>, None);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (c, Some(_)) => current.get_or_insert_default().push(c),
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                current.get_or_insert_default();
+            }
+            ('\\', None) => current.get_or_insert_default().extend(chars.next()),
+            (c, None) if c.is_whitespace() => words.extend(current.take()),
+            (c, None) => current.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(current);
+    words
+}
+
+/// How often a running command is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub fn timeout(call: &Call) -> Done {
+    let options = call.options("+s:k:")?;
+    let [seconds, command @ ..] = options.operands.as_slice() else { return Err(Failure::usage()) };
+    if command.is_empty() {
+        return Err(Failure::usage());
+    }
+    let signal = match options.value('s') {
+        Some("9" | "KILL" | "SIGKILL") => 9,
+        _ => 15,
+    };
+    let limit = crate::system::duration(seconds)?;
+    let child = match start(call, command, env::vars().collect(), &process::stdin()) {
+        Ok(child) => child,
+        Err((code, why)) => {
+            call.complain(&format!("can't execute '{}': {why}", command[0]));
+            return Ok(code);
+        }
+    };
+    let started = Instant::now();
+    loop {
+        if let Some(code) = child.try_wait() {
+            return Ok(code as u8);
+        }
+        let left = limit.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            child.kill(signal);
+            return Ok(143);
+        }
+        thread::sleep(left.min(LOOK));
+    }
+}
