@@ -73,9 +73,7 @@ fn number(text: &str) -> Option<Value> {
         return if is_float(text) { float(text.parse().ok()?) } else { None };
     }
     let plain = text.replace('_', "");
-    integer(&plain)
-        .or_else(|| if is_float(&plain) { float(plain.parse().ok()?) } else { None })
-        .or_else(|| huge_integer(&plain))
+    integer(&plain).or_else(|| if is_float(&plain) { float(plain.parse().ok()?) } else { None })
 }
 
 /// An integer in any of Go's bases: `0x1f`, `0b1`, `0o17`, and `017` which is octal too.
@@ -86,15 +84,6 @@ fn integer(plain: &str) -> Option<Value> {
         magnitude if sign.is_some() => Some(Value::from(i64::try_from(magnitude).ok()?)),
         magnitude => Some(Value::from(magnitude)),
     }
-}
-
-/// An integer beyond 64 bits in a base that a float cannot be written in.
-fn huge_integer(plain: &str) -> Option<Value> {
-    let (sign, radix, digits) = split_base(plain)?;
-    let magnitude = digits.chars().try_fold(0.0, |sum: f64, c| {
-        Some(sum * f64::from(radix) + f64::from(c.to_digit(radix)?))
-    })?;
-    float(if sign == Some('-') { -magnitude } else { magnitude })
 }
 
 fn split_base(plain: &str) -> Option<(Option<char>, u32, &str)> {
@@ -193,7 +182,7 @@ mod tests {
         check(".5", json!(0.5));
         check("3.", json!(3));
         check("18446744073709551616", json!(18_446_744_073_709_551_616.0));
-        check("0xffffffffffffffffff", json!(4_722_366_482_869_645_213_695.0));
+        check("0xffffffffffffffffff", json!("0xffffffffffffffffff"));
         check("1e400", json!("1e400"));
     }
 

@@ -116,8 +116,13 @@ fn merge_ordered_lists(object: &mut Object, patch: &mut Object, shape: Shape) ->
         let old = list_of(object.remove(key))?;
         let new = list_of(patch.remove(key))?;
         let member = shape.member(key).map_err(Error::Malformed)?;
+        if let Some(index) = wanted.iter().position(|item| !item.is_object())
+            && member.merge_key.is_some()
+        {
+            return Err(Error::Malformed(format!("value for key {index} is not a map.")));
+        }
         check_order(new.as_deref().unwrap_or_default(), &wanted, member.merge_key)?;
-        let before = old.clone().unwrap_or_default();
+        let before = order_before(&old, &new, member);
         let merged = match (old, new) {
             (None, None) => continue,
             (Some(old), None) => old,
@@ -130,6 +135,27 @@ fn merge_ordered_lists(object: &mut Object, patch: &mut Object, shape: Shape) ->
         object.insert(key.to_owned(), Value::Array(sorted));
     }
     Ok(())
+}
+
+/// The order a list had, as `$setElementOrder` sees it. Upstream merges in place, so that new items
+/// have taken the places that deleted ones left free: they come after all that was there, where
+/// otherwise they would have no place of their own yet.
+fn order_before(old: &Option<Vec<Value>>, new: &Option<Vec<Value>>, member: Member) -> Vec<Value> {
+    let mut before = old.clone().unwrap_or_default();
+    let (Some(new), true) = (new, member.merge && member.merge_key.is_some()) else {
+        return before;
+    };
+    let named = |list: &[Value], item: &Value| {
+        list.iter().any(|other| name_of(other, member.merge_key) == name_of(item, member.merge_key))
+    };
+    let (gone, mut come): (Vec<Value>, Vec<Value>) =
+        new.iter().cloned().partition(|item| item.get(DIRECTIVE).is_some());
+    let count = before.len();
+    before.retain(|item| !named(&gone, item));
+    come.retain(|item| !named(&before, item));
+    come.truncate(count - before.len());
+    before.extend(come);
+    before
 }
 
 fn list_of(value: Option<Value>) -> Result<Option<Vec<Value>>, Error> {
@@ -167,6 +193,7 @@ fn check_order(items: &[Value], wanted: &[Value], merge_key: Option<&str>) -> Re
 fn delete_scalars(object: &mut Object, list: &str, doomed: &Value) -> Result<(), Error> {
     let Value::Array(doomed) = doomed else { return Err(malformed("primitive list")) };
     if let Some(Value::Array(items)) = object.get_mut(list) {
+        check_kinds(items, doomed)?;
         items.retain(|item| !doomed.contains(item));
     }
     Ok(())

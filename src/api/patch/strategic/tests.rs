@@ -86,6 +86,18 @@ fn element_order_sorts_and_leaves_others_between_their_neighbours() {
 }
 
 #[test]
+fn an_item_that_takes_the_place_of_a_deleted_one_comes_last() {
+    check_spec(
+        json!({"containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}),
+        json!({
+            "$setElementOrder/containers": [{"name": "d"}],
+            "containers": [{"name": "d"}, {"name": "a", "$patch": "delete"}],
+        }),
+        json!({"containers": [{"name": "b"}, {"name": "c"}, {"name": "d"}]}),
+    );
+}
+
+#[test]
 fn items_are_deleted_by_name() {
     check_spec(
         json!({"containers": [{"name": "a"}, {"name": "b"}]}),
