@@ -188,6 +188,29 @@ impl Filter {
     }
 }
 
+/// The last lines of the newest part, at most `bytes_max` of them.
+pub(super) fn last_lines(
+    directory: &Path,
+    run: u32,
+    lines_max: u64,
+    bytes_max: usize,
+) -> io::Result<Option<String>> {
+    let parts = files::list(directory)?.into_iter().filter(|(of, _)| *of == run);
+    let Some((_, part)) = parts.max() else { return Ok(None) };
+    let mut file = std::fs::File::open(files::path(directory, run, part))?;
+    let start = tail_of(&mut file, lines_max)?.unwrap_or(0);
+    file.seek(SeekFrom::Start(start))?;
+    // Bound: lines of 16 KiB at most, as the writer splits them.
+    let mut records = Vec::new();
+    file.read_to_end(&mut records)?;
+    let mut filter =
+        Filter { since: None, timestamps: false, bytes_left: u64::MAX, at_line_start: true };
+    let shown = filter.take(&mut records);
+    let cut = shown.len().saturating_sub(bytes_max);
+    let text = String::from_utf8_lossy(&shown[cut..]).into_owned();
+    Ok((!text.is_empty()).then_some(text))
+}
+
 /// Where the last `lines` records begin: part and offset.
 fn tail(directory: &Path, run: u32, parts: &[u32], lines: u64) -> io::Result<(u32, u64)> {
     let mut missing = lines;

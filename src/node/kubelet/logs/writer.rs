@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::cri::{self, Stream};
-use super::files;
+use super::{files, reader};
 use crate::client::clock::Clock;
 
 /// Upstream's `containerLogMaxSize`.
@@ -125,6 +125,20 @@ impl Log {
         self.flush(&mut state);
         state.file = None;
         self.progress_tx.send_modify(|progress| progress.closed = true);
+    }
+
+    /// Which run of its container this is the log of.
+    pub(in crate::node::kubelet) fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// The end of the log, for a termination message; `None` if it is empty or cannot be read.
+    pub(in crate::node::kubelet) fn last_lines(
+        &self,
+        lines_max: u64,
+        bytes_max: usize,
+    ) -> Option<String> {
+        reader::last_lines(&self.directory, self.run, lines_max, bytes_max).ok().flatten()
     }
 
     pub(super) fn progress(&self) -> watch::Receiver<Progress> {

@@ -26,6 +26,8 @@ pub(in crate::node::kubelet) struct PodWorker {
     called: String,
     restart_policy: RestartPolicy,
     deadline: Option<Timestamp>,
+    /// Nothing may be started.
+    held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl PodWorker {
             called: called(pod),
             restart_policy: RestartPolicy::parse(spec.restart_policy.as_deref()),
             deadline,
+            held: false,
         };
         if let Some(status) = status {
             resume::resume(&mut worker, status, now);
@@ -110,6 +113,29 @@ impl PodWorker {
         }
     }
 
+    /// Something that containers need is missing: none is started.
+    pub(in crate::node::kubelet) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// No container has come to run, or to fail, in this life or an earlier one.
+    pub(in crate::node::kubelet) fn never_ran(&self) -> bool {
+        self.containers.iter().all(|container| {
+            matches!(container.shown(), State::Waiting { .. }) && container.last.is_none()
+        })
+    }
+
+    /// There is nothing to say yet but that containers are being made.
+    pub(in crate::node::kubelet) fn is_being_created(&self) -> bool {
+        self.ending.is_none()
+            && !self.held
+            && self.never_ran()
+            && self.containers.iter().all(|container| {
+                matches!(&container.state, State::Starting { .. })
+                    || matches!(container.shown(), State::Waiting { message: None, .. })
+            })
+    }
+
     /// Decides the next steps and takes note of them: what it answers is to be done.
     pub(in crate::node::kubelet) fn plan(&mut self, now: Timestamp) -> (Plan, Vec<Happening>) {
         let mut plan = Plan::default();
@@ -118,7 +144,9 @@ impl PodWorker {
         if self.ending.is_some() {
             happenings.extend(self.wind_up(&mut plan));
         } else {
-            self.bring_up(now, &mut plan);
+            if !self.held {
+                self.bring_up(now, &mut plan);
+            }
             happenings.extend(self.retire_sidecars(&mut plan));
         }
         (plan, happenings)

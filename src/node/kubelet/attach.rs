@@ -1,0 +1,206 @@
+//! A running container's standard streams, for whoever attaches to it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::logs::Stream;
+use crate::client::node_api::{BoxRead, BoxWrite, Streams};
+
+/// Writes of the guest that an attached client has yet to take. Bound: with at most 64 KiB each,
+/// 16 MiB; a slower client is cut off, and the container's log has what it missed.
+const PENDING_MAX: usize = 256;
+/// What a client has sent and the guest has not read.
+const STDIN_BYTES_MAX: usize = 64 << 10;
+
+/// Joins one container run and its attached clients.
+pub(super) struct Hub {
+    /// Kept beside the list, so that a guest nobody watches pays one load per write.
+    attached: AtomicUsize,
+    clients: Mutex<Vec<mpsc::Sender<(Stream, Bytes)>>>,
+    /// Held by the client that feeds stdin; `None` once it is closed, or if there never was one.
+    stdin: AsyncMutex<Option<DuplexStream>>,
+    stdin_once: bool,
+    ended: CancellationToken,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("attached", &self.attached).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// With `stdin`, also the guest's end of it. `stdin_once` closes it with its first client.
+    pub(super) fn new(stdin: bool, stdin_once: bool) -> (Arc<Self>, Option<BoxRead>) {
+        let (ours, theirs) = if stdin {
+            let (ours, theirs) = tokio::io::duplex(STDIN_BYTES_MAX);
+            (Some(ours), Some(Box::new(theirs) as BoxRead))
+        } else {
+            (None, None)
+        };
+        let hub = Self {
+            attached: AtomicUsize::new(0),
+            clients: Mutex::new(Vec::new()),
+            stdin: AsyncMutex::new(ours),
+            stdin_once,
+            ended: CancellationToken::new(),
+        };
+        (Arc::new(hub), theirs)
+    }
+
+    /// Shows the clients what the guest wrote. Never blocks: a client that is behind is cut off.
+    pub(super) fn publish(&self, stream: Stream, bytes: &[u8]) {
+        if self.attached.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let bytes = Bytes::copy_from_slice(bytes);
+        let mut clients = self.clients.lock();
+        clients.retain(|client| client.try_send((stream, bytes.clone())).is_ok());
+        self.attached.store(clients.len(), Ordering::Relaxed);
+    }
+
+    /// The run is over: clients get what is left and end.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+        self.clients.lock().clear();
+        self.attached.store(0, Ordering::Relaxed);
+    }
+
+    /// Joins `streams` to the container until it ends or the client has taken its leave.
+    ///
+    /// # Errors
+    /// If the client's streams fail.
+    pub(super) async fn attach(&self, streams: Streams) -> io::Result<()> {
+        let (client_tx, client_rx) = mpsc::channel(PENDING_MAX);
+        {
+            let mut clients = self.clients.lock();
+            clients.push(client_tx);
+            self.attached.store(clients.len(), Ordering::Relaxed);
+        }
+        if self.ended.is_cancelled() {
+            self.clients.lock().clear();
+        }
+        let Streams { stdin, stdout, stderr } = streams;
+        let show = show(client_rx, stdout, stderr);
+        let feed = async {
+            if let Some(stdin) = stdin {
+                self.feed(stdin).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            shown = show => shown,
+            () = feed => Ok(()),
+        }
+    }
+
+    async fn feed(&self, mut from: BoxRead) {
+        let mut stdin = self.stdin.lock().await;
+        if let Some(to) = stdin.as_mut() {
+            // Either side may go at any time; there is nobody to tell.
+            let _ = copy(&mut from, to).await;
+        }
+        if self.stdin_once {
+            *stdin = None;
+        }
+    }
+}
+
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..length]).await?;
+    }
+}
+
+async fn show(
+    mut client_rx: mpsc::Receiver<(Stream, Bytes)>,
+    mut stdout: Option<BoxWrite>,
+    mut stderr: Option<BoxWrite>,
+) -> io::Result<()> {
+    while let Some((stream, bytes)) = client_rx.recv().await {
+        let to = match stream {
+            Stream::Stdout => &mut stdout,
+            Stream::Stderr => &mut stderr,
+        };
+        if let Some(to) = to {
+            to.write_all(&bytes).await?;
+            to.flush().await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_see_what_is_written_while_they_are_attached() {
+        let (hub, _) = Hub::new(false, false);
+        hub.publish(Stream::Stdout, b"before");
+        let (stdout, mut theirs) = tokio::io::duplex(1024);
+        let streams = Streams { stdout: Some(Box::new(stdout)), ..Streams::default() };
+        let write = async {
+            hub.publish(Stream::Stdout, b"hello");
+            hub.publish(Stream::Stderr, b"unseen");
+            hub.end();
+        };
+        let (attached, ()) = tokio::join!(hub.attach(streams), write);
+        attached.unwrap();
+        let mut text = String::new();
+        theirs.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "hello");
+    }
+
+    #[tokio::test]
+    async fn stdin_reaches_the_guest_and_closes_once() {
+        let (hub, stdin) = Hub::new(true, true);
+        let mut guest = stdin.unwrap();
+        let streams = Streams { stdin: Some(Box::new(&b"typed"[..])), ..Streams::default() };
+        let read = async {
+            let mut text = String::new();
+            guest.read_to_string(&mut text).await.unwrap();
+            hub.end();
+            text
+        };
+        let (attached, text) = tokio::join!(hub.attach(streams), read);
+        attached.unwrap();
+        assert_eq!(text, "typed");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_off_and_blocks_nobody() {
+        let (hub, _) = Hub::new(false, false);
+        let (stdout, _theirs) = tokio::io::duplex(1);
+        let streams = Streams { stdout: Some(Box::new(stdout)), ..Streams::default() };
+        let mut attached = Box::pin(hub.attach(streams));
+        assert!(futures::poll!(&mut attached).is_pending());
+        for _ in 0..=PENDING_MAX {
+            hub.publish(Stream::Stdout, b"flood");
+        }
+        assert_eq!(hub.attached.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn attaching_after_the_end_ends_at_once() {
+        let (hub, _) = Hub::new(false, false);
+        hub.end();
+        hub.attach(Streams::default()).await.unwrap();
+    }
+}

@@ -1,0 +1,128 @@
+//! The kubelet's life.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::heartbeat;
+use super::pod_workers::{self, LivePods};
+use crate::client::cache::Cache;
+use crate::client::clock::{Clock, Ids};
+use crate::client::events::{self, Recorder};
+use crate::node::images::Images;
+use crate::node::network::AddressBook;
+use crate::node::runtime::Runtime;
+
+#[derive(Debug, Clone)]
+pub(in crate::node) struct Config {
+    /// The Node object's name.
+    pub(in crate::node) node: String,
+    pub(in crate::node) address: IpAddr,
+    /// One directory per Pod, by uid.
+    pub(in crate::node) pods_directory: PathBuf,
+}
+
+/// What the kubelet is handed to work with.
+pub(in crate::node) struct Rooms {
+    pub(in crate::node) client: kube::Client,
+    pub(in crate::node) pods: Cache<Pod>,
+    pub(in crate::node) config_maps: Cache<ConfigMap>,
+    pub(in crate::node) secrets: Cache<Secret>,
+    pub(in crate::node) images: Images,
+    pub(in crate::node) runtime: Runtime,
+    pub(in crate::node) clock: Clock,
+    pub(in crate::node) ids: Ids,
+}
+
+/// What all of the kubelet's tasks share.
+pub(super) struct Context {
+    pub(super) config: Config,
+    pub(super) rooms: Rooms,
+    pub(super) recorder: Recorder,
+    pub(super) addresses: AddressBook,
+    /// What a container without a limit may use.
+    pub(super) allocatable: BTreeMap<String, Quantity>,
+    pub(super) live: LivePods,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl Context {
+    pub(super) fn node_reference(&self) -> ObjectReference {
+        ObjectReference {
+            kind: Some("Node".to_owned()),
+            name: Some(self.config.node.clone()),
+            // Upstream's kubelet uses the name for the uid, and `kubectl describe node` asks for it.
+            uid: Some(self.config.node.clone()),
+            ..ObjectReference::default()
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// A running kubelet; also the door for logs, exec and attach.
+#[derive(Debug)]
+pub(in crate::node) struct Kubelet {
+    pub(super) ctx: Arc<Context>,
+    ready_tx: Arc<watch::Sender<bool>>,
+}
+
+impl Kubelet {
+    /// Registers the node and takes up its Pods.
+    pub(in crate::node) fn start(config: Config, rooms: Rooms) -> Arc<Self> {
+        let source =
+            events::Source { component: "kubelet".to_owned(), host: Some(config.node.clone()) };
+        let (recorder, writer) =
+            events::recorder(rooms.client.clone(), rooms.clock.clone(), source);
+        let ctx = Arc::new(Context {
+            config,
+            rooms,
+            recorder,
+            addresses: AddressBook::new(),
+            allocatable: heartbeat::allocatable(),
+            live: LivePods::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let ready_tx = Arc::new(watch::channel(false).0);
+        ctx.tasks.spawn(writer.run(ctx.stop.clone()));
+        ctx.tasks.spawn(heartbeat::run(ctx.clone(), ready_tx.clone()));
+        ctx.tasks.spawn(pod_workers::run(ctx.clone()));
+        ctx.tasks.spawn(warm_up(ctx.clone()));
+        Arc::new(Self { ctx, ready_tx })
+    }
+
+    pub(in crate::node) async fn ready(&self) {
+        // Fails only when the sender is gone, and we hold the sender.
+        let _ = self.ready_tx.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Ends all tasks, and with them the guests. Nothing is written: this is no container's exit.
+    pub(in crate::node) async fn shutdown(&self) {
+        self.ctx.stop.cancel();
+        self.ctx.tasks.close();
+        self.ctx.tasks.wait().await;
+    }
+}
+
+/// Has the runtime's engines ready before the first Pod asks for them.
+async fn warm_up(ctx: Arc<Context>) {
+    if let Err(error) = ctx.rooms.runtime.warm_up().await {
+        // Each container that is started tells the same in an Event.
+        warn!(%error, "This node cannot run guests");
+    }
+}

@@ -1,0 +1,217 @@
+//! Starts one container: image, environment, files, log, program.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use k8s_openapi::api::core::v1::{ConfigMap, Container as ContainerSpecOfPod, Pod, Secret};
+use kube::api::Api;
+
+use super::attach::Hub;
+use super::env::{self, Facts, Needed, Sources};
+use super::kubelet::Context;
+use super::logs::{Log, Stream};
+use super::pod_worker::StartFailure;
+use super::references;
+use crate::api::object::ObjectKey;
+use crate::api::quantity::Quantity;
+use crate::client::events::EventType;
+use crate::node::files::Root;
+use crate::node::images::{self, Image};
+use crate::node::runtime::{Container, ContainerSpec, Output, Sandbox, StartError, Stdio};
+
+/// Which container to start, and with what around it.
+pub(super) struct Order {
+    pub(super) pod: Arc<Pod>,
+    pub(super) container: ContainerSpecOfPod,
+    /// Runs begun before this one.
+    pub(super) run: u32,
+    pub(super) sandbox: Sandbox,
+    pub(super) hostname: String,
+    pub(super) facts: Facts,
+    /// `pods/<uid>`
+    pub(super) directory: std::path::PathBuf,
+}
+
+/// A container that runs.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    pub(super) container: Arc<Container>,
+    pub(super) log: Arc<Log>,
+    pub(super) hub: Arc<Hub>,
+    /// Where its writes go: for its termination message.
+    pub(super) upper: Arc<Dir>,
+}
+
+/// What came of an order.
+pub(super) struct Outcome {
+    /// Reference and digest, once known.
+    pub(super) image: Option<(String, String)>,
+    pub(super) started: Result<Live, StartFailure>,
+}
+
+/// Starts the container and tells of it in Events.
+pub(super) async fn start(ctx: Arc<Context>, order: Order) -> Outcome {
+    let image = match find_image(&ctx, &order).await {
+        Ok(image) => image,
+        Err(failure) => return Outcome { image: None, started: Err(failure) },
+    };
+    let started = start_from(&ctx, &order, &image).await;
+    Outcome { image: Some((image.reference.clone(), image.digest.clone())), started }
+}
+
+async fn find_image(ctx: &Context, order: &Order) -> Result<Arc<Image>, StartFailure> {
+    let asked = order.container.image.as_deref().unwrap_or_default();
+    match ctx.rooms.images.resolve(asked).await {
+        Ok(image) => {
+            let text = format!("Container image {asked:?} already present on machine");
+            tell(ctx, order, "Pulled", text);
+            if let Some(stand_in) = &image.stand_in {
+                tell(ctx, order, "StandIn", stand_in.clone());
+            }
+            Ok(image)
+        }
+        Err(images::Error::InvalidName(message)) => {
+            Err(StartFailure::Image { reason: "InvalidImageName", message })
+        }
+        Err(images::Error::NotFound(message) | images::Error::Failed(message)) => {
+            tell(ctx, order, "Pulling", format!("Pulling image {asked:?}"));
+            Err(StartFailure::Image { reason: "ErrImagePull", message })
+        }
+    }
+}
+
+async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live, StartFailure> {
+    let spec = &order.container;
+    let sources = look_up(ctx, order).await.map_err(StartFailure::Config)?;
+    let env =
+        env::environment(&order.pod, spec, &image.env, &order.hostname, &order.facts, &sources)
+            .map_err(StartFailure::Config)?;
+    let argv = env::argv(spec, &image.entrypoint, &image.cmd, &env);
+    if argv.is_empty() {
+        return Err(StartFailure::Create("no command specified".to_owned()));
+    }
+    let (upper, log) = prepare(ctx, order).map_err(|error| {
+        StartFailure::Create(format!("failed to make the container's files: {error}"))
+    })?;
+    let lower = image.root.try_clone();
+    let writable = upper.try_clone();
+    let root = lower.and_then(|lower| Ok(Root::new(Some(lower), writable?))).map_err(|error| {
+        StartFailure::Create(format!("failed to open the container's files: {error}"))
+    })?;
+    let (hub, stdin) = Hub::new(spec.stdin.unwrap_or(false), spec.stdin_once.unwrap_or(false));
+    let limits = spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    let limit = |name: &str| {
+        limits.and_then(|limits| limits.get(name)).and_then(|text| Quantity::parse(&text.0).ok())
+    };
+    let container = ContainerSpec {
+        name: spec.name.clone(),
+        argv,
+        env,
+        working_dir: working_dir(spec, image),
+        root: Arc::new(root),
+        memory_bytes_max: limit("memory").and_then(|limit| u64::try_from(limit.value()).ok()),
+        cpu_millis_max: limit("cpu").and_then(|limit| u64::try_from(limit.millis()).ok()),
+        stdio: Stdio {
+            stdin,
+            stdout: sink(&log, &hub, Stream::Stdout),
+            stderr: sink(&log, &hub, Stream::Stderr),
+        },
+    };
+    tell(ctx, order, "Created", format!("Created container: {}", spec.name));
+    let container = order.sandbox.start(container).await.map_err(start_failure)?;
+    tell(ctx, order, "Started", format!("Started container {}", spec.name));
+    Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper) })
+}
+
+fn working_dir(spec: &ContainerSpecOfPod, image: &Image) -> String {
+    let given = spec.working_dir.as_deref().filter(|path| !path.is_empty());
+    let path = given.unwrap_or(&image.working_dir);
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+fn start_failure(error: StartError) -> StartFailure {
+    let message = error.to_string();
+    match error {
+        StartError::NotFound(_) => {
+            StartFailure::Run { exit_code: 127, reason: "StartError", message }
+        }
+        StartError::NotExecutable(_) => {
+            StartFailure::Run { exit_code: 126, reason: "StartError", message }
+        }
+        StartError::Host(_) => {
+            StartFailure::Run { exit_code: 128, reason: "ContainerCannotRun", message }
+        }
+    }
+}
+
+/// The container's writable directory, empty, and its log.
+fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
+    let name = &order.container.name;
+    let path = order.directory.join("files").join(name).join(order.run.to_string());
+    if order.run > 0 && path.exists() {
+        std::fs::remove_dir_all(&path)?;
+    }
+    std::fs::create_dir_all(&path)?;
+    let upper = Dir::open_ambient_dir(&path, ambient_authority())?;
+    let log =
+        Log::create(&log_directory(&order.directory, name), order.run, ctx.rooms.clock.clone())?;
+    Ok((upper, Arc::new(log)))
+}
+
+/// Where a container's logs are, in its Pod's directory.
+pub(super) fn log_directory(pod_directory: &Path, container: &str) -> std::path::PathBuf {
+    pod_directory.join("logs").join(container)
+}
+
+fn sink(log: &Arc<Log>, hub: &Arc<Hub>, stream: Stream) -> Output {
+    let (log, hub) = (log.clone(), hub.clone());
+    Output::Log(Arc::new(move |bytes| {
+        log.write(stream, bytes);
+        hub.publish(stream, bytes);
+    }))
+}
+
+/// What the container's environment refers to: from the caches; what is not there is asked for once
+/// more, since a cache may be a moment behind the Pod that was created after it.
+async fn look_up(ctx: &Context, order: &Order) -> Result<Sources, String> {
+    let needed = Needed::by(&order.container);
+    let namespace = order.pod.metadata.namespace.as_deref().unwrap_or_default();
+    let mut sources = Sources::default();
+    for name in needed.config_maps {
+        let cached = ctx.rooms.config_maps.get(&ObjectKey::new(namespace, name.as_str()));
+        let found = match cached {
+            Some(found) => Some(found),
+            None => ask::<ConfigMap>(ctx, namespace, &name).await?,
+        };
+        sources.config_maps.extend(found.map(|found| (name, found)));
+    }
+    for name in needed.secrets {
+        let cached = ctx.rooms.secrets.get(&ObjectKey::new(namespace, name.as_str()));
+        let found = match cached {
+            Some(found) => Some(found),
+            None => ask::<Secret>(ctx, namespace, &name).await?,
+        };
+        sources.secrets.extend(found.map(|found| (name, found)));
+    }
+    Ok(sources)
+}
+
+async fn ask<K>(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Arc<K>>, String>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(ctx.rooms.client.clone(), namespace);
+    let found = api.get_opt(name).await;
+    found.map(|found| found.map(Arc::new)).map_err(|error| error.to_string())
+}
+
+fn tell(ctx: &Context, order: &Order, reason: &'static str, message: String) {
+    let reference = references::container(&order.pod, &order.container.name);
+    ctx.recorder.record(&reference, EventType::Normal, reason, message);
+}

@@ -1,0 +1,395 @@
+//! One Pod's task: carries out what the pod worker decides, and tells it what came of it.
+//!
+//! Upstream: `pkg/kubelet/kubelet.go` (`SyncPod`, `SyncTerminatingPod`, `SyncTerminatedPod`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, PodStatus};
+use kube::api::{Api, DeleteParams, Preconditions};
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::env::Facts;
+use super::kubelet::Context;
+use super::pod_worker::{Ending, Happening, PodWorker, Run, StartFailure, State, Step};
+use super::pod_workers::{Desired, LivePod};
+use super::run::{self, Live, Order, Outcome};
+use super::status::{self, Place};
+use super::status_writer::StatusWriter;
+use super::{references, termination};
+use crate::client::events::EventType;
+use crate::node::runtime::{Exit, Sandbox};
+
+/// SIGTERM: no guest handles it, so it ends them at once.
+const TERM: u8 = 15;
+/// A DELETE that failed is tried again after this long.
+const DELETE_RETRY: Duration = Duration::from_secs(1);
+
+/// Runs the Pod until it is gone or the kubelet stops.
+pub(super) async fn run(
+    ctx: Arc<Context>,
+    live: Arc<LivePod>,
+    pod: Arc<Pod>,
+    mut desired_rx: watch::Receiver<Desired>,
+) {
+    let stop = ctx.stop.clone();
+    let mut task = Task::new(ctx, live, pod);
+    let gone = loop {
+        let step = tokio::select! {
+            biased;
+            // First: guests that end because sampan stops have not exited.
+            () = stop.cancelled() => break false,
+            gone = task.step(&mut desired_rx) => gone,
+        };
+        if step {
+            break true;
+        }
+    };
+    task.live.clear();
+    task.containers.clear();
+    if gone {
+        task.clean_up().await;
+    }
+}
+
+struct Task {
+    ctx: Arc<Context>,
+    live: Arc<LivePod>,
+    pod: Arc<Pod>,
+    worker: PodWorker,
+    place: Place,
+    sandbox: Sandbox,
+    hostname: String,
+    /// By index, as in the worker.
+    containers: Vec<Slot>,
+    under_way: FuturesUnordered<BoxFuture<'static, Event>>,
+    status_writer: StatusWriter,
+    deleting: Option<BoxFuture<'static, bool>>,
+    finishing: bool,
+}
+
+/// One container's run, or its start.
+#[derive(Default)]
+struct Slot {
+    /// Containers' starts and ends carry the number of their run: one that was abandoned is told
+    /// from the one that came after it.
+    run: u32,
+    abort: Option<AbortHandle>,
+    live: Option<(Live, Timestamp)>,
+}
+
+enum Event {
+    Started { index: usize, run: u32, outcome: Box<Outcome> },
+    Exited { index: usize, run: u32, exit: Exit },
+    Abandoned,
+}
+
+impl Task {
+    fn new(ctx: Arc<Context>, live: Arc<LivePod>, pod: Arc<Pod>) -> Self {
+        let mut worker = PodWorker::new(&pod, ctx.rooms.clock.now());
+        let has_ended = status::phase(&pod, &worker).is_terminal();
+        let pod_ip = if has_ended { None } else { ctx.addresses.allocate(&live.uid) };
+        let place = Place { host_ip: ctx.config.address, pod_ip };
+        if let Some((reason, why)) = obstacle(&pod, pod_ip.is_some() || has_ended) {
+            worker.hold();
+            ctx.recorder.record(&references::pod(&pod), EventType::Warning, reason, why);
+        }
+        let hostname = hostname(&pod);
+        let mut containers = Vec::new();
+        containers.resize_with(worker.containers.len(), Slot::default);
+        Self {
+            sandbox: ctx.rooms.runtime.sandbox(&hostname),
+            status_writer: StatusWriter::new(ctx.clone(), pod.clone()),
+            ctx,
+            live,
+            pod,
+            worker,
+            place,
+            hostname,
+            containers,
+            under_way: FuturesUnordered::new(),
+            deleting: None,
+            finishing: false,
+        }
+    }
+
+    /// Does what is to be done now, then waits for something to happen. Answers whether the Pod is
+    /// gone.
+    async fn step(&mut self, desired_rx: &mut watch::Receiver<Desired>) -> bool {
+        if self.worker.ending.is_none() && self.pod.metadata.deletion_timestamp.is_some() {
+            self.worker.end(Ending::Deleted);
+        }
+        let wake = self.act();
+        if self.finishing && self.worker.ending == Some(Ending::Gone) {
+            return true;
+        }
+        if self.finishing && self.status_writer.is_done() && self.deleting.is_none() {
+            self.deleting = Some(Box::pin(delete(self.ctx.clone(), self.pod.clone())));
+        }
+        let clock = self.ctx.rooms.clock.clone();
+        let sleep = async {
+            match wake {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let deleted = async {
+            match &mut self.deleting {
+                Some(deleting) => deleting.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Ok(()) = desired_rx.changed() => self.desire(&desired_rx.borrow_and_update()),
+            Some(event) = self.under_way.next() => self.happened(event),
+            () = self.status_writer.finished() => {}
+            gone = deleted => {
+                self.deleting = None;
+                return gone;
+            }
+            () = sleep => self.status_writer.go_on(),
+        }
+        false
+    }
+
+    fn desire(&mut self, desired: &Desired) {
+        match desired {
+            Desired::Pod(pod) => self.pod = pod.clone(),
+            Desired::Gone => {
+                self.status_writer.give_up();
+                self.worker.end(Ending::Gone);
+            }
+        }
+    }
+
+    /// Carries out the plan and has the status written; answers when to wake up, on the monotonic
+    /// clock.
+    fn act(&mut self) -> Option<Duration> {
+        let (now, monotonic) = (self.ctx.rooms.clock.now(), self.ctx.rooms.clock.monotonic());
+        let (plan, happenings) = self.worker.plan(now);
+        self.tell(happenings);
+        for step in plan.steps {
+            match step {
+                Step::Start(index) => self.start(index),
+                Step::Abandon(index) => {
+                    if let Some(abort) = self.containers[index].abort.take() {
+                        abort.abort();
+                    }
+                }
+                Step::Kill(index) => {
+                    if let Some((live, _)) = &self.containers[index].live {
+                        live.container.kill(TERM);
+                    }
+                }
+                Step::Finish => self.finishing = true,
+            }
+        }
+        self.show(now);
+        let planned = plan
+            .wake
+            .map(|at| monotonic + Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        [planned, self.status_writer.wake()].into_iter().flatten().min()
+    }
+
+    fn show(&mut self, now: Timestamp) {
+        let before = self.status_before();
+        let status = status::build(&self.pod, &self.worker, self.place, &before, now);
+        self.live.set_status(status.clone());
+        // A Pod none of whose containers ever ran needs no last words.
+        let unheard = self.finishing && self.worker.never_ran();
+        if !unheard {
+            self.status_writer.want(status, self.worker.is_being_created());
+        }
+    }
+
+    /// What the status is built upon: of the API's conditions those of others, of ours our own.
+    fn status_before(&self) -> PodStatus {
+        let mut status = self.pod.status.clone().unwrap_or_default();
+        let ours = self.status_writer.wanted().conditions.clone().unwrap_or_default();
+        let theirs = status.conditions.take().unwrap_or_default().into_iter();
+        let theirs = theirs.filter(|one| !ours.iter().any(|our| our.type_ == one.type_));
+        status.conditions = Some(ours.iter().cloned().chain(theirs).collect());
+        status
+    }
+
+    fn start(&mut self, index: usize) {
+        let record = &self.worker.containers[index];
+        let run = record.runs.saturating_sub(1);
+        let (Some(container), Some(pod_ip)) = (self.spec(&record.name), self.place.pod_ip) else {
+            return;
+        };
+        let order = Order {
+            pod: self.pod.clone(),
+            container,
+            run,
+            sandbox: self.sandbox.clone(),
+            hostname: self.hostname.clone(),
+            facts: Facts {
+                node: self.ctx.config.node.clone(),
+                host_ip: self.place.host_ip,
+                pod_ip,
+                allocatable: self.ctx.allocatable.clone(),
+            },
+            directory: self.live.directory.clone(),
+        };
+        let (abort, registration) = AbortHandle::new_pair();
+        self.containers[index] = Slot { run, abort: Some(abort), live: None };
+        let start = Abortable::new(run::start(self.ctx.clone(), order), registration);
+        self.under_way.push(Box::pin(async move {
+            match start.await {
+                Ok(outcome) => Event::Started { index, run, outcome: Box::new(outcome) },
+                Err(_aborted) => Event::Abandoned,
+            }
+        }));
+    }
+
+    fn spec(&self, name: &str) -> Option<ContainerSpec> {
+        let spec = self.pod.spec.as_ref()?;
+        let init = spec.init_containers.iter().flatten();
+        init.chain(&spec.containers).find(|container| container.name == name).cloned()
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Started { index, run, outcome } if self.is_starting(index, run) => {
+                self.started(index, *outcome);
+            }
+            Event::Exited { index, run, exit } if self.containers[index].run == run => {
+                self.exited(index, &exit);
+            }
+            // Of a run that was given up: what it left is dropped, and so ended, here.
+            Event::Started { .. } | Event::Exited { .. } | Event::Abandoned => {}
+        }
+    }
+
+    fn is_starting(&self, index: usize, run: u32) -> bool {
+        let starting = matches!(self.worker.containers[index].state, State::Starting { .. });
+        starting && self.containers[index].run == run
+    }
+
+    fn started(&mut self, index: usize, outcome: Outcome) {
+        let now = self.ctx.rooms.clock.now();
+        let slot = &mut self.containers[index];
+        slot.abort = None;
+        if let Some(image) = outcome.image {
+            self.worker.found_image(index, image);
+        }
+        match outcome.started {
+            Ok(live) => {
+                let run = slot.run;
+                let container = live.container.clone();
+                slot.live = Some((live.clone(), now));
+                self.live.started(&self.worker.containers[index].name, live);
+                self.worker.started(index, Run { id: self.container_id(), started_at: now });
+                self.under_way.push(Box::pin(async move {
+                    Event::Exited { index, run, exit: container.wait().await }
+                }));
+            }
+            Err(failure) => {
+                let ran = matches!(failure, StartFailure::Run { .. });
+                let id = ran.then(|| self.container_id());
+                let happenings = self.worker.failed(index, failure, id, now);
+                self.tell(happenings);
+            }
+        }
+    }
+
+    fn exited(&mut self, index: usize, exit: &Exit) {
+        let Some((live, started_at)) = self.containers[index].live.take() else { return };
+        live.log.close();
+        live.hub.end();
+        let name = self.worker.containers[index].name.clone();
+        self.live.ended(&name);
+        let State::Running { run, .. } = &self.worker.containers[index].state else { return };
+        let now = self.ctx.rooms.clock.now();
+        let spec = self.spec(&name);
+        let message = spec.and_then(|spec| termination::message(&spec, &live, exit));
+        let end = termination::end(exit, message, run.id.clone(), started_at, now);
+        let happenings = self.worker.exited(index, end, now);
+        self.tell(happenings);
+    }
+
+    /// As long as those of other runtimes.
+    fn container_id(&self) -> String {
+        let ids = &self.ctx.rooms.ids;
+        format!("sampan://{}{}", ids.uid(), ids.uid()).replace('-', "")
+    }
+
+    fn tell(&self, happenings: Vec<Happening>) {
+        for happening in happenings {
+            let reference = match happening.container {
+                Some(index) => {
+                    references::container(&self.pod, &self.worker.containers[index].name)
+                }
+                None => references::pod(&self.pod),
+            };
+            let Happening { type_, reason, message, .. } = happening;
+            self.ctx.recorder.record(&reference, type_, reason, message);
+        }
+    }
+
+    async fn clean_up(self) {
+        self.ctx.addresses.release(&self.live.uid);
+        let directory = self.live.directory.clone();
+        drop(self);
+        let removed =
+            tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    warn!(path = %directory.display(), %error, "Failed to remove a Pod's files");
+                }
+                _ => {}
+            });
+        // Fails only if the removal panicked, which the panic has told.
+        let _ = removed.await;
+    }
+}
+
+/// Removes the object, if it still is this Pod; answers whether it is gone.
+async fn delete(ctx: Arc<Context>, pod: Arc<Pod>) -> bool {
+    let meta = &pod.metadata;
+    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return true };
+    let api: Api<Pod> = Api::namespaced(ctx.rooms.client.clone(), namespace);
+    let params = DeleteParams {
+        grace_period_seconds: Some(0),
+        preconditions: Some(Preconditions { uid: meta.uid.clone(), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(name, &params).await {
+        // Finalizers may keep the object; our part is done all the same.
+        Ok(_) => true,
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => true,
+        Err(error) => {
+            debug!(%error, "Failed to remove a Pod; trying again");
+            ctx.rooms.clock.sleep(DELETE_RETRY).await;
+            false
+        }
+    }
+}
+
+/// Why the Pod's containers cannot be started, if they cannot: an Event's reason and text.
+fn obstacle(pod: &Pod, has_address: bool) -> Option<(&'static str, String)> {
+    if !has_address {
+        let text = "Failed to create pod sandbox: no address is left in 10.42.0.0/16".to_owned();
+        return Some(("FailedCreatePodSandBox", text));
+    }
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let volume = volumes.into_iter().flatten().next()?;
+    let text = format!(
+        "MountVolume.SetUp failed for volume {:?} : sampan does not know volumes yet; the Pod waits",
+        volume.name
+    );
+    Some(("FailedMount", text))
+}
+
+/// Upstream: `GeneratePodHostNameAndDomain`.
+fn hostname(pod: &Pod) -> String {
+    let given = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
+    let name = given.filter(|name| !name.is_empty());
+    let mut hostname = name.or_else(|| pod.metadata.name.clone()).unwrap_or_default();
+    hostname.truncate(63);
+    hostname.trim_end_matches(['-', '.']).to_owned()
+}
