@@ -1,4 +1,5 @@
 //! The API server in process, on the store in memory: one story per test.
 
 mod objects;
+mod shell;
 mod support;

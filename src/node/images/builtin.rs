@@ -51,12 +51,10 @@ pub(super) fn entries() -> Vec<Entry<'static>> {
         mode: 0o644,
         content: content.as_bytes(),
     };
-    let mut entries: Vec<Entry<'static>> = [
-        "bin", "dev", "etc", "home", "mnt", "opt", "root", "run", "usr", "usr/bin", "var",
-        "var/log",
-    ]
-    .map(directory)
-    .to_vec();
+    let mut entries: Vec<Entry<'static>> =
+        ["bin", "etc", "home", "mnt", "opt", "root", "run", "usr", "usr/bin", "var", "var/log"]
+            .map(directory)
+            .to_vec();
     entries.extend(["tmp", "var/tmp"].map(|path| Entry::Directory { path, mode: 0o1777 }));
     entries.extend([
         file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
@@ -67,8 +65,6 @@ pub(super) fn entries() -> Vec<Entry<'static>> {
             env!("CARGO_PKG_VERSION"),
             "\n"
         )),
-        // Read by programs that are given a file name; the shell's redirections know it themselves.
-        file("dev/null", ""),
     ]);
     for (path, content) in [("bin/sh", SH), ("bin/busybox", BUSYBOX)] {
         entries.push(Entry::File { path, mode: 0o755, content });
