@@ -1,6 +1,7 @@
 //! A container: the processes that share a root, budgets and a kill switch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -141,6 +142,11 @@ impl Container {
         let child = self.shared.start(spec.argv, spec.stdio, place).await?;
         let _killed_on_drop = KillOnDrop(&child);
         Ok(child.wait().await)
+    }
+
+    /// CPU time of all its processes so far; it is measured only if there is a limit.
+    pub fn cpu_time(&self) -> Duration {
+        self.shared.cpu.as_ref().map(|cpu| cpu.total()).unwrap_or_default()
     }
 
     /// Linear memory and tables of all its processes, in bytes.

@@ -116,11 +116,13 @@ impl Drop for MemoryShare {
     }
 }
 
-/// CPU time of a container, window by window.
+/// CPU time of a container with a limit, window by window.
 #[derive(Debug)]
 pub(super) struct CpuBudget {
     per_window: Duration,
     window: Mutex<Window>,
+    /// Since the container's start, in nanoseconds.
+    total: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -134,12 +136,14 @@ impl CpuBudget {
     /// `millis_max`: thousandths of a core.
     pub(super) fn new(millis_max: u64) -> Self {
         let nanos = WINDOW.as_nanos() as u64 / 1000 * millis_max.max(1);
-        Self { per_window: Duration::from_nanos(nanos), window: Mutex::default() }
+        let per_window = Duration::from_nanos(nanos);
+        Self { per_window, window: Mutex::default(), total: AtomicU64::new(0) }
     }
 
     /// Notes that `used` was spent; if it was too much, answers when to go on. What is spent beyond
     /// a window's share is owed by the next ones.
     pub(super) fn charge(&self, now: Duration, used: Duration) -> Option<Duration> {
+        self.total.fetch_add(used.as_nanos() as u64, Ordering::Relaxed);
         let mut window = self.window.lock();
         if now >= window.ends {
             let windows_passed = (now - window.ends).as_nanos() / WINDOW.as_nanos() + 1;
@@ -150,6 +154,10 @@ impl CpuBudget {
         }
         window.used += used;
         (window.used >= self.per_window).then_some(window.ends)
+    }
+
+    pub(super) fn total(&self) -> Duration {
+        Duration::from_nanos(self.total.load(Ordering::Relaxed))
     }
 }
 

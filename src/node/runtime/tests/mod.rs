@@ -2,5 +2,6 @@
 
 mod ends;
 mod files;
+mod processes;
 mod programs;
 mod support;

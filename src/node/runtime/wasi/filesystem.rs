@@ -66,18 +66,6 @@ impl Process {
         }
     }
 
-    fn writable_directory(&self, fd: &Fd, path: &str) -> FsResult<Place> {
-        let place = self.directory_for(fd, path)?;
-        match self.descriptor(fd)? {
-            Descriptor::Directory { flags, .. }
-                if !flags.contains(DescriptorFlags::MUTATE_DIRECTORY) =>
-            {
-                Err(ErrorCode::NotPermitted.into())
-            }
-            _ => Ok(place),
-        }
-    }
-
     /// The directory that a path starts from; absolute paths do not exist in WASI.
     fn directory_for(&self, fd: &Fd, path: &str) -> FsResult<Place> {
         if path.starts_with('/') {
@@ -248,7 +236,7 @@ impl types::HostDescriptor for Process {
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &path)?;
+        let from = self.directory_for(&fd, &path)?;
         self.root().create_directory(&from, &path).map_err(fs_error)
     }
 
@@ -275,7 +263,7 @@ impl types::HostDescriptor for Process {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &path)?;
+        let from = self.directory_for(&fd, &path)?;
         let (accessed, modified) = (self.time(accessed), self.time(modified));
         self.root().set_times(&from, &path, follow(flags), accessed, modified).map_err(fs_error)
     }
@@ -288,8 +276,8 @@ impl types::HostDescriptor for Process {
         new_fd: Fd,
         new: String,
     ) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &old)?;
-        let to = self.writable_directory(&new_fd, &new)?;
+        let from = self.directory_for(&fd, &old)?;
+        let to = self.directory_for(&new_fd, &new)?;
         self.root().link(&from, &old, follow(flags), &to, &new).map_err(fs_error)
     }
 
@@ -301,12 +289,7 @@ impl types::HostDescriptor for Process {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Fd> {
-        let changes = OpenFlags::CREATE | OpenFlags::TRUNCATE;
-        let from = if open_flags.intersects(changes) || flags.contains(DescriptorFlags::WRITE) {
-            self.writable_directory(&fd, &path)?
-        } else {
-            self.directory_for(&fd, &path)?
-        };
+        let from = self.directory_for(&fd, &path)?;
         let options = OpenOptions {
             read: flags.contains(DescriptorFlags::READ),
             write: flags.contains(DescriptorFlags::WRITE),
@@ -319,7 +302,10 @@ impl types::HostDescriptor for Process {
         let opened = self.root().open(&from, &path, options).map_err(fs_error)?;
         self.push_descriptor(match opened {
             Opened::File(file) => Descriptor::File { file: Arc::new(file), flags },
-            Opened::Directory(place) => Descriptor::Directory { place, flags },
+            // Whether a directory may be changed is its mount's business; libc does not ask for it.
+            Opened::Directory(place) => {
+                Descriptor::Directory { place, flags: flags | DescriptorFlags::MUTATE_DIRECTORY }
+            }
             Opened::Device(device) => Descriptor::Device { device, flags },
         })
     }
@@ -330,23 +316,23 @@ impl types::HostDescriptor for Process {
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &path)?;
+        let from = self.directory_for(&fd, &path)?;
         self.root().remove_directory(&from, &path).map_err(fs_error)
     }
 
     async fn rename_at(&mut self, fd: Fd, old: String, new_fd: Fd, new: String) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &old)?;
-        let to = self.writable_directory(&new_fd, &new)?;
+        let from = self.directory_for(&fd, &old)?;
+        let to = self.directory_for(&new_fd, &new)?;
         self.root().rename(&from, &old, &to, &new).map_err(fs_error)
     }
 
     async fn symlink_at(&mut self, fd: Fd, text: String, path: String) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &path)?;
+        let from = self.directory_for(&fd, &path)?;
         self.root().symlink(&text, &from, &path).map_err(fs_error)
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let from = self.writable_directory(&fd, &path)?;
+        let from = self.directory_for(&fd, &path)?;
         self.root().unlink(&from, &path).map_err(fs_error)
     }
 
