@@ -21,6 +21,9 @@ mod read;
 mod root;
 mod walk;
 
+#[cfg(test)]
+mod model_test;
+
 pub use error::Error;
 pub use file::File;
 pub use layers::{Device, Kind, Origin};

@@ -180,12 +180,7 @@ impl Root {
         }
     }
 
-    fn open_new(
-        &self,
-        hidden: &mut Hidden,
-        walked: &Walked,
-        options: OpenOptions,
-    ) -> Result<Opened> {
+    fn open_new(&self, hidden: &Hidden, walked: &Walked, options: OpenOptions) -> Result<Opened> {
         if !options.create {
             return Err(Error::NotFound);
         }

@@ -216,8 +216,15 @@ impl Shared {
         found: find::Executable,
         argv: Vec<String>,
     ) -> Result<(Arc<Program>, Vec<String>), StartError> {
+        if let Some(program) = self.machine.programs.known(&found) {
+            return Ok((program, argv));
+        }
         let (found, argv) = find::interpreter(&self.root, found, argv)?;
-        let program = self.machine.programs.load(&self.runtime, &self.root, &found).await?;
+        let program = self
+            .machine
+            .programs
+            .load(&self.machine, &self.runtime.clock, &self.root, &found)
+            .await?;
         Ok((program, argv))
     }
 

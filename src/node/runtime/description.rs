@@ -2,22 +2,19 @@
 //! one, with one position.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::LogSink;
 use super::pipe::{self, Reader, Writer};
 use crate::client::node_api::{BoxRead, BoxWrite};
 use crate::node::files::{self, Device, File};
 
 /// Bound: bytes of one read or of one unfinished write.
 pub(super) const CHUNK_BYTES_MAX: usize = 64 * 1024;
-
-/// What to do with the bytes of a container's log.
-pub(super) type LogSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 pub(super) enum Description {
     File(OpenFile),

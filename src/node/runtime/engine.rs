@@ -27,21 +27,34 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// An engine for so many live instances, or for fewer if the host's address space is short.
+    /// Makes good code; for so many live instances, or for fewer if the host's address space is
+    /// short.
     ///
     /// # Errors
     /// If wasmtime does not support this host.
-    pub(super) fn new(strategy: Strategy, instances_max: u32) -> wasmtime::Result<Self> {
-        let engine = engine(strategy, instances_max)?;
+    pub(super) fn best(instances_max: u32) -> wasmtime::Result<Self> {
+        Self::new(pooled(instances_max)?)
+    }
+
+    /// Makes code fast. Its instances are allocated one by one: there are few, for a short time.
+    ///
+    /// # Errors
+    /// If this compiler does not support this host.
+    pub(super) fn quick() -> wasmtime::Result<Self> {
+        let on_demand = InstanceAllocationStrategy::OnDemand;
+        Self::new(Engine::new(config(Strategy::Winch).allocation_strategy(on_demand))?)
+    }
+
+    fn new(engine: Engine) -> wasmtime::Result<Self> {
         let linker = wasi::linker(&engine)?;
         Ok(Self { engine, linker })
     }
 }
 
-fn engine(strategy: Strategy, instances_max: u32) -> wasmtime::Result<Engine> {
+fn pooled(instances_max: u32) -> wasmtime::Result<Engine> {
     let mut instances = instances_max.max(1);
     while instances >= 8 {
-        match Engine::new(config(strategy).allocation_strategy(pool(instances))) {
+        match Engine::new(config(Strategy::Cranelift).allocation_strategy(pool(instances))) {
             Ok(engine) => {
                 if instances < instances_max {
                     tracing::warn!(
@@ -58,7 +71,7 @@ fn engine(strategy: Strategy, instances_max: u32) -> wasmtime::Result<Engine> {
     }
     tracing::warn!("The host refuses a pool of instances; each is allocated when it starts");
     let on_demand = InstanceAllocationStrategy::OnDemand;
-    Engine::new(config(strategy).allocation_strategy(on_demand))
+    Engine::new(config(Strategy::Cranelift).allocation_strategy(on_demand))
 }
 
 fn config(strategy: Strategy) -> wasmtime::Config {

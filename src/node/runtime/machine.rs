@@ -6,7 +6,6 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime as Threads};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use wasmtime::Strategy;
 
 use super::Config;
 use super::engine::Compiler;
@@ -38,11 +37,15 @@ impl Machine {
     /// # Errors
     /// If the host refuses threads, or wasmtime does not support it.
     pub(super) fn new(config: &Config) -> wasmtime::Result<Self> {
-        let compiler = Compiler::new(Strategy::Cranelift, config.instances_max)?;
-        let ticker = Ticker::start(vec![compiler.engine.clone()])?;
+        let best = Compiler::best(config.instances_max)?;
+        let quick = Compiler::quick()
+            .inspect_err(|error| tracing::debug!(%error, "No quick compiler on this host"))
+            .ok();
+        let engines = [Some(&best), quick.as_ref()].into_iter().flatten();
+        let ticker = Ticker::start(engines.map(|compiler| compiler.engine.clone()).collect())?;
         let threads = Builder::new_multi_thread().thread_name("guest").enable_all().build()?;
         Ok(Self {
-            programs: Programs::new(compiler, &config.cache_directory),
+            programs: Programs::new(best, quick, &config.cache_directory),
             ticker: Arc::new(ticker),
             memory: MemoryBudget::new(memory_bytes_max()),
             kill: KillSwitch::new(),

@@ -64,11 +64,14 @@ pub struct Sandbox {
     hostname: String,
 }
 
+/// Takes the bytes of a log.
+pub type LogSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Where a process's output goes.
 pub enum Output {
     Discard,
     /// Called on the guest's thread with each write, in order; must not block for long (the log file).
-    Log(Arc<dyn Fn(&[u8]) + Send + Sync>),
+    Log(LogSink),
     /// With back-pressure (exec, attach).
     Writer(BoxWrite),
 }

@@ -81,7 +81,6 @@ pub(in crate::node::runtime) fn interpreter(
     mut found: Executable,
     mut argv: Vec<String>,
 ) -> Result<(Executable, Vec<String>), StartError> {
-    // A program in the image that is known to be WebAssembly is not read again: see `Programs`.
     for _ in 0..INTERPRETERS_MAX {
         let Some((interpreter, argument)) = shebang(&found.first_bytes(root)?) else {
             return Ok((found, argv));

@@ -3,7 +3,8 @@
 //! ```text
 //! file -> known by its identity -> program
 //!      -> bytes -> sha256 -> known -> program
-//!                         -> compile cache on disk, or compiled -> linked -> program
+//!                         -> compile cache on disk -> linked -> program
+//!                         -> quickly compiled -> program; well compiled meanwhile, for later starts
 //! ```
 
 mod adapt;
@@ -13,7 +14,7 @@ pub(super) mod find;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -25,7 +26,9 @@ use self::cache::Cache;
 use self::find::Executable;
 use super::engine::Compiler;
 use super::guests::{self, Runnable};
-use super::{Inner, StartError, wasi};
+use super::machine::Machine;
+use super::{StartError, wasi};
+use crate::client::clock::Clock;
 use crate::node::files::{File, Origin, Root};
 
 /// Bound: size of a program, in bytes.
@@ -35,6 +38,10 @@ const IDLE_PROGRAMS_MAX: usize = 256;
 /// A file that was written less than this before it was read may change again without a trace in
 /// its time of modification.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// Programs from this size on, in bytes, are compiled quickly for their first start: below it the
+/// better code takes no time that anyone would notice.
+const QUICK_FROM_BYTES: usize = 192 * 1024;
 
 pub(super) type Digest256 = [u8; 32];
 
@@ -48,7 +55,10 @@ pub(super) struct Programs {
 
 #[derive(Debug)]
 struct Linking {
-    compiler: Compiler,
+    best: Compiler,
+    /// Compiles several times faster to code that runs several times slower. `None`: not on this
+    /// processor.
+    quick: Option<Compiler>,
     cache: Cache,
 }
 
@@ -62,38 +72,50 @@ struct Identity {
 
 /// A linked program.
 pub(super) struct Program {
-    runnable: Box<dyn Runnable>,
+    /// For the first starts, until there is better; who started with it stays with it.
+    quick: Option<Box<dyn Runnable>>,
+    best: OnceLock<Box<dyn Runnable>>,
 }
 
 impl Program {
     pub(super) fn runnable(&self) -> &dyn Runnable {
-        &*self.runnable
+        let best = self.best.get().or(self.quick.as_ref());
+        &**best.expect("a program is made with one of the two: see `best` and `quick` below")
+    }
+
+    fn best(runnable: Box<dyn Runnable>) -> Self {
+        Self { quick: None, best: OnceLock::from(runnable) }
+    }
+
+    fn quick(runnable: Box<dyn Runnable>) -> Self {
+        Self { quick: Some(runnable), best: OnceLock::new() }
     }
 }
 
 impl Programs {
-    pub(super) fn new(compiler: Compiler, cache_directory: &Path) -> Self {
-        let cache = Cache::open(cache_directory, &compiler.engine);
+    pub(super) fn new(best: Compiler, quick: Option<Compiler>, cache_directory: &Path) -> Self {
+        let cache = Cache::open(cache_directory, &best.engine);
         Self {
-            linking: Arc::new(Linking { compiler, cache }),
+            linking: Arc::new(Linking { best, quick, cache }),
             by_identity: Mutex::default(),
             by_digest: Mutex::default(),
         }
     }
 
+    /// The program of a file that was loaded before and has not changed since.
+    pub(super) fn known(&self, found: &Executable) -> Option<Arc<Program>> {
+        self.by_identity.lock().get(&Identity::of(found)).cloned()
+    }
+
     pub(super) async fn load(
         &self,
-        runtime: &Inner,
+        machine: &Machine,
+        clock: &Clock,
         root: &Root,
         found: &Executable,
     ) -> Result<Arc<Program>, StartError> {
-        let identity = Identity {
-            device_and_inode: found.stat.identity,
-            size: found.stat.size,
-            modified: found.stat.modified,
-        };
-        if let Some(program) = self.by_identity.lock().get(&identity) {
-            return Ok(program.clone());
+        if let Some(program) = self.known(found) {
+            return Ok(program);
         }
         if found.stat.size > PROGRAM_BYTES_MAX {
             let text = format!("exec format error: {} is larger than 512 MiB", found.place);
@@ -106,8 +128,9 @@ impl Programs {
         let (digest, bytes) = on_blocking_thread(blocking)
             .await?
             .map_err(|error| StartError::Host(format!("{name}: {error}")))?;
-        let program = self.by_content(digest, bytes, name).await?;
-        if found.origin == Origin::Lower || is_settled(&identity, runtime) {
+        let program = self.by_content(machine, digest, bytes, name).await?;
+        let identity = Identity::of(found);
+        if found.origin == Origin::Lower || identity.is_settled(clock) {
             self.remember(identity, &program);
         }
         Ok(program)
@@ -116,6 +139,7 @@ impl Programs {
     /// However many ask, one compiles.
     async fn by_content(
         &self,
+        machine: &Machine,
         digest: Digest256,
         bytes: Vec<u8>,
         name: String,
@@ -123,10 +147,26 @@ impl Programs {
         let cell = self.by_digest.lock().entry(digest).or_default().clone();
         let link = || async {
             let linking = self.linking.clone();
-            let linked = move || linking.program(digest, &bytes, &name).map(Arc::new);
-            on_blocking_thread(linked).await?
+            let linked = move || linking.program(digest, &bytes, &name);
+            let (program, unfinished) = on_blocking_thread(linked).await??;
+            let program = Arc::new(program);
+            if let Some(unfinished) = unfinished {
+                self.finish(machine, unfinished, &program);
+            }
+            Ok(program)
         };
         cell.get_or_try_init(link).await.cloned()
+    }
+
+    /// Compiles well what was compiled quickly, once it runs.
+    fn finish(&self, machine: &Machine, unfinished: Unfinished, program: &Arc<Program>) {
+        let (linking, program) = (self.linking.clone(), program.clone());
+        let compile = move || match linking.finish(&unfinished) {
+            // Fails only if it is set, and this is the one who sets it.
+            Ok(runnable) => drop(program.best.set(runnable)),
+            Err(error) => tracing::warn!(%error, "A program stays quickly compiled"),
+        };
+        machine.tasks.spawn_blocking_on(compile, machine.handle());
     }
 
     fn remember(&self, identity: Identity, program: &Arc<Program>) {
@@ -142,34 +182,95 @@ impl Programs {
     }
 }
 
+/// A program that runs and is to be compiled again.
+struct Unfinished {
+    digest: Digest256,
+    component: Vec<u8>,
+    name: String,
+}
+
 impl Linking {
-    fn program(&self, digest: Digest256, bytes: &[u8], name: &str) -> Result<Program, StartError> {
-        let refuse = |text: String| StartError::NotExecutable(format!("{name}: {text}"));
-        let component = match self.cache.load(&self.compiler.engine, &digest) {
-            Some(component) => component,
-            None => self.compile(digest, bytes).map_err(|text| {
-                StartError::NotExecutable(format!("exec format error: {name} {text}"))
-            })?,
-        };
-        let engine = &self.compiler.engine;
-        let world = component.component_type();
-        let Some(guest) = guests::kind_of(world.exports(engine).map(|(name, _)| name)) else {
-            return Err(refuse(describe::unknown_world(&component, engine)));
-        };
-        if let Some(text) = describe::missing_imports(&component, engine, wasi::PROVIDED) {
-            return Err(refuse(text));
+    fn program(
+        &self,
+        digest: Digest256,
+        bytes: &[u8],
+        name: &str,
+    ) -> Result<(Program, Option<Unfinished>), StartError> {
+        if let Some(component) = self.cache.load(&self.best.engine, &digest) {
+            return Ok((Program::best(link(&self.best, &component, name)?), None));
         }
-        let instance = self.compiler.linker.instantiate_pre(&component);
-        let instance = instance.map_err(|error| refuse(format!("{error:#}")))?;
-        Ok(Program { runnable: guest.prepare(instance).map_err(refuse)? })
+        let adapted = adapt::to_component(bytes).map_err(|text| not_wasm(name, &text))?;
+        if let Some(runnable) = self.quickly(&adapted, name) {
+            let unfinished =
+                Unfinished { digest, component: adapted.into_owned(), name: name.to_owned() };
+            return Ok((Program::quick(runnable?), Some(unfinished)));
+        }
+        Ok((Program::best(self.well(&digest, &adapted, name)?), None))
     }
 
-    fn compile(&self, digest: Digest256, bytes: &[u8]) -> Result<Component, String> {
-        let adapted = adapt::to_component(bytes)?;
-        let component = Component::from_binary(&self.compiler.engine, &adapted)
-            .map_err(|error| format!("is not valid WebAssembly: {error:#}"))?;
-        self.cache.store(&component, &digest);
-        Ok(component)
+    /// `None` if it is small, or the quick compiler lacks something it needs.
+    fn quickly(
+        &self,
+        component: &[u8],
+        name: &str,
+    ) -> Option<Result<Box<dyn Runnable>, StartError>> {
+        let quick = self.quick.as_ref().filter(|_| component.len() >= QUICK_FROM_BYTES)?;
+        let component = Component::from_binary(&quick.engine, component).ok()?;
+        Some(link(quick, &component, name))
+    }
+
+    fn well(
+        &self,
+        digest: &Digest256,
+        component: &[u8],
+        name: &str,
+    ) -> Result<Box<dyn Runnable>, StartError> {
+        let component = Component::from_binary(&self.best.engine, component)
+            .map_err(|error| not_wasm(name, &format!("is not valid WebAssembly: {error:#}")))?;
+        let runnable = link(&self.best, &component, name)?;
+        self.cache.store(&component, digest);
+        Ok(runnable)
+    }
+
+    fn finish(&self, unfinished: &Unfinished) -> Result<Box<dyn Runnable>, StartError> {
+        self.well(&unfinished.digest, &unfinished.component, &unfinished.name)
+    }
+}
+
+fn link(
+    compiler: &Compiler,
+    component: &Component,
+    name: &str,
+) -> Result<Box<dyn Runnable>, StartError> {
+    let refuse = |text: String| StartError::NotExecutable(format!("{name}: {text}"));
+    let (engine, world) = (&compiler.engine, component.component_type());
+    let Some(guest) = guests::kind_of(world.exports(engine).map(|(name, _)| name)) else {
+        return Err(refuse(describe::unknown_world(component, engine)));
+    };
+    if let Some(text) = describe::missing_imports(component, engine, wasi::PROVIDED) {
+        return Err(refuse(text));
+    }
+    let instance = compiler.linker.instantiate_pre(component);
+    guest.prepare(instance.map_err(|error| refuse(format!("{error:#}")))?).map_err(refuse)
+}
+
+fn not_wasm(name: &str, text: &str) -> StartError {
+    StartError::NotExecutable(format!("exec format error: {name} {text}"))
+}
+
+impl Identity {
+    fn of(found: &Executable) -> Self {
+        Self {
+            device_and_inode: found.stat.identity,
+            size: found.stat.size,
+            modified: found.stat.modified,
+        }
+    }
+
+    fn is_settled(&self, clock: &Clock) -> bool {
+        let now: SystemTime = clock.now().into();
+        let age = self.modified.and_then(|modified| now.duration_since(modified).ok());
+        age.is_some_and(|age| age > SETTLED)
     }
 }
 
@@ -177,12 +278,6 @@ impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Program").finish_non_exhaustive()
     }
-}
-
-fn is_settled(identity: &Identity, runtime: &Inner) -> bool {
-    let now: SystemTime = runtime.clock.now().into();
-    let age = identity.modified.and_then(|modified| now.duration_since(modified).ok());
-    age.is_some_and(|age| age > SETTLED)
 }
 
 fn read(file: &File) -> Result<Vec<u8>, crate::node::files::Error> {

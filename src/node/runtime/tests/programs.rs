@@ -52,7 +52,7 @@ async fn symlinks_lead_to_programs_and_scripts_to_interpreters() {
 async fn compiled_code_is_kept_and_damage_is_mended() {
     let mut bench = Bench::new().program("p", &prints("once", ""));
     assert_eq!(bench.run(&["p"]).await.1, "once");
-    let cached = || -> Vec<std::path::PathBuf> {
+    let cached = || -> Vec<PathBuf> {
         let entries = std::fs::read_dir(bench.directory.path().join("cache")).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
     };

@@ -35,10 +35,12 @@ use bindings::sampan::process::{io, process};
 
 /// One reference to an open file description.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Handle(Arc<Description>);
 
 /// A process that this one started.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct ChildResource(Child);
 
 pub(super) fn add_to_linker(linker: &mut Linker<Process>) -> wasmtime::Result<()> {

@@ -26,9 +26,11 @@ const ACTS: &[(&str, Act)] = &[
     ("kill", kill),
     ("missing", missing),
     ("network", network),
+    ("park", park),
     ("pipeline", pipeline),
     ("shared", shared),
     ("sleep", sleep),
+    ("spawns", spawns),
     ("spin", spin),
     ("state", state),
     ("yes", yes),
@@ -100,7 +102,26 @@ fn yes(_: &[String]) -> Outcome {
     }
 }
 
+/// Says so, and waits to be killed.
+fn park(_: &[String]) -> Outcome {
+    println!("parked");
+    loop {
+        std::thread::sleep(Duration::from_secs(1000));
+    }
+}
+
+/// Starts children one after the other.
+fn spawns(args: &[String]) -> Outcome {
+    let null = sampan_process::null();
+    for _ in 0..args[0].parse()? {
+        start(&["exit", "0"], &null, &null)?.wait();
+    }
+    println!("done");
+    Ok(())
+}
+
 fn spin(_: &[String]) -> Outcome {
+    println!("spinning");
     loop {
         std::hint::spin_loop();
     }
