@@ -9,4 +9,4 @@
 pub mod strict;
 mod table;
 
-pub use table::{Field, Kind, ListType, MapType, Type, TypeId, all, by_name, of};
+pub use table::{Field, Kind, ListType, MapType, Type, TypeId, by_name, of};

@@ -115,11 +115,6 @@ pub fn decode(value: &mut Value, root: &'static Type) -> Result<Vec<String>, Dec
     Ok(walk.unknown)
 }
 
-/// The text of the 400 that a server answers for a body it cannot decode.
-pub fn cannot_be_handled(version: &str, kind: &str, cause: &DecodeError) -> String {
-    format!("{kind} in version {version:?} cannot be handled as a {kind}: {cause}")
-}
-
 /// Where the walk is, as Go's decoder keeps it.
 struct Walk {
     unknown: Vec<String>,
@@ -359,6 +354,7 @@ fn canonical(value: &mut Value) -> Result<(), DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -484,8 +480,68 @@ mod tests {
         assert_eq!(FieldValidation::Strict.judge(Vec::new()), Ok(Vec::new()));
         let refused = FieldValidation::Strict.judge(findings()).expect_err("refused");
         assert_eq!(
-            cannot_be_handled("v1", "Pod", &refused),
-            r#"Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.a", duplicate field "b""#
+            refused.to_string(),
+            r#"strict decoding error: unknown field "spec.a", duplicate field "b""#
         );
+    }
+
+    /// Names that the types of a Pod know, and one that they do not.
+    const NAMES: &[&str] = &[
+        "metadata",
+        "spec",
+        "status",
+        "labels",
+        "containers",
+        "name",
+        "resources",
+        "limits",
+        "cpu",
+        "ports",
+        "containerPort",
+        "creationTimestamp",
+        "readinessProbe",
+        "httpGet",
+        "port",
+        "foo",
+    ];
+
+    fn anything() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-10..10_i32).prop_map(|n| json!(f64::from(n) / 4.0)),
+            proptest::sample::select(vec!["", "a", "100m", "2024-01-01T00:00:00Z", "=="])
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(8, 64, 4, |inner| {
+            let name = proptest::sample::select(NAMES).prop_map(str::to_owned);
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(name, inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn what_was_decoded_once_decodes_to_itself(value in anything()) {
+            let (once, first) = pod(value);
+            if first.is_ok() {
+                let (twice, second) = pod(once.clone());
+                prop_assert_eq!(second, Ok(Vec::new()));
+                prop_assert_eq!(&twice, &once);
+                let typed = serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(named(twice));
+                prop_assert!(typed.is_ok(), "{typed:?} of {once}");
+            }
+        }
+    }
+
+    fn named(mut pod: Value) -> Value {
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod
     }
 }

@@ -124,11 +124,6 @@ pub fn by_name(name: &str) -> Option<&'static Type> {
     Some(&TABLE.types[found])
 }
 
-/// Every type, in order of name.
-pub fn all() -> &'static [Type] {
-    &TABLE.types
-}
-
 impl TypeId {
     pub fn get(self) -> &'static Type {
         &TABLE.types[usize::from(self.0)]
@@ -195,7 +190,7 @@ impl Table {
         let heads = lines.iter().filter_map(|line| line.strip_prefix('='));
         let names = heads.map(|head| head.split('\t').next().unwrap_or(head));
         let ids: HashMap<&str, TypeId> =
-            names.enumerate().map(|(id, name)| (name, TypeId(id as u16))).collect();
+            names.zip(0..).map(|(name, id)| (name, TypeId(id))).collect();
         let mut blocks: Vec<Vec<&'static str>> = Vec::with_capacity(ids.len());
         for line in lines {
             match blocks.last_mut() {
@@ -351,8 +346,8 @@ mod tests {
     #[test]
     fn types_and_fields_are_sorted_and_kinds_are_unique() {
         let mut kinds = std::collections::HashSet::new();
-        assert!(all().is_sorted_by(|a, b| a.name < b.name));
-        for one in all() {
+        assert!(TABLE.types.is_sorted_by(|a, b| a.name < b.name));
+        for one in &TABLE.types {
             assert!(one.fields.is_sorted_by(|a, b| a.name < b.name), "{}", one.name);
             assert!(one.kinds.iter().all(|kind| kinds.insert(*kind)), "{}", one.name);
         }
