@@ -4,4 +4,4 @@ mod self_subject_review;
 mod token_request;
 
 pub(super) use self_subject_review::SelfSubjectReviews;
-pub(super) use token_request::TokenRequests;
+pub(crate) use token_request::TokenRequests;

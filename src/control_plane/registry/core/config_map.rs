@@ -67,3 +67,53 @@ impl Resource for ConfigMaps {
         vec![print::name(&map.metadata), keys.into(), print::age(&map.metadata, now)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config_map(value: Value) -> ConfigMap {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[track_caller]
+    fn check(faults: &[FieldError], expect: &[&str]) {
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, expect);
+    }
+
+    #[test]
+    fn a_key_is_in_one_of_the_two_bags() {
+        let map = config_map(json!({"data": {"a": "1", "b": "2"}, "binaryData": {"a": "MQ=="}}));
+        check(
+            &ConfigMaps::validate(&map),
+            &["data[a]: Invalid value: \"a\": duplicate of key present in binaryData"],
+        );
+        assert_eq!(ConfigMaps::row(&map, Timestamp::UNIX_EPOCH)[1], json!(3));
+    }
+
+    #[test]
+    fn the_whole_has_a_bound() {
+        let half = "x".repeat(keyed_data::BYTES_MAX / 2);
+        let fits = config_map(json!({"data": {"a": half, "b": half}}));
+        check(&ConfigMaps::validate(&fits), &[]);
+        let over = config_map(json!({"data": {"a": half, "b": half, "c": "x"}}));
+        check(
+            &ConfigMaps::validate(&over),
+            &["<nil>: Too long: may not be more than 1048576 bytes"],
+        );
+    }
+
+    #[test]
+    fn an_immutable_map_stays() {
+        let old = config_map(json!({"immutable": true, "data": {"a": "1"}}));
+        check(&ConfigMaps::validate_update(&old, &old), &[]);
+        let new = config_map(json!({"immutable": true, "data": {"a": "2"}}));
+        check(
+            &ConfigMaps::validate_update(&new, &old),
+            &["data: Forbidden: field is immutable when `immutable` is set"],
+        );
+    }
+}

@@ -136,3 +136,70 @@ fn component(event: &Event) -> &str {
     let source = event.source.as_ref().and_then(|source| source.component.as_deref());
     print::or(source, event.reporting_component.as_deref().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(event: Value, expect: [&str; 10]) {
+        let event = serde_json::from_value(event).unwrap();
+        let row = Events::row(&event, "2026-11-22T17:00:00Z".parse().unwrap());
+        let row: Vec<String> =
+            row.iter().map(|cell| cell.as_str().map_or(cell.to_string(), str::to_owned)).collect();
+        assert_eq!(row, expect);
+    }
+
+    #[test]
+    fn a_core_event_tells_first_and_last() {
+        let event = json!({
+            "metadata": {"name": "p.1"},
+            "involvedObject": {"kind": "Pod", "name": "p", "fieldPath": "spec.containers{c}"},
+            "type": "Normal", "reason": "Pulled", "message": "Container image present\n",
+            "source": {"component": "kubelet", "host": "n"},
+            "firstTimestamp": "2026-11-22T16:50:00Z", "lastTimestamp": "2026-11-22T16:59:30Z",
+            "count": 4,
+        });
+        check(
+            event,
+            [
+                "30s",
+                "Normal",
+                "Pulled",
+                "pod/p",
+                "spec.containers{c}",
+                "kubelet, n",
+                "Container image present",
+                "10m",
+                "4",
+                "p.1",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_event_of_the_new_api_happened_once_unless_it_is_a_series() {
+        let mut event = json!({
+            "metadata": {"name": "n.1"}, "involvedObject": {"kind": "Node"},
+            "eventTime": "2026-11-22T16:59:00.000000Z",
+            "reportingComponent": "scheduler", "reportingInstance": "s-0",
+        });
+        check(event.clone(), ["60s", "", "", "node", "", "scheduler, s-0", "", "60s", "1", "n.1"]);
+        event["series"] = json!({"count": 3, "lastObservedTime": "2026-11-22T16:59:59.000000Z"});
+        check(event, ["1s", "", "", "node", "", "scheduler, s-0", "", "60s", "3", "n.1"]);
+    }
+
+    #[test]
+    fn an_event_lives_with_its_object() {
+        let faults = |event: &str, involved: &str| {
+            let value = json!({"metadata": {"namespace": event}, "involvedObject": {"namespace": involved}});
+            Events::validate(&serde_json::from_value(value).unwrap()).len()
+        };
+        assert_eq!(faults("a", "a"), 0);
+        assert_eq!(faults("default", ""), 0);
+        assert_eq!(faults("a", "b"), 1);
+        assert_eq!(faults("a", ""), 1);
+    }
+}

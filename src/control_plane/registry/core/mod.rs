@@ -19,6 +19,9 @@ pub(super) use pod::Pods;
 pub(super) use secret::Secrets;
 pub(super) use service_account::ServiceAccounts;
 
+/// What a taint does to Pods that do not tolerate it.
+const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
 /// Fills in a string that was left out; Go clients spell "left out" as the empty string too.
 fn set_default(slot: &mut Option<String>, value: &str) {
     if slot.as_deref().is_none_or(str::is_empty) {

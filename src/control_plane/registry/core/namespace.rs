@@ -63,7 +63,7 @@ impl Resource for Namespaces {
     fn validate_status_update(namespace: &Namespace, _old: &Namespace) -> Vec<FieldError> {
         let phase = phase(namespace);
         let deleted = namespace.metadata.deletion_timestamp.is_some();
-        let path = Path::new("status").child("phase");
+        let path = Path::new("status").child("Phase");
         match (deleted, phase) {
             (false, "Active") | (true, "Terminating") => Vec::new(),
             (false, _) => vec![FieldError::invalid(
@@ -116,4 +116,64 @@ impl Resource for Namespaces {
 
 fn phase(namespace: &Namespace) -> &str {
     namespace.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn namespace(value: Value) -> Namespace {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_new_namespace_is_active_labelled_and_held_by_its_finalizer() {
+        let mut new = namespace(json!({"metadata": {"name": "shop"}, "status": {"phase": "Gone"}}));
+        Namespaces::default(&mut new);
+        let ctx = RequestContext { now: Timestamp::UNIX_EPOCH, user: String::new() };
+        Namespaces::prepare_for_create(&mut new, &ctx);
+        let expect = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "shop", "labels": {"kubernetes.io/metadata.name": "shop"}},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        });
+        assert_eq!(serde_json::to_value(&new).unwrap(), expect);
+        assert_eq!(Namespaces::row(&new, Timestamp::UNIX_EPOCH)[1], "Active");
+    }
+
+    #[test]
+    fn an_update_touches_neither_finalizers_nor_status() {
+        let old = namespace(
+            json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}),
+        );
+        let mut new =
+            namespace(json!({"spec": {"finalizers": []}, "status": {"phase": "Terminating"}}));
+        let ctx = RequestContext { now: Timestamp::UNIX_EPOCH, user: String::new() };
+        Namespaces::prepare_for_update(&mut new, &old, &ctx);
+        assert_eq!(new, old);
+    }
+
+    #[test]
+    fn the_phase_follows_from_the_deletion() {
+        let faults = |value: Value| {
+            let namespace = namespace(value);
+            let faults = Namespaces::validate_status_update(&namespace, &namespace);
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let deleted = json!({"deletionTimestamp": "2026-11-22T17:00:00Z"});
+        assert!(faults(json!({"status": {"phase": "Active"}})).is_empty());
+        assert!(
+            faults(json!({"metadata": deleted, "status": {"phase": "Terminating"}})).is_empty()
+        );
+        assert_eq!(
+            faults(json!({"status": {"phase": "Terminating"}})),
+            [
+                "status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"
+            ]
+        );
+    }
 }

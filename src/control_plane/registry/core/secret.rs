@@ -130,3 +130,102 @@ fn validate_service_account_token(secret: &Secret) -> Vec<FieldError> {
     let path = Path::new("metadata").child("annotations").key(ANNOTATION);
     vec![FieldError::required(path, "")]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(value: Value) -> Secret {
+        let mut secret = serde_json::from_value(value).unwrap();
+        Secrets::default(&mut secret);
+        secret
+    }
+
+    #[track_caller]
+    fn check(value: Value, expect: &[&str]) {
+        check_faults(&Secrets::validate(&secret(value)), expect);
+    }
+
+    #[track_caller]
+    fn check_faults(faults: &[FieldError], expect: &[&str]) {
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, expect);
+    }
+
+    #[test]
+    fn string_data_becomes_data() {
+        let secret =
+            secret(json!({"data": {"a": "b2xk", "b": "Yg=="}, "stringData": {"a": "new"}}));
+        let value = serde_json::to_value(&secret).unwrap();
+        assert_eq!(value["data"], json!({"a": "bmV3", "b": "Yg=="}));
+        assert_eq!(value.get("stringData"), None);
+        assert_eq!(value["type"], "Opaque");
+        assert_eq!(Secrets::row(&secret, Timestamp::UNIX_EPOCH)[1..3], [json!("Opaque"), json!(2)]);
+    }
+
+    #[test]
+    fn each_type_has_its_keys() {
+        check(json!({"type": "example.com/anything"}), &[]);
+        check(
+            json!({"type": "kubernetes.io/tls", "stringData": {"tls.crt": "x"}}),
+            &["data[tls.key]: Required value"],
+        );
+        check(
+            json!({"type": "kubernetes.io/basic-auth"}),
+            &["data[username]: Required value", "data[password]: Required value"],
+        );
+        check(json!({"type": "kubernetes.io/basic-auth", "stringData": {"password": ""}}), &[]);
+        check(
+            json!({"type": "kubernetes.io/ssh-auth", "stringData": {"ssh-privatekey": ""}}),
+            &["data[ssh-privatekey]: Required value"],
+        );
+        check(
+            json!({"type": "kubernetes.io/dockerconfigjson"}),
+            &["data[.dockerconfigjson]: Required value"],
+        );
+        check(
+            json!({"type": "kubernetes.io/service-account-token"}),
+            &["metadata.annotations[kubernetes.io/service-account.name]: Required value"],
+        );
+        let docker = |text: &str| {
+            let value =
+                json!({"type": "kubernetes.io/dockercfg", "stringData": {".dockercfg": text}});
+            Secrets::validate(&secret(value))
+        };
+        check_faults(&docker("{}"), &[]);
+        assert!(docker("[]")[0].to_string().contains("<secret contents redacted>"));
+    }
+
+    #[test]
+    fn keys_are_file_names() {
+        check(
+            json!({"stringData": {"a/b": "", "..": ""}}),
+            &[
+                "data[..]: Invalid value: \"..\": must not be '..'",
+                "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            ],
+        );
+        let big = "x".repeat(keyed_data::BYTES_MAX + 1);
+        check(
+            json!({"stringData": {"a": big}}),
+            &["data: Too long: may not be more than 1048576 bytes"],
+        );
+    }
+
+    #[test]
+    fn type_and_immutable_data_stay() {
+        let old = secret(json!({"immutable": true, "stringData": {"a": "1"}}));
+        check_faults(&Secrets::validate_update(&old, &old), &[]);
+        let new = secret(json!({"type": "example.com/x", "stringData": {"a": "2"}}));
+        check_faults(
+            &Secrets::validate_update(&new, &old),
+            &[
+                "type: Invalid value: \"example.com/x\": field is immutable",
+                "immutable: Forbidden: field is immutable when `immutable` is set",
+                "data: Forbidden: field is immutable when `immutable` is set",
+            ],
+        );
+    }
+}

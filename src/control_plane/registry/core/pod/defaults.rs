@@ -4,8 +4,6 @@
 //! second run changes nothing. Where Go clients cannot tell "absent" from the zero value (strings,
 //! numbers that are no pointers), neither do we.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     Container, EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod,
     PodIP, PodSpec, PodStatus, Probe, ProjectedVolumeSource, ResourceFieldSelector,
@@ -13,7 +11,6 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::api::quantity;
 use crate::control_plane::registry::core::set_default;
 
 /// Upstream: `DefaultTerminationGracePeriodSeconds`.
@@ -48,7 +45,6 @@ pub(in crate::control_plane::registry) fn default_spec(spec: &mut PodSpec) {
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         default_container(container);
     }
-    spec.overhead.iter_mut().flat_map(BTreeMap::values_mut).for_each(canonicalize);
     for container in spec.ephemeral_containers.iter_mut().flatten() {
         default_ephemeral_container(container);
     }
@@ -78,25 +74,12 @@ fn default_status(status: &mut PodStatus) {
     }
 }
 
-/// Writes amounts the one way: `0.5` as `500m`, `1024Mi` as `1Gi`. Go does it while decoding. What
-/// is no amount stays for validation to complain about.
-fn canonicalize(amount: &mut Quantity) {
-    if let Ok(text) = quantity::canonical(&amount.0) {
-        amount.0 = text;
-    }
-}
-
-fn canonicalize_resources(resources: &mut ResourceRequirements) {
-    let lists = [&mut resources.limits, &mut resources.requests];
-    lists.into_iter().flatten().flat_map(BTreeMap::values_mut).for_each(canonicalize);
-}
-
 fn default_container(container: &mut Container) {
     let image = container.image.as_deref().unwrap_or_default();
     set_default(&mut container.image_pull_policy, pull_policy(image));
     set_default(&mut container.termination_message_path, "/dev/termination-log");
     set_default(&mut container.termination_message_policy, "File");
-    canonicalize_resources(container.resources.get_or_insert_default());
+    container.resources.get_or_insert_default();
     for port in container.ports.iter_mut().flatten() {
         set_default(&mut port.protocol, "TCP");
     }
@@ -152,7 +135,7 @@ fn default_field_ref(field: Option<&mut ObjectFieldSelector>) {
 /// A divisor that was left out is shown as `0`, and means 1.
 fn default_resource_field_ref(field: Option<&mut ResourceFieldSelector>) {
     if let Some(field) = field {
-        canonicalize(field.divisor.get_or_insert_with(|| Quantity("0".to_owned())));
+        field.divisor.get_or_insert_with(|| Quantity("0".to_owned()));
     }
 }
 
@@ -211,8 +194,6 @@ fn default_volume(volume: &mut Volume) {
     if *volume == (Volume { name: volume.name.clone(), ..Volume::default() }) {
         volume.empty_dir = Some(Default::default());
     }
-    let limit = volume.empty_dir.as_mut().and_then(|dir| dir.size_limit.as_mut());
-    limit.into_iter().for_each(canonicalize);
     if let Some(secret) = &mut volume.secret {
         secret.default_mode.get_or_insert(FILE_MODE);
     }
@@ -303,9 +284,9 @@ mod tests {
     }
 
     #[test]
-    fn requests_follow_limits_in_canonical_form() {
+    fn requests_follow_limits() {
         let spec = json!({"containers": [{"name": "c", "resources":
-            {"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": "0.1"}}}]});
+            {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "100m"}}}]});
         let expect = json!({
             "limits": {"cpu": "500m", "memory": "1Gi"},
             "requests": {"cpu": "100m", "memory": "1Gi"},

@@ -6,6 +6,7 @@ mod defaults;
 mod print;
 mod qos;
 mod validation;
+mod warnings;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -79,6 +80,10 @@ impl Resource for Pods {
         validation::validate_status_update(pod, old)
     }
 
+    fn warnings(pod: &Pod) -> Vec<String> {
+        warnings::warnings(pod)
+    }
+
     fn fields(pod: &Pod) -> Vec<(&'static str, String)> {
         let spec = pod.spec.as_ref();
         let status = pod.status.as_ref();
@@ -141,5 +146,71 @@ fn scheduling_gated() -> k8s_openapi::api::core::v1::PodCondition {
         reason: Some("SchedulingGated".to_owned()),
         message: Some("Scheduling is blocked due to non-empty scheduling gates".to_owned()),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(value: Value) -> Pod {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn context() -> RequestContext {
+        RequestContext { now: Timestamp::UNIX_EPOCH, user: String::new() }
+    }
+
+    #[track_caller]
+    fn check_deletion(value: Value, grace: Option<i64>, expect: Deletion) {
+        assert_eq!(Pods::deletion(&pod(value), grace), expect);
+    }
+
+    #[test]
+    fn only_a_pod_that_a_kubelet_runs_is_given_time() {
+        let running = json!({"spec": {"containers": [], "nodeName": "n", "terminationGracePeriodSeconds": 30},
+            "status": {"phase": "Running"}});
+        check_deletion(running.clone(), None, Deletion::Graceful { seconds: 30 });
+        check_deletion(running.clone(), Some(5), Deletion::Graceful { seconds: 5 });
+        check_deletion(running.clone(), Some(-1), Deletion::Graceful { seconds: 1 });
+        check_deletion(running.clone(), Some(0), Deletion::Now);
+        let mut ended = running.clone();
+        ended["status"]["phase"] = json!("Failed");
+        check_deletion(ended, Some(5), Deletion::Now);
+        let mut unbound = running;
+        unbound["spec"]["nodeName"] = json!("");
+        check_deletion(unbound, Some(5), Deletion::Now);
+    }
+
+    #[test]
+    fn a_new_pod_is_pending_whatever_it_says_of_itself() {
+        let mut new =
+            pod(json!({"spec": {"containers": [{"name": "c"}]}, "status": {"phase": "Running"}}));
+        Pods::prepare_for_create(&mut new, &context());
+        let status = json!({"phase": "Pending", "qosClass": "BestEffort"});
+        assert_eq!(serde_json::to_value(new.status).unwrap(), status);
+        let mut gated =
+            pod(json!({"spec": {"containers": [], "schedulingGates": [{"name": "g"}]}}));
+        Pods::prepare_for_create(&mut gated, &context());
+        assert_eq!(Pods::row(&gated, Timestamp::UNIX_EPOCH)[2], "SchedulingGated");
+    }
+
+    #[test]
+    fn status_and_the_rest_are_written_apart() {
+        let old = pod(json!({"spec": {"containers": [], "nodeName": "n"},
+            "status": {"phase": "Running", "qosClass": "Burstable"}}));
+        let new = || {
+            pod(json!({"spec": {"containers": [], "nodeName": "m"}, "status": {"phase": "Failed"}}))
+        };
+        let mut updated = new();
+        Pods::prepare_for_update(&mut updated, &old, &context());
+        assert_eq!((&updated.spec, &updated.status), (&new().spec, &old.status));
+        let mut reported = new();
+        Pods::prepare_for_status_update(&mut reported, &old);
+        assert_eq!(reported.spec, old.spec);
+        let status = json!({"phase": "Failed", "qosClass": "Burstable"});
+        assert_eq!(serde_json::to_value(reported.status).unwrap(), status);
     }
 }

@@ -11,11 +11,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::{NOT_POSITIVE, qualified_name, selectors, text};
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
+use crate::control_plane::registry::core::TAINT_EFFECTS;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-pub(in crate::control_plane::registry::core) const TAINT_EFFECTS: &[&str] =
-    &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 pub(super) fn validate(spec: &PodSpec, path: &Path) -> Vec<FieldError> {
     let mut faults = Vec::new();
