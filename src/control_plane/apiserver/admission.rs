@@ -1,15 +1,29 @@
-//! Hands what is about to be written to the admission plugins.
+//! Hands what is about to be written to the admission plugins, and looks up what they ask for.
 
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
+
+use super::ApiServer;
 use super::call::Call;
-use super::status::Outcome;
-use crate::control_plane::registry::AnyObject;
+use super::status::{Failure, Outcome};
+use crate::api::object::GroupResource;
+use crate::api::status;
+use crate::control_plane::admission::{
+    self, Lookup, LookupError, Object, Operation, Refusal, Request,
+};
+use crate::control_plane::registry::{AnyObject, KubeObject};
+use crate::control_plane::storage::{Revision, Stored};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Create,
-    Update,
-    Delete,
-}
+/// Bound: how long a write waits for a namespace's first ServiceAccount.
+const SERVICE_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(1);
+
+type AnyObjectMut<'a> = &'a mut (dyn AnyObject + 'static);
+type AnyObjectRef<'a> = &'a (dyn AnyObject + 'static);
 
 impl Call {
     /// Lets the plugins change the object.
@@ -17,13 +31,14 @@ impl Call {
     /// # Errors
     /// A plugin's refusal.
     pub(crate) async fn admit(
-        &mut self,
+        &self,
         operation: Operation,
-        object: Option<&mut dyn AnyObject>,
-        old: Option<&dyn AnyObject>,
+        object: Option<AnyObjectMut<'_>>,
+        old: Option<AnyObjectRef<'_>>,
     ) -> Outcome<()> {
-        let _ = (operation, object, old);
-        Ok(())
+        let mut request = self.admission_request(operation, object, old);
+        let answer = admission::mutate(&mut request, &self.server).await;
+        answer.map_err(|refusal| self.refused(&refusal))
     }
 
     /// Lets the plugins look at the object as it will be written.
@@ -33,14 +48,115 @@ impl Call {
     pub(crate) async fn review(
         &self,
         operation: Operation,
-        object: Option<&dyn AnyObject>,
-        old: Option<&dyn AnyObject>,
+        object: Option<AnyObjectMut<'_>>,
+        old: Option<AnyObjectRef<'_>>,
     ) -> Outcome<()> {
-        let _ = (operation, object, old);
-        Ok(())
+        let request = self.admission_request(operation, object, old);
+        let answer = admission::validate(&request, &self.server).await;
+        answer.map_err(|refusal| self.refused(&refusal))
     }
 
+    /// Adds the kind's own warnings about the object.
     pub(crate) fn warn(&mut self, object: &dyn AnyObject) {
         self.warnings.extend(self.resource.warnings(object));
     }
+
+    fn admission_request<'a>(
+        &'a self,
+        operation: Operation,
+        object: Option<AnyObjectMut<'a>>,
+        old: Option<AnyObjectRef<'a>>,
+    ) -> Request<'a> {
+        Request {
+            operation,
+            group: self.resource.group(),
+            resource: self.resource.names().plural,
+            subresource: self.request.subresource.as_deref().unwrap_or_default(),
+            namespace: self.namespace(),
+            name: self.name(),
+            user: &self.identity.user,
+            object: object.map(|object| -> &mut Object { object }),
+            old: old.map(|old| -> &Object { old }),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Failure {
+        let forbidden = |cause| status::forbidden(&self.group_resource(), self.name(), cause);
+        match refusal {
+            Refusal::Forbidden { cause } => forbidden(cause.clone()).into(),
+            Refusal::NamespaceTerminating { namespace } => {
+                let mut status = forbidden(refusal.to_string());
+                let cause = StatusCause {
+                    reason: Some("NamespaceTerminating".to_owned()),
+                    message: Some(format!("namespace {namespace} is being terminated")),
+                    field: Some("metadata.namespace".to_owned()),
+                };
+                status.details.get_or_insert_default().causes = Some(vec![cause]);
+                status.into()
+            }
+            Refusal::NamespaceNotFound { namespace } => {
+                status::not_found(&GroupResource::new("", "namespaces"), namespace).into()
+            }
+            Refusal::Lookup(err) => Failure::internal(err),
+        }
+    }
+}
+
+#[async_trait]
+impl Lookup for ApiServer {
+    async fn namespace(&self, name: &str) -> Result<Option<Arc<Namespace>>, LookupError> {
+        self.look_up("", name).await
+    }
+
+    async fn service_account(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<ServiceAccount>>, LookupError> {
+        let before = self.storage().revision().await.map_err(lookup_error)?;
+        if let Some(account) = self.look_up(namespace, name).await? {
+            return Ok(Some(account));
+        }
+        if name == "default" {
+            tokio::select! {
+                waited = self.wait_for_account(namespace, before) => waited?,
+                () = self.clock().sleep(SERVICE_ACCOUNT_TIMEOUT) => {}
+            }
+        }
+        self.look_up(namespace, name).await
+    }
+}
+
+impl ApiServer {
+    /// Waits until some ServiceAccount of the namespace has changed after `before`.
+    async fn wait_for_account(
+        &self,
+        namespace: &str,
+        before: Revision,
+    ) -> Result<(), LookupError> {
+        let Some(resource) = self.resource("", "v1", "serviceaccounts") else { return Ok(()) };
+        let prefix = resource.prefix(Some(namespace));
+        let mut watch = self.storage().watch(&prefix, before).await.map_err(lookup_error)?;
+        watch.next().await.map_err(lookup_error)?;
+        Ok(())
+    }
+
+    async fn look_up<K: KubeObject>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<K>>, LookupError> {
+        let resource = self.resource_of_kind(K::GROUP, K::VERSION, K::KIND);
+        let Some(resource) = resource else { return Ok(None) };
+        let stored: Option<Arc<Stored>> =
+            self.storage().get(&resource.key(namespace, name)).await.map_err(lookup_error)?;
+        let Some(stored) = stored else { return Ok(None) };
+        let object = resource.decoded(&stored).map_err(lookup_error)?;
+        let any: Arc<dyn Any + Send + Sync> = object;
+        Ok(any.downcast().ok())
+    }
+}
+
+fn lookup_error(err: impl std::fmt::Display) -> LookupError {
+    LookupError(err.to_string())
 }

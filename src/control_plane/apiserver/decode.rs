@@ -12,8 +12,9 @@ use super::query::Query;
 use super::status::{Failure, Outcome};
 use crate::api::fields::{FieldError, Path};
 use crate::api::object::GroupKind;
+use crate::api::protobuf::{self, Defaults};
 use crate::api::schema::strict::{self, FieldValidation};
-use crate::api::{json, protobuf, schema, status, yaml};
+use crate::api::{json, schema, status, yaml};
 use crate::control_plane::registry::{AnyObject, AnyResource};
 
 const SUPPORTED: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
@@ -48,7 +49,11 @@ pub(crate) fn media_type(headers: &HeaderMap) -> &str {
 
 /// # Errors
 /// 415 for a type that is not read here, 400 for broken syntax.
-pub(crate) fn document(headers: &HeaderMap, body: &[u8]) -> Outcome<Document> {
+pub(crate) fn document(
+    headers: &HeaderMap,
+    body: &[u8],
+    expected: Defaults<'_>,
+) -> Outcome<Document> {
     match media_type(headers) {
         "application/json" => {
             let decoded = json::parse(body).map_err(|err| Failure::bad_request(err.to_string()))?;
@@ -59,10 +64,8 @@ pub(crate) fn document(headers: &HeaderMap, body: &[u8]) -> Outcome<Document> {
             Ok(Document { value: decoded.value, duplicates: decoded.duplicates })
         }
         protobuf::MEDIA_TYPE => {
-            // Clients always name the kind inside; `typed` checks it against the path's.
-            let unsaid = protobuf::Defaults { group: "", version: "", kind: "" };
-            let decoded = protobuf::decode(body, unsaid);
-            let value = decoded.map_err(|err| Failure::bad_request(err.to_string()))?;
+            let value = protobuf::decode(body, expected);
+            let value = value.map_err(|err| Failure::bad_request(err.to_string()))?;
             Ok(Document { value, duplicates: Vec::new() })
         }
         _ => Err(status::unsupported_media_type(SUPPORTED).into()),
@@ -75,8 +78,26 @@ pub(crate) fn document(headers: &HeaderMap, body: &[u8]) -> Outcome<Document> {
 /// 400 if it is none, or if it has unknown fields and the client wants to be strict.
 pub(crate) fn object(call: &mut Call, options: &str) -> Outcome<Box<dyn AnyObject>> {
     let validation = field_validation(&call.query, options)?;
-    let document = document(&call.headers, &call.body)?;
-    typed(call.resource, document, validation, &mut call.warnings)
+    let resource = call.resource;
+    object_of(call, resource, validation)
+}
+
+/// The body as an object of another kind than the path's own: what subresources take.
+///
+/// # Errors
+/// As [`object`].
+pub(crate) fn object_of(
+    call: &mut Call,
+    resource: &dyn AnyResource,
+    validation: FieldValidation,
+) -> Outcome<Box<dyn AnyObject>> {
+    let expected = Defaults {
+        group: resource.group(),
+        version: resource.version(),
+        kind: resource.kind(),
+    };
+    let document = document(&call.headers, &call.body, expected)?;
+    typed(resource, document, validation, &mut call.warnings)
 }
 
 /// A value as an object of `resource`'s kind. `apiVersion` and `kind` may be missing.

@@ -1,5 +1,7 @@
 //! What hangs below an object: `pods/log`, `pods/status`, `namespaces/finalize` …, one file each.
 
+mod binding;
+mod finalize;
 mod status;
 
 use http::{Response, request};
@@ -25,6 +27,8 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         return Err(method_not_supported(&call.group_resource(), call.request.verb).into());
     }
     match subresource.name {
+        "binding" => binding::run(call).await,
+        "finalize" => finalize::run(call).await,
         "status" => status::run(call).await,
         _ => Err(path_not_found().into()),
     }

@@ -10,6 +10,7 @@ use crate::control_plane::apiserver::verbs;
 pub(super) async fn run(call: Call) -> Outcome<Response<Body>> {
     match call.request.verb {
         "get" => verbs::get(&call).await,
+        "patch" => verbs::patch_status(call).await,
         _ => verbs::update_status(call).await,
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::fields::Path;
 use crate::api::{meta, status};
-use crate::control_plane::apiserver::admission::Operation;
+use crate::control_plane::admission::Operation;
 use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::render::Shown;
 use crate::control_plane::apiserver::status::{Failure, Outcome};
@@ -32,13 +32,8 @@ pub(crate) enum Part {
     Decided,
 }
 
-/// What an object should become.
-pub(crate) struct Proposal {
-    pub(crate) object: Box<dyn AnyObject>,
-}
-
-/// Changes the object that the path names. `propose` gets what is stored now and may run several
-/// times.
+/// Changes the object that the path names. `propose` gets what is stored now, answers what it should
+/// become, and may run several times.
 ///
 /// # Errors
 /// 404 if there is no such object, 409 if it is not the one the client knows, 422 for faults, and
@@ -47,7 +42,7 @@ pub(crate) async fn modify(
     call: &mut Call,
     part: Part,
     dry: bool,
-    mut propose: impl FnMut(&mut Call, &Stored, &Decoded) -> Outcome<Proposal> + Send,
+    mut propose: impl FnMut(&mut Call, &Stored, &Decoded) -> Outcome<Box<dyn AnyObject>> + Send,
 ) -> Outcome<Shown> {
     for _ in 0..ATTEMPTS_MAX {
         call.warnings.clear();
@@ -55,8 +50,8 @@ pub(crate) async fn modify(
             return Err(call.not_found());
         };
         let old = call.resource.decoded(&current)?;
-        let proposal = propose(call, &current, &old)?;
-        match attempt(call, part, dry, &current, &old, proposal.object).await? {
+        let proposed = propose(call, &current, &old)?;
+        match attempt(call, part, dry, &current, &old, proposed).await? {
             Some(shown) => return Ok(shown),
             None => continue,
         }
@@ -91,7 +86,7 @@ async fn attempt(
     if part == Part::Object {
         call.warn(&*object);
     }
-    call.review(Operation::Update, Some(&*object), Some(&**old)).await?;
+    call.review(Operation::Update, Some(&mut *object), Some(&**old)).await?;
     let draft = draft(&*object).map_err(|err| Failure::internal(&err))?;
     if current.holds(&draft) {
         return Ok(Some(Shown::Stored(Arc::clone(current))));

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use super::commit;
 use crate::api::fields::Path;
 use crate::api::{meta, status};
-use crate::control_plane::apiserver::admission::Operation;
+use crate::control_plane::admission::Operation;
 use crate::control_plane::apiserver::body::Body;
 use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::decode;
@@ -84,7 +84,7 @@ async fn attempt(
     resource.prepare_for_create(&mut *object, &call.context());
     check(call, &*object)?;
     call.warn(&*object);
-    call.review(Operation::Create, Some(&*object), None).await?;
+    call.review(Operation::Create, Some(&mut *object), None).await?;
     if dry {
         return Ok(Shown::Unstored(object));
     }

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 use super::commit;
 use super::delete_options;
 use crate::api::status;
-use crate::control_plane::apiserver::admission::Operation;
+use crate::control_plane::admission::Operation;
 use crate::control_plane::apiserver::body::Body;
 use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::render::{self, Shown};

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::api::fields::{FieldError, Path};
 use crate::api::object::GroupKind;
+use crate::api::protobuf::Defaults;
 use crate::api::status;
 use crate::control_plane::apiserver::call::{self, Call};
 use crate::control_plane::apiserver::decode;
@@ -35,7 +36,8 @@ fn from_query(call: &Call) -> Outcome<DeleteOptions> {
 }
 
 fn from_body(call: &Call) -> Outcome<DeleteOptions> {
-    let mut value = decode::document(&call.headers, &call.body)?.value;
+    let expected = Defaults { group: "", version: "v1", kind: "DeleteOptions" };
+    let mut value = decode::document(&call.headers, &call.body, expected)?.value;
     if let Some(object) = value.as_object_mut() {
         // Clients send it in their kind's group and version; it is the same everywhere.
         object.insert("apiVersion".to_owned(), Value::from("v1"));

@@ -10,13 +10,15 @@ mod delete_options;
 mod get;
 mod list;
 mod list_options;
+mod patch;
 mod update;
 mod watch;
 
 use http::Response;
 
-pub(crate) use commit::{Part, Proposal, modify};
+pub(crate) use commit::{Part, modify};
 pub(crate) use get::get;
+pub(crate) use patch::patch_status;
 pub(crate) use update::update_status;
 
 use super::body::Body;
@@ -35,6 +37,7 @@ pub(crate) async fn run(call: Call) -> Outcome<Response<Body>> {
         ("get", true) => get(&call).await,
         ("list", false) => list::list(&call).await,
         ("watch", _) => watch::watch(call).await,
+        ("patch", true) => patch::patch(call).await,
         ("update", true) => update::update(call).await,
         ("delete", true) => delete::delete(call).await,
         ("deletecollection", false) => delete_collection::delete_collection(call).await,

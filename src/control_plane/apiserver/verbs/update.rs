@@ -1,8 +1,9 @@
 //! PUT of a whole object.
 
 use http::{Response, StatusCode};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::commit::{Part, Proposal, modify};
+use super::commit::{Part, modify};
 use super::create;
 use crate::control_plane::apiserver::body::Body;
 use crate::control_plane::apiserver::call::Call;
@@ -38,7 +39,7 @@ async fn replace(
     dry: bool,
 ) -> Outcome<Response<Body>> {
     let decoding = std::mem::take(&mut call.warnings);
-    let propose = |_: &mut Call, _: &_, _: &_| Ok(Proposal { object: object.cloned() });
+    let propose = |_: &mut Call, _: &_, _: &_| Ok(object.cloned());
     let shown = modify(&mut call, part, dry, propose).await?;
     call.warnings.splice(..0, decoding);
     render::object(&call, StatusCode::OK, &shown)
@@ -47,7 +48,12 @@ async fn replace(
 /// The object in the body, which must be the one in the path.
 fn body(call: &mut Call) -> Outcome<Box<dyn AnyObject>> {
     let mut object = decode::object(call, "UpdateOptions")?;
-    let meta = object.metadata_mut();
+    check_place(call, object.metadata_mut())?;
+    Ok(object)
+}
+
+/// The path names the object; what the object says of itself must be the same.
+pub(super) fn check_place(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
     create::place_in_namespace(call, meta)?;
     match meta.name.as_deref().unwrap_or_default() {
         "" => Err(Failure::bad_request("name must be provided")),
@@ -55,6 +61,6 @@ fn body(call: &mut Call) -> Outcome<Box<dyn AnyObject>> {
             "the name of the object ({name}) does not match the name on the URL ({})",
             call.name()
         ))),
-        _ => Ok(object),
+        _ => Ok(()),
     }
 }

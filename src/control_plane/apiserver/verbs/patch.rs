@@ -1,0 +1,105 @@
+//! PATCH: the client's change applied to what is stored now, again if somebody was faster.
+//!
+//! Upstream: `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`.
+
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use super::commit::{Part, modify};
+use super::update;
+use crate::api::schema::strict::FieldValidation;
+use crate::api::{json, patch, schema, status};
+use crate::control_plane::apiserver::body::Body;
+use crate::control_plane::apiserver::call::Call;
+use crate::control_plane::apiserver::decode::{self, Document};
+use crate::control_plane::apiserver::render;
+use crate::control_plane::apiserver::status::{Failure, Outcome};
+use crate::control_plane::registry::{AnyObject, AnyResource};
+use crate::control_plane::storage::Stored;
+
+const SUPPORTED: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
+pub(super) async fn patch(call: Call) -> Outcome<Response<Body>> {
+    patch_part(call, Part::Object).await
+}
+
+/// PATCH of `status`.
+pub(crate) async fn patch_status(call: Call) -> Outcome<Response<Body>> {
+    patch_part(call, Part::Status).await
+}
+
+async fn patch_part(mut call: Call, part: Part) -> Outcome<Response<Body>> {
+    let dry = call.dry_run("PatchOptions")?;
+    let validation = decode::field_validation(&call.query, "PatchOptions")?;
+    let patch = Patch::read(&call)?;
+    let propose = |call: &mut Call, current: &Stored, _: &_| patch.propose(call, current, validation);
+    let shown = modify(&mut call, part, dry, propose).await?;
+    render::object(&call, StatusCode::OK, &shown)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Merge,
+    Strategic(&'static schema::Type),
+}
+
+struct Patch {
+    kind: Kind,
+    value: Value,
+    duplicates: Vec<String>,
+}
+
+impl Patch {
+    fn read(call: &Call) -> Outcome<Self> {
+        let kind = kind(call.resource, decode::media_type(&call.headers))?;
+        let decoded =
+            json::parse(&call.body).map_err(|err| Failure::bad_request(err.to_string()))?;
+        Ok(Self { kind, value: decoded.value, duplicates: decoded.duplicates })
+    }
+
+    fn propose(
+        &self,
+        call: &mut Call,
+        current: &Stored,
+        validation: FieldValidation,
+    ) -> Outcome<Box<dyn AnyObject>> {
+        let value = serde_json::from_slice(&current.bytes).map_err(|err| Failure::internal(&err))?;
+        let patched = match self.kind {
+            Kind::Json => patch::json::apply(value, &self.value),
+            Kind::Merge => patch::merge::apply(value, &self.value),
+            Kind::Strategic(of) => patch::strategic::apply(value, &self.value, of),
+        };
+        let value = patched.map_err(|err| err.to_status())?;
+        let document = Document { value, duplicates: self.duplicates.clone() };
+        let mut object = decode::typed(call.resource, document, validation, &mut call.warnings)?;
+        update::check_place(call, object.metadata_mut())?;
+        Ok(object)
+    }
+}
+
+fn kind(resource: &dyn AnyResource, media_type: &str) -> Outcome<Kind> {
+    match media_type {
+        "application/json-patch+json" => Ok(Kind::Json),
+        "application/merge-patch+json" => Ok(Kind::Merge),
+        "application/strategic-merge-patch+json" => {
+            let of = schema::of(resource.group(), resource.version(), resource.kind());
+            of.map(Kind::Strategic)
+                .ok_or_else(|| status::unsupported_media_type(&SUPPORTED[..2]).into())
+        }
+        "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+            let mut failure = status::unsupported_media_type(SUPPORTED);
+            failure.message = Some(
+                "server-side apply is not there yet in this version of sampan; use kubectl apply \
+                 without --server-side"
+                    .to_owned(),
+            );
+            Err(failure.into())
+        }
+        _ => Err(status::unsupported_media_type(SUPPORTED).into()),
+    }
+}
