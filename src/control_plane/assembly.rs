@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{ObjectMeta, PostParams};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::apiserver::{ApiServer, TlsError};
 use super::auth::Identity;
@@ -12,6 +15,8 @@ use super::auth::pki::Pki;
 use super::auth::tokens::{BadKey, Tokens};
 use super::registry::KubeObject;
 use super::storage::{self, Storage};
+use super::{controllers, scheduler};
+use crate::api::object::ObjectKey;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
@@ -35,6 +40,11 @@ impl std::fmt::Debug for Rooms {
 pub struct ControlPlane {
     apiserver: ApiServer,
     pki: Pki,
+    service_accounts: Cache<ServiceAccount>,
+    pods: Cache<Pod>,
+    /// Scheduler and controllers.
+    components: TaskTracker,
+    stop: CancellationToken,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +74,37 @@ impl ControlPlane {
     /// If the store cannot be read or written.
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
         let tokens = Tokens::new(&rooms.pki.token_key).map_err(Error::TokenKey)?;
-        let apiserver = ApiServer::new(rooms.storage, tokens, rooms.clock, rooms.ids);
+        let apiserver = ApiServer::new(rooms.storage, tokens, rooms.clock.clone(), rooms.ids);
         bootstrap(&apiserver).await?;
-        apiserver.set_ready();
-        Ok(Self { apiserver, pki: rooms.pki })
+        let control_plane = Self {
+            service_accounts: apiserver.cache().await.map_err(Error::Storage)?,
+            pods: apiserver.cache().await.map_err(Error::Storage)?,
+            apiserver,
+            pki: rooms.pki,
+            components: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        control_plane.start_components(rooms.clock).await?;
+        control_plane.apiserver.set_ready();
+        Ok(control_plane)
+    }
+
+    async fn start_components(&self, clock: Clock) -> Result<(), Error> {
+        let scheduler = scheduler::Rooms {
+            client: self.client(Identity::scheduler()),
+            pods: self.pods.clone(),
+            nodes: self.cache().await?,
+            clock: clock.clone(),
+        };
+        self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
+        let caches = controllers::Caches {
+            namespaces: self.cache().await?,
+            service_accounts: self.service_accounts.clone(),
+        };
+        let apiserver = self.apiserver.clone();
+        let client_of = move |name: &str| apiserver.client(Identity::controller(name));
+        self.components.spawn(controllers::run(client_of, caches, clock, self.stop.clone()));
+        Ok(())
     }
 
     /// A client that speaks for `identity` to this API server, without a socket. Must be called on
@@ -101,11 +138,22 @@ impl ControlPlane {
     /// Waits until /readyz answers ok and the namespace `default` has its ServiceAccount.
     pub async fn ready(&self) {
         self.apiserver.ready().await;
+        let account = ObjectKey::new("default", "default");
+        let mut changes = self.service_accounts.changes();
+        while self.service_accounts.get(&account).is_none() {
+            if changes.next().await.is_none() {
+                // The feed has ended: the server is shutting down, and nobody waits any more.
+                return;
+            }
+        }
     }
 
     /// Stops accepting, ends watches, lets other requests finish, stops the components and closes
     /// the store. Call it after the node has stopped.
     pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.components.close();
+        self.components.wait().await;
         self.apiserver.shutdown().await;
     }
 }

@@ -150,5 +150,11 @@ async fn a_namespace_terminates_first() {
     server.post("/api/v1/namespaces", &namespace).await.expect(201);
     let marked = server.delete("/api/v1/namespaces/x").await.expect(200);
     assert_eq!(marked["status"]["phase"], "Terminating");
-    assert_eq!(server.get("/api/v1/namespaces/x").await.expect(200), marked);
+    let version = marked["metadata"]["resourceVersion"].as_str().unwrap();
+    let path = format!(
+        "/api/v1/namespaces?watch=1&fieldSelector=metadata.name%3Dx&resourceVersion={version}"
+    );
+    let mut events = server.watch(&path).await;
+    assert_eq!(events.next().await["type"], "DELETED");
+    server.get("/api/v1/namespaces/x").await.message(404);
 }

@@ -129,11 +129,7 @@ impl Lookup for ApiServer {
 
 impl ApiServer {
     /// Waits until some ServiceAccount of the namespace has changed after `before`.
-    async fn wait_for_account(
-        &self,
-        namespace: &str,
-        before: Revision,
-    ) -> Result<(), LookupError> {
+    async fn wait_for_account(&self, namespace: &str, before: Revision) -> Result<(), LookupError> {
         let Some(resource) = self.resource("", "v1", "serviceaccounts") else { return Ok(()) };
         let prefix = resource.prefix(Some(namespace));
         let mut watch = self.storage().watch(&prefix, before).await.map_err(lookup_error)?;

@@ -5,6 +5,7 @@
 //! (`transformDecodeError`).
 
 use http::{HeaderMap, header};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::call::Call;
@@ -91,11 +92,8 @@ pub(crate) fn object_of(
     resource: &dyn AnyResource,
     validation: FieldValidation,
 ) -> Outcome<Box<dyn AnyObject>> {
-    let expected = Defaults {
-        group: resource.group(),
-        version: resource.version(),
-        kind: resource.kind(),
-    };
+    let expected =
+        Defaults { group: resource.group(), version: resource.version(), kind: resource.kind() };
     let document = document(&call.headers, &call.body, expected)?;
     typed(resource, document, validation, &mut call.warnings)
 }
@@ -118,7 +116,18 @@ pub(crate) fn typed(
     }
     let judged = validation.judge(findings);
     warnings.extend(judged.map_err(|err| not_handled(resource, &named, &err))?);
-    resource.decode(value).map_err(|err| not_handled(resource, &named, &err))
+    let decoded = resource.decode(value);
+    let mut object = decoded.map_err(|err| not_handled(resource, &named, &err))?;
+    forget_empty(object.metadata_mut());
+    Ok(object)
+}
+
+/// Empty maps and lists of metadata are as good as absent: Go leaves them out when it writes.
+fn forget_empty(meta: &mut ObjectMeta) {
+    meta.labels.take_if(|labels| labels.is_empty());
+    meta.annotations.take_if(|annotations| annotations.is_empty());
+    meta.finalizers.take_if(|finalizers| finalizers.is_empty());
+    meta.owner_references.take_if(|owners| owners.is_empty());
 }
 
 /// Checks `apiVersion` and `kind`, and fills them in where they are missing. Answers what the body

@@ -1,6 +1,7 @@
 //! A control plane for one test.
 
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
 use sampan::client::clock::{Clock, Ids};
@@ -28,6 +29,7 @@ pub async fn server() -> Server {
         ids: Ids::counting(),
     };
     let control_plane = ControlPlane::start(rooms).await.unwrap();
+    control_plane.ready().await;
     let client = control_plane.client(Identity::admin());
     Server { control_plane, client, clock }
 }
@@ -83,6 +85,43 @@ impl Server {
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(&format!("PUT {path}"), &["Content-Type: application/json"], body.to_string())
             .await
+    }
+}
+
+/// A watch as it is received.
+pub struct Events {
+    body: Body,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// The next event; panics if the watch ends instead.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line).unwrap();
+            }
+            let frame = self.body.frame().await.expect("the watch ended").unwrap();
+            self.buffer.extend_from_slice(frame.data_ref().expect("data"));
+        }
+    }
+
+    /// The next event's type and object name.
+    pub async fn next_name(&mut self) -> (String, String) {
+        let event = self.next().await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+    }
+}
+
+impl Server {
+    /// Begins a watch; `path` has the query.
+    pub async fn watch(&self, path: &str) -> Events {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let response = self.client.send(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        Events { body: response.into_body(), buffer: Vec::new() }
     }
 }
 

@@ -36,12 +36,13 @@ async fn patch_part(mut call: Call, part: Part) -> Outcome<Response<Body>> {
     let dry = call.dry_run("PatchOptions")?;
     let validation = decode::field_validation(&call.query, "PatchOptions")?;
     let patch = Patch::read(&call)?;
-    let propose = |call: &mut Call, current: &Stored, _: &_| patch.propose(call, current, validation);
+    let propose =
+        |call: &mut Call, current: &Stored, _: &_| patch.propose(call, current, validation);
     let shown = modify(&mut call, part, dry, propose).await?;
     render::object(&call, StatusCode::OK, &shown)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Kind {
     Json,
     Merge,
@@ -68,7 +69,8 @@ impl Patch {
         current: &Stored,
         validation: FieldValidation,
     ) -> Outcome<Box<dyn AnyObject>> {
-        let value = serde_json::from_slice(&current.bytes).map_err(|err| Failure::internal(&err))?;
+        let value =
+            serde_json::from_slice(&current.bytes).map_err(|err| Failure::internal(&err))?;
         let patched = match self.kind {
             Kind::Json => patch::json::apply(value, &self.value),
             Kind::Merge => patch::merge::apply(value, &self.value),

@@ -180,6 +180,10 @@ impl Watcher {
         if let Some(revision) = self.initial_end.take() {
             return self.bookmark(revision, true, batch);
         }
+        if !batch.is_empty() {
+            // What is there goes out before anything is waited for.
+            return Ok(());
+        }
         match self.step().await {
             Step::End => {
                 self.ended = true;
