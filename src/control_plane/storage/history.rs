@@ -137,3 +137,54 @@ fn cost(change: &Change) -> usize {
     let own = if change.kind == ChangeKind::Deleted { change.object.bytes.len() } else { 0 };
     ENTRY_BYTES + previous + own
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::conformance::{draft, key};
+    use super::super::{Key, Stored};
+    use super::*;
+
+    /// Pushes one change of `bytes` bytes a second, then answers which revisions are kept after
+    /// `idle` seconds and one change more.
+    fn check(retention: Retention, changes: u64, bytes: usize, idle: u64, expect: (u64, u64)) {
+        let mut history = History::new(Revision(0), retention);
+        let stored = |revision: u64| {
+            let key: Key = key("/a");
+            Arc::new(Stored::new(key, Revision(revision), &draft(&"x".repeat(bytes))))
+        };
+        for n in 1..=changes + 1 {
+            let idle = if n > changes { idle } else { 0 };
+            let change = Change {
+                revision: Revision(n),
+                kind: ChangeKind::Modified,
+                object: stored(n),
+                previous: Some(stored(n - 1)),
+            };
+            history.push(change, Duration::from_secs(n + idle));
+        }
+        assert_eq!((history.floor().0 + 1, history.newest().0), expect);
+    }
+
+    const RETENTION: Retention = Retention {
+        age: Duration::from_secs(100),
+        changes: 20,
+        bytes_max: 1_000_000,
+        old_bytes_max: 50_000,
+    };
+
+    #[test]
+    fn the_young_and_the_last_are_kept_within_bounds() {
+        // Young: more than 20 stay.
+        check(RETENTION, 90, 0, 0, (1, 91));
+        // Some are old, and more than 20.
+        check(RETENTION, 150, 0, 0, (51, 151));
+        // All are old: 20 stay.
+        check(RETENTION, 90, 0, 500, (72, 91));
+        // All are old, and large: as many as fit beside the new one.
+        check(RETENTION, 90, 10_000, 500, (88, 91));
+        // Large and young.
+        check(RETENTION, 90, 99_000, 0, (82, 91));
+    }
+}

@@ -13,12 +13,16 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod crash;
 mod embedded;
 mod expiry;
 mod frame;
 mod history;
 mod journal;
 mod memory;
+#[cfg(test)]
+mod model;
 mod published;
 mod recovery;
 mod segment;
