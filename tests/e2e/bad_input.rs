@@ -1,0 +1,83 @@
+//! What a user does wrong: each a clear answer, the server unharmed.
+
+use crate::support::{Home, run_with_input};
+
+fn pod(name: &str, spec: &str) -> String {
+    format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+}
+
+#[test]
+fn manifests_with_faults_are_refused_with_their_place() {
+    let home = Home::new();
+    let cluster = home.up();
+    let refused = |name: &str, content: &str| {
+        let file = home.file(name, content);
+        cluster.refused(&format!("apply -f {file}"))
+    };
+    let unknown = refused("unknown.yaml", &pod("x", "{containers: [{name: c, image: i, imagee: j}]}"));
+    assert!(unknown.contains("unknown field \"spec.containers[0].imagee\""), "{unknown}");
+    let invalid = refused("invalid.yaml", &pod("X_y", "{containers: [{name: c}], restartPolicy: Sometimes}"));
+    for text in [
+        "metadata.name: Invalid value: \"X_y\"",
+        "spec.containers[0].image: Required value",
+        "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+    ] {
+        assert!(invalid.contains(text), "no {text:?} in {invalid}");
+    }
+    let typed = refused("type.yaml", &pod("x", "{containers: 3}"));
+    assert!(typed.contains("cannot unmarshal number into Go struct field PodSpec.spec.containers"), "{typed}");
+    let huge = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: big}}\ndata: {{a: {}}}\n", "x".repeat(3 << 20));
+    let huge = home.file("huge.yaml", huge);
+    let answer = cluster.refused(&format!("create -f {huge}"));
+    assert!(answer.contains("too large") || answer.contains("Too long"), "{answer}");
+    assert!(cluster.kubectl("get nodes").contains("Ready"));
+}
+
+#[test]
+fn images_that_cannot_run_say_why() {
+    let home = Home::new();
+    let cluster = home.up_with(&["--allow-images", home.path().to_str().unwrap()]);
+    let elf = home.file("program.wasm", b"\x7fELF\x02\x01\x01");
+    let start = |name: &str, image: &str| {
+        let file = home.file(&format!("{name}.yaml"), pod(name, &format!("{{restartPolicy: Never, containers: [{{name: c, image: \"{image}\"}}]}}")));
+        cluster.kubectl(&format!("apply -f {file}"));
+    };
+    start("linux", "postgres:16");
+    start("elf", &format!("file://{elf}"));
+    start("outside", "file:///etc/passwd");
+    let mut events = cluster.follow("get events -w");
+    let mut seen = |text: &str| events.line_with(text);
+    seen("Linux image");
+    assert!(cluster.kubectl("get pod linux").contains("ErrImagePull") || cluster.kubectl("get pod linux").contains("ImagePullBackOff"));
+    cluster.wait_for("jsonpath={.status.phase}=Failed", "pod/elf");
+    let described = cluster.kubectl("describe pod elf");
+    assert!(described.contains("not a WebAssembly program"), "{described}");
+    let described = cluster.kubectl("describe pod outside");
+    assert!(described.contains("--allow-images"), "{described}");
+}
+
+#[test]
+fn greedy_guests_are_bounded() {
+    let home = Home::new();
+    let cluster = home.up();
+    let file = home.file("busy.yaml", pod("busy", "{restartPolicy: Never, containers: [{name: c, image: busybox, command: [sh, -c, 'while :; do :; done']}]}"));
+    cluster.kubectl(&format!("apply -f {file}"));
+    cluster.wait_for("condition=Ready", "pod/busy");
+    cluster.kubectl("delete pod busy");
+    let flood = home.file("flood.yaml", pod("flood", "{restartPolicy: Never, containers: [{name: c, image: busybox, command: [sh, -c, 'yes flood | head -n 300000; echo done']}]}"));
+    cluster.kubectl(&format!("apply -f {flood}"));
+    cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/flood");
+    assert_eq!(cluster.kubectl("logs flood --tail=1"), "done\n");
+    assert!(cluster.kubectl("get nodes").contains("Ready"));
+}
+
+#[test]
+fn a_terminal_is_refused_in_one_line() {
+    let home = Home::new();
+    let cluster = home.up();
+    let file = home.file("p.yaml", pod("p", "{containers: [{name: c, image: busybox, command: [sleep, '1000']}]}"));
+    cluster.kubectl(&format!("apply -f {file}"));
+    cluster.wait_for("condition=Ready", "pod/p");
+    let answer = run_with_input(cluster.command("exec -t p -- sh"), b"");
+    assert!(answer.code != 0 && answer.stderr.contains("terminal"), "{}", answer.all());
+}
