@@ -53,7 +53,7 @@ const REPORT_MARK: &str = "\u{4}";
 fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
     let arguments = Arguments::from_arg_matches(matches)?;
     if arguments.background {
-        let places = Places::new(&arguments.which.clone().into(), env)?;
+        let places = Places::new(&arguments.which.into(), env)?;
         return leave_running(&places);
     }
     telemetry::init(env.log.as_deref());

@@ -34,7 +34,7 @@ pub fn default_path(kubeconfig: Option<&OsStr>, home: Option<&Path>) -> Option<P
             std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
         })
         .unwrap_or_default();
-    let existing = listed.iter().find(|path| path.exists()).or(listed.last());
+    let existing = listed.iter().find(|path| path.exists()).or_else(|| listed.last());
     existing.cloned().or_else(|| home.map(|home| home.join(".kube").join("config")))
 }
 

@@ -14,9 +14,11 @@ fn manifests_with_faults_are_refused_with_their_place() {
         let file = home.file(name, content);
         cluster.refused(&format!("apply -f {file}"))
     };
-    let unknown = refused("unknown.yaml", &pod("x", "{containers: [{name: c, image: i, imagee: j}]}"));
+    let unknown =
+        refused("unknown.yaml", &pod("x", "{containers: [{name: c, image: i, imagee: j}]}"));
     assert!(unknown.contains("unknown field \"spec.containers[0].imagee\""), "{unknown}");
-    let invalid = refused("invalid.yaml", &pod("X_y", "{containers: [{name: c}], restartPolicy: Sometimes}"));
+    let invalid =
+        refused("invalid.yaml", &pod("X_y", "{containers: [{name: c}], restartPolicy: Sometimes}"));
     for text in [
         "metadata.name: Invalid value: \"X_y\"",
         "spec.containers[0].image: Required value",
@@ -25,8 +27,14 @@ fn manifests_with_faults_are_refused_with_their_place() {
         assert!(invalid.contains(text), "no {text:?} in {invalid}");
     }
     let typed = refused("type.yaml", &pod("x", "{containers: 3}"));
-    assert!(typed.contains("cannot unmarshal number into Go struct field PodSpec.spec.containers"), "{typed}");
-    let huge = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: big}}\ndata: {{a: {}}}\n", "x".repeat(3 << 20));
+    assert!(
+        typed.contains("cannot unmarshal number into Go struct field PodSpec.spec.containers"),
+        "{typed}"
+    );
+    let huge = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: big}}\ndata: {{a: {}}}\n",
+        "x".repeat(3 << 20)
+    );
     let huge = home.file("huge.yaml", huge);
     let answer = cluster.refused(&format!("create -f {huge}"));
     assert!(answer.contains("too large") || answer.contains("Too long"), "{answer}");
@@ -39,7 +47,13 @@ fn images_that_cannot_run_say_why() {
     let cluster = home.up_with(&["--allow-images", home.path().to_str().unwrap()]);
     let elf = home.file("program.wasm", b"\x7fELF\x02\x01\x01");
     let start = |name: &str, image: &str| {
-        let file = home.file(&format!("{name}.yaml"), pod(name, &format!("{{restartPolicy: Never, containers: [{{name: c, image: \"{image}\"}}]}}")));
+        let file = home.file(
+            &format!("{name}.yaml"),
+            pod(
+                name,
+                &format!("{{restartPolicy: Never, containers: [{{name: c, image: \"{image}\"}}]}}"),
+            ),
+        );
         cluster.kubectl(&format!("apply -f {file}"));
     };
     start("linux", "postgres:16");
@@ -48,7 +62,10 @@ fn images_that_cannot_run_say_why() {
     let mut events = cluster.follow("get events -w");
     let mut seen = |text: &str| events.line_with(text);
     seen("Linux image");
-    assert!(cluster.kubectl("get pod linux").contains("ErrImagePull") || cluster.kubectl("get pod linux").contains("ImagePullBackOff"));
+    assert!(
+        cluster.kubectl("get pod linux").contains("ErrImagePull")
+            || cluster.kubectl("get pod linux").contains("ImagePullBackOff")
+    );
     cluster.wait_for("jsonpath={.status.phase}=Failed", "pod/elf");
     let described = cluster.kubectl("describe pod elf");
     assert!(described.contains("not a WebAssembly program"), "{described}");
@@ -75,7 +92,10 @@ fn greedy_guests_are_bounded() {
 fn a_terminal_is_refused_in_one_line() {
     let home = Home::new();
     let cluster = home.up();
-    let file = home.file("p.yaml", pod("p", "{containers: [{name: c, image: busybox, command: [sleep, '1000']}]}"));
+    let file = home.file(
+        "p.yaml",
+        pod("p", "{containers: [{name: c, image: busybox, command: [sleep, '1000']}]}"),
+    );
     cluster.kubectl(&format!("apply -f {file}"));
     cluster.wait_for("condition=Ready", "pod/p");
     let answer = run_with_input(cluster.command("exec -t p -- sh"), b"");

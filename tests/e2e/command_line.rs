@@ -40,6 +40,9 @@ fn a_cluster_in_the_background_is_stopped_and_deleted() {
     assert!(run(home.kubectl(&["get", "nodes"])).stdout.contains("Ready"));
     assert_eq!(run(home.sampan(&["down"])).stderr, "sampan: stopped\n");
     assert_eq!(run(home.sampan(&["status"])).code, 3);
-    assert_eq!(run(home.sampan(&["delete"])).stderr, "sampan: deleted its data and kubeconfig context\n");
+    assert_eq!(
+        run(home.sampan(&["delete"])).stderr,
+        "sampan: deleted its data and kubeconfig context\n"
+    );
     assert_eq!(run(home.sampan(&["delete"])).stderr, "sampan: nothing to delete\n");
 }

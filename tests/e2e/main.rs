@@ -1,6 +1,9 @@
 //! Unmodified kubectl against the real binary, as a new user meets it: an empty directory, an empty
 //! HOME. Run with `cargo test --test e2e`; kubectl comes from `$KUBECTL` or PATH.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on ends by panicking")]
+#![expect(clippy::disallowed_methods, reason = "the tests' own environment: KUBECTL and PATH")]
+
 mod bad_input;
 mod command_line;
 mod objects;

@@ -6,8 +6,14 @@ use crate::support::{Home, run_with_input};
 fn typed_creates_with_protobuf_bodies_work() {
     let home = Home::new();
     let cluster = home.up();
-    assert_eq!(cluster.kubectl("create configmap settings --from-literal=colour=blue"), "configmap/settings created\n");
-    assert_eq!(cluster.kubectl("create secret generic key --from-literal=code=42"), "secret/key created\n");
+    assert_eq!(
+        cluster.kubectl("create configmap settings --from-literal=colour=blue"),
+        "configmap/settings created\n"
+    );
+    assert_eq!(
+        cluster.kubectl("create secret generic key --from-literal=code=42"),
+        "secret/key created\n"
+    );
     assert_eq!(cluster.kubectl("create namespace blue"), "namespace/blue created\n");
     assert_eq!(cluster.kubectl("get configmap settings -o jsonpath={.data.colour}"), "blue");
     assert_eq!(cluster.kubectl("get secret key -o jsonpath={.data.code}"), "NDI=");
@@ -22,7 +28,8 @@ fn typed_creates_with_protobuf_bodies_work() {
 fn objects_are_labelled_annotated_compared_and_edited() {
     let home = Home::new();
     let cluster = home.up();
-    let manifest = home.file("map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: '1'}\n");
+    let manifest = home
+        .file("map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: '1'}\n");
     cluster.kubectl(&format!("apply -f {manifest}"));
     assert_eq!(cluster.kubectl("label configmap m tier=web"), "configmap/m labeled\n");
     assert_eq!(cluster.kubectl("annotate configmap m note=hi"), "configmap/m annotated\n");
@@ -32,7 +39,10 @@ fn objects_are_labelled_annotated_compared_and_edited() {
     assert_eq!(difference.code, 1, "{}", difference.all());
     assert!(difference.stdout.contains("+  a: \"2\""), "{}", difference.all());
     assert_eq!(cluster.kubectl(&format!("apply -f {manifest}")), "configmap/m configured\n");
-    assert_eq!(cluster.kubectl("get configmap m -o jsonpath={.metadata.labels.tier}{.data.a}"), "web2");
+    assert_eq!(
+        cluster.kubectl("get configmap m -o jsonpath={.metadata.labels.tier}{.data.a}"),
+        "web2"
+    );
     let mut edit = cluster.command("edit configmap m");
     edit.env("KUBE_EDITOR", "sed -i s/\\\"2\\\"/\\\"3\\\"/");
     let edited = crate::support::run(edit);
@@ -45,7 +55,10 @@ fn the_api_describes_itself() {
     let home = Home::new();
     let cluster = home.up();
     let explained = cluster.kubectl("explain pod.spec.containers");
-    assert!(explained.contains("KIND:       Pod") && explained.contains("image\t<string>"), "{explained}");
+    assert!(
+        explained.contains("KIND:       Pod") && explained.contains("image\t<string>"),
+        "{explained}"
+    );
     let resources = cluster.kubectl("api-resources");
     for word in ["pods", "po ", "configmaps", "cm ", "leases", "coordination.k8s.io/v1"] {
         assert!(resources.contains(word), "no {word} in {resources}");

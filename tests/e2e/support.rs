@@ -82,7 +82,9 @@ impl Home {
         let mut seen = Vec::new();
         while !seen.iter().any(|line: &String| line.contains("kubectl get nodes")) {
             let line = ready_rx.recv_timeout(TIME_MAX);
-            seen.push(line.unwrap_or_else(|_| panic!("sampan up did not get ready; it said {seen:#?}")));
+            seen.push(
+                line.unwrap_or_else(|_| panic!("sampan up did not get ready; it said {seen:#?}")),
+            );
         }
         Cluster { home: self, process, lines_rx: ready_rx }
     }
@@ -155,7 +157,9 @@ impl Cluster<'_> {
             match self.lines_rx.recv_timeout(TIME_MAX) {
                 Ok(line) => lines.push(line),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("sampan up did not stop: {lines:#?}"),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    panic!("sampan up did not stop: {lines:#?}")
+                }
             }
         }
         assert!(self.process.wait().unwrap().success(), "{lines:#?}");
@@ -241,8 +245,12 @@ pub struct Following {
 
 impl Following {
     pub fn start(mut command: Command) -> Self {
-        let mut process =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (lines_tx, lines_rx) = mpsc::channel();
         for output in [
             Box::new(process.stdout.take().unwrap()) as Box<dyn Read + Send>,
@@ -281,5 +289,9 @@ impl Drop for Following {
 
 /// The tutorial's manifest of this name, byte for byte.
 pub fn tutorial(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/tutorial").join(name).display().to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("manifests/tutorial")
+        .join(name)
+        .display()
+        .to_string()
 }

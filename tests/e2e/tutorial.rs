@@ -16,14 +16,27 @@ fn section_2_1_works_as_printed() {
     let words: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(words[..4], ["counter", "1/1", "Running", "0"], "{row}");
     let wide = cluster.kubectl("get pod -o wide");
-    for word in ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "10.42.", "sampan"] {
+    for word in [
+        "NAME",
+        "READY",
+        "STATUS",
+        "RESTARTS",
+        "AGE",
+        "IP",
+        "NODE",
+        "NOMINATED NODE",
+        "10.42.",
+        "sampan",
+    ] {
         assert!(wide.contains(word), "no {word} in {wide}");
     }
     let yaml = cluster.kubectl("get pod counter -o yaml");
     assert!(yaml.contains("image: busybox") && yaml.contains("phase: Running"), "{yaml}");
 
     let describe = cluster.kubectl("describe pod counter");
-    for word in ["Scheduled", "Pulled", "Created", "Started", "default-scheduler", "kubelet", "WebAssembly"] {
+    for word in
+        ["Scheduled", "Pulled", "Created", "Started", "default-scheduler", "kubelet", "WebAssembly"]
+    {
         assert!(describe.contains(word), "no {word} in {describe}");
     }
 
@@ -52,10 +65,14 @@ fn a_pod_is_entered_without_a_terminal() {
     cluster.wait_for("condition=Ready", "pod/counter");
 
     assert_eq!(cluster.kubectl("exec counter -- echo hello"), "hello\n");
-    let answer = cluster.run_words(&["exec", "counter", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    let answer =
+        cluster.run_words(&["exec", "counter", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
     assert_eq!((answer.code, &*answer.stdout), (3, "out\n"), "{}", answer.all());
     assert!(answer.stderr.starts_with("err\n"), "{}", answer.all());
-    let input = crate::support::run_with_input(cluster.command("exec -i counter -- wc -c"), &[b'x'; 100_000]);
+    let input = crate::support::run_with_input(
+        cluster.command("exec -i counter -- wc -c"),
+        &[b'x'; 100_000],
+    );
     assert_eq!(input.stdout.trim(), "100000", "{}", input.all());
     let missing = cluster.run("exec counter -- no-such-program");
     assert!(missing.code != 0 && missing.stderr.contains("no-such-program"), "{}", missing.all());

@@ -22,7 +22,7 @@ impl Manifest {
     pub(super) fn gvk(&self) -> GroupVersionKind {
         let text = |field: &str| self.object[field].as_str().unwrap_or_default();
         let (group, version) =
-            text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+            text("apiVersion").split_once('/').unwrap_or_else(|| ("", text("apiVersion")));
         GroupVersionKind::gvk(group, version, text("kind"))
     }
 
