@@ -59,8 +59,8 @@ fn images_that_cannot_run_say_why() {
     start("linux", "postgres:16");
     start("elf", &format!("file://{elf}"));
     start("outside", "file:///etc/passwd");
-    let mut events = cluster.follow("get events -w");
-    let mut seen = |text: &str| events.line_with(text);
+    let events = cluster.follow("get events -w");
+    let seen = |text: &str| events.line_with(text);
     seen("Linux image");
     assert!(
         cluster.kubectl("get pod linux").contains("ErrImagePull")

@@ -5,7 +5,7 @@ use crate::support::{Following, Home, run, tutorial};
 #[test]
 fn play_runs_the_tutorials_pod_and_shows_its_log() {
     let home = Home::new();
-    let mut play = Following::start(home.sampan(&["play", &tutorial("pod.yaml")]));
+    let play = Following::start(home.sampan(&["play", &tutorial("pod.yaml")]));
     play.line_with("pod/counter created");
     play.line_with("counter | 0: ");
     play.line_with("counter | 1: ");

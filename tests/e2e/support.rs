@@ -14,32 +14,32 @@ use tempfile::TempDir;
 const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A fresh HOME and working directory, and the data directory in it.
-pub struct Home {
+pub(crate) struct Home {
     directory: TempDir,
 }
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.path().join("kubeconfig")
     }
 
     /// Writes a file into the working directory and answers its path.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path().join(name);
         fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     /// `sampan …` in this home.
-    pub fn sampan(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn sampan(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sampan"));
         command.args(arguments);
         self.settle(&mut command);
@@ -47,7 +47,7 @@ impl Home {
     }
 
     /// `kubectl …` in this home.
-    pub fn kubectl(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Command {
         let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
         let mut command = Command::new(program);
         command.args(arguments);
@@ -62,11 +62,11 @@ impl Home {
     }
 
     /// Starts a cluster here, or starts it again.
-    pub fn up(&self) -> Cluster<'_> {
+    pub(crate) fn up(&self) -> Cluster<'_> {
         self.up_with(&[])
     }
 
-    pub fn up_with(&self, arguments: &[&str]) -> Cluster<'_> {
+    pub(crate) fn up_with(&self, arguments: &[&str]) -> Cluster<'_> {
         let data = self.path().join("data");
         let mut command = self.sampan(&["up", "--listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(data).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
@@ -91,20 +91,20 @@ impl Home {
 }
 
 /// A running `sampan up`; killed when dropped.
-pub struct Cluster<'a> {
+pub(crate) struct Cluster<'a> {
     home: &'a Home,
     process: Child,
     lines_rx: mpsc::Receiver<String>,
 }
 
 impl Cluster<'_> {
-    pub fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         self.home.kubectl(&line.split_whitespace().collect::<Vec<_>>())
     }
 
     /// Runs kubectl with the words of `line`; answers stdout. Panics if it fails.
     #[track_caller]
-    pub fn kubectl(&self, line: &str) -> String {
+    pub(crate) fn kubectl(&self, line: &str) -> String {
         let answer = run(self.command(line));
         assert!(answer.code == 0, "kubectl {line}: exit code {}\n{}", answer.code, answer.all());
         answer.stdout
@@ -112,35 +112,35 @@ impl Cluster<'_> {
 
     /// The same, for a command that must fail; answers stderr.
     #[track_caller]
-    pub fn refused(&self, line: &str) -> String {
+    pub(crate) fn refused(&self, line: &str) -> String {
         let answer = run(self.command(line));
         assert!(answer.code != 0, "kubectl {line} should fail\n{}", answer.all());
         answer.stderr
     }
 
     /// The same, whatever happens.
-    pub fn run(&self, line: &str) -> Answer {
+    pub(crate) fn run(&self, line: &str) -> Answer {
         run(self.command(line))
     }
 
     /// Runs kubectl with arguments as they are.
-    pub fn run_words(&self, words: &[&str]) -> Answer {
+    pub(crate) fn run_words(&self, words: &[&str]) -> Answer {
         run(self.home.kubectl(words))
     }
 
     /// kubectl's `wait`, with a limit.
     #[track_caller]
-    pub fn wait_for(&self, condition: &str, object: &str) {
+    pub(crate) fn wait_for(&self, condition: &str, object: &str) {
         self.kubectl(&format!("wait --timeout=30s --for={condition} {object}"));
     }
 
     /// Starts kubectl and reads its stdout line by line.
-    pub fn follow(&self, line: &str) -> Following {
+    pub(crate) fn follow(&self, line: &str) -> Following {
         Following::start(self.command(line))
     }
 
     /// As `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -148,7 +148,7 @@ impl Cluster<'_> {
     /// As ^C or `sampan down`; answers what it said meanwhile. Panics if it does not stop.
     #[cfg(unix)]
     #[track_caller]
-    pub fn stop(mut self) -> Vec<String> {
+    pub(crate) fn stop(mut self) -> Vec<String> {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let mut lines = Vec::new();
@@ -177,24 +177,24 @@ impl Drop for Cluster<'_> {
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Answer {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Answer {
-    pub fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         format!("stdout: {}\nstderr: {}", self.stdout, self.stderr)
     }
 }
 
-pub fn run(command: Command) -> Answer {
+pub(crate) fn run(command: Command) -> Answer {
     run_with_input(command, b"")
 }
 
 /// Runs a command with this on its stdin; a hang is a failure.
-pub fn run_with_input(mut command: Command, input: &[u8]) -> Answer {
+pub(crate) fn run_with_input(mut command: Command, input: &[u8]) -> Answer {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -238,13 +238,13 @@ impl Killer {
 }
 
 /// A command whose output is read as it comes; killed when dropped.
-pub struct Following {
+pub(crate) struct Following {
     process: Child,
     lines_rx: mpsc::Receiver<String>,
 }
 
 impl Following {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -268,7 +268,7 @@ impl Following {
 
     /// The first line that holds `text`; earlier ones are dropped. Panics if none comes.
     #[track_caller]
-    pub fn line_with(&mut self, text: &str) -> String {
+    pub(crate) fn line_with(&self, text: &str) -> String {
         let mut seen = Vec::new();
         loop {
             match self.lines_rx.recv_timeout(TIME_MAX) {
@@ -288,7 +288,7 @@ impl Drop for Following {
 }
 
 /// The tutorial's manifest of this name, byte for byte.
-pub fn tutorial(name: &str) -> String {
+pub(crate) fn tutorial(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("manifests/tutorial")
         .join(name)

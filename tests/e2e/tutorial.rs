@@ -40,11 +40,11 @@ fn section_2_1_works_as_printed() {
         assert!(describe.contains(word), "no {word} in {describe}");
     }
 
-    let mut log = cluster.follow("logs -f counter");
+    let log = cluster.follow("logs -f counter");
     assert_eq!(log.line_with("0: "), "0: ");
     log.line_with("/bin/sh: data: not found");
     assert_eq!(log.line_with("1: "), "1: ");
-    let mut log = cluster.follow("logs -f counter -c count");
+    let log = cluster.follow("logs -f counter -c count");
     log.line_with("0: ");
 
     assert_eq!(cluster.kubectl("config view --minify").matches("namespace: default").count(), 1);
@@ -85,7 +85,7 @@ fn a_watch_sees_a_pod_go_and_come_again() {
     let pod = tutorial("pod.yaml");
     cluster.kubectl(&format!("apply -f {pod}"));
     cluster.wait_for("condition=Ready", "pod/counter");
-    let mut watch = cluster.follow("get pod -w");
+    let watch = cluster.follow("get pod -w");
     watch.line_with("Running");
     cluster.kubectl("delete pod counter");
     watch.line_with("Terminating");
