@@ -1,8 +1,12 @@
 //! What hangs below an object: `pods/log`, `pods/status`, `namespaces/finalize` …, one file each.
 
 mod binding;
+mod exec;
 mod finalize;
+mod log;
+mod pod;
 mod status;
+mod websocket;
 
 use http::{Response, request};
 
@@ -17,7 +21,6 @@ pub(super) fn is_stream(subresource: &str) -> bool {
 }
 
 pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Body>> {
-    let _ = head;
     let name = call.request.subresource.as_deref().unwrap_or_default();
     let known = call.resource.subresources().iter().find(|known| known.name == name);
     let Some(subresource) = known.filter(|_| call.request.name.is_some()) else {
@@ -27,6 +30,9 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         return Err(method_not_supported(&call.group_resource(), call.request.verb).into());
     }
     match subresource.name {
+        "attach" => exec::attach(call, head).await,
+        "exec" => exec::exec(call, head).await,
+        "log" => log::run(call).await,
         "binding" => binding::run(call).await,
         "finalize" => finalize::run(call).await,
         "status" => status::run(call).await,

@@ -1,0 +1,109 @@
+//! `pods/exec` and `pods/attach`: a command's streams over a WebSocket.
+//!
+//! Upstream: `pkg/registry/core/pod/rest/subresources.go`, `k8s.io/kubelet/pkg/cri/streaming/remotecommand`.
+
+use http::{HeaderMap, Response, request};
+
+use super::pod;
+use super::websocket::{self, Handshake};
+use crate::api::status;
+use crate::control_plane::apiserver::body::Body;
+use crate::control_plane::apiserver::call::Call;
+use crate::control_plane::apiserver::query::Query;
+use crate::control_plane::apiserver::status::{Failure, Outcome};
+
+/// Which streams the client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) stdin: bool,
+    pub(super) stdout: bool,
+    pub(super) stderr: bool,
+}
+
+/// What to do with the streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Task {
+    Exec(Vec<String>),
+    Attach,
+}
+
+pub(super) async fn exec(call: Call, head: request::Parts) -> Outcome<Response<Body>> {
+    let command: Vec<String> = call.query.all("command").map(str::to_owned).collect();
+    if command.is_empty() {
+        return Err(Failure::bad_request("you must specify at least 1 command for the container"));
+    }
+    stream(call, head, Task::Exec(command)).await
+}
+
+pub(super) async fn attach(call: Call, head: request::Parts) -> Outcome<Response<Body>> {
+    stream(call, head, Task::Attach).await
+}
+
+async fn stream(call: Call, head: request::Parts, task: Task) -> Outcome<Response<Body>> {
+    let found = pod::read(&call).await?;
+    let container = pod::container(&call, &found)?;
+    if !pod::is_assigned(&found) {
+        let text = format!("pod {} does not have a host assigned", call.name());
+        return Err(Failure::bad_request(text));
+    }
+    let wanted = wanted(&call.query)?;
+    let node = pod::node(&call)?;
+    let handshake = Handshake::of(&head.headers).ok_or_else(|| no_websocket(&head.headers))?;
+    let response = handshake.response();
+    let server = call.server.clone();
+    let stopping = server.stopping().clone();
+    server.tracker().spawn(stopping.run_until_cancelled_owned(async move {
+        let run = async |streams| match task {
+            Task::Exec(command) => node.exec(&container, command, streams).await,
+            Task::Attach => node.attach(&container, streams).await.map(|()| 0),
+        };
+        websocket::serve(head, wanted, run).await;
+    }));
+    Ok(response)
+}
+
+/// # Errors
+/// 400 for a terminal, which is not there yet, and for no stream at all.
+fn wanted(query: &Query) -> Outcome<Wanted> {
+    if query.flag("tty") {
+        return Err(Failure::bad_request(
+            "sampan has no terminals yet: leave out -t (--tty); -i works without it",
+        ));
+    }
+    let wanted = Wanted {
+        stdin: query.flag("stdin"),
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+    };
+    if !(wanted.stdin || wanted.stdout || wanted.stderr) {
+        return Err(Failure::bad_request("you must specify at least one of stdin, stdout, stderr"));
+    }
+    Ok(wanted)
+}
+
+fn no_websocket(headers: &HeaderMap) -> Failure {
+    let speaks_spdy = headers
+        .get(http::header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"spdy"));
+    let text = if speaks_spdy {
+        "sampan does not speak SPDY: use a client that speaks WebSocket (kubectl 1.31 or newer)"
+    } else {
+        "Upgrade request required: WebSocket with the subprotocol v5.channel.k8s.io or v4.channel.k8s.io"
+    };
+    status::bad_request(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_asked_for_by_name_and_terminals_refused() {
+        let of = |query: &str| wanted(&Query::parse(query));
+        let expect = Wanted { stdin: true, stdout: true, stderr: false };
+        assert_eq!(of("stdin=true&stdout=1").ok(), Some(expect));
+        let refusal = |query: &str| of(query).unwrap_err().0.message.unwrap();
+        assert!(refusal("stdout=true&tty=true").contains("no terminals yet"));
+        assert!(refusal("").contains("at least one of stdin, stdout, stderr"));
+    }
+}
