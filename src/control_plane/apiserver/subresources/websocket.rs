@@ -20,7 +20,8 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::io::ReaderStream;
 
@@ -116,7 +117,9 @@ pub(super) async fn serve(
         sent?;
         let ended = serde_json::to_vec(&ending(ended)).map_err(io::Error::other)?;
         sink.send(frame(ERROR, &ended)).await?;
-        sink.close().await
+        // kubectl takes a close without a code for a broken connection.
+        sink.send(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })))
+            .await
     };
     tokio::select! {
         sent = command => if let Err(err) = sent { tracing::debug!(%err, "The client left early"); },
