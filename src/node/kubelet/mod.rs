@@ -14,7 +14,7 @@ mod attach;
 mod conditions;
 mod env;
 mod heartbeat;
-mod kubelet;
+mod lifecycle;
 mod logs;
 mod pod_worker;
 mod pod_workers;
@@ -29,4 +29,4 @@ mod termination;
 #[cfg(test)]
 mod status_tests;
 
-pub(super) use kubelet::{Config, Kubelet, Rooms};
+pub(super) use lifecycle::{Config, Kubelet, Rooms};

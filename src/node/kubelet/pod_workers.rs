@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tracing::{Instrument, info_span, warn};
 
-use super::kubelet::Context;
+use super::lifecycle::Context;
 use super::run::Live;
 use super::sync_pod;
 use crate::api::object::ObjectKey;

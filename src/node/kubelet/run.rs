@@ -11,7 +11,7 @@ use kube::api::Api;
 
 use super::attach::Hub;
 use super::env::{self, Facts, Needed, Sources};
-use super::kubelet::Context;
+use super::lifecycle::Context;
 use super::logs::{Log, Stream};
 use super::pod_worker::StartFailure;
 use super::references;

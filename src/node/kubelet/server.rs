@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
-use super::kubelet::Kubelet;
+use super::lifecycle::Kubelet;
 use super::logs;
 use super::pod_workers::LivePod;
 use super::run::{Live, log_directory};

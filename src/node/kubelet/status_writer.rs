@@ -12,7 +12,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 use tracing::debug;
 
-use super::kubelet::Context;
+use super::lifecycle::Context;
 
 /// A status that says no more than "being created" is held back this long: most containers start
 /// sooner, and their Pod is spared a write.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::env::Facts;
-use super::kubelet::Context;
+use super::lifecycle::Context;
 use super::pod_worker::{Ending, Happening, PodWorker, Run, StartFailure, State, Step};
 use super::pod_workers::{Desired, LivePod};
 use super::run::{self, Live, Order, Outcome};

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::host;
-use crate::node::kubelet::kubelet::Config;
+use crate::node::kubelet::lifecycle::Config;
 
 /// Pods are sandboxes in one process, not cgroups and network namespaces: many more fit than
 /// upstream's 110.

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::node;
 use crate::client::events::EventType;
-use crate::node::kubelet::kubelet::Context;
+use crate::node::kubelet::lifecycle::Context;
 
 /// Upstream's `nodeLeaseDurationSeconds`, renewed at a quarter of it.
 const LEASE_SECONDS: i32 = 40;

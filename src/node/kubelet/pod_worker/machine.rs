@@ -103,11 +103,10 @@ impl PodWorker {
 
     /// The object is being deleted, or gone.
     pub(in crate::node::kubelet) fn end(&mut self, ending: Ending) {
-        let stronger = match (&self.ending, &ending) {
-            (None, _) | (_, Ending::Gone) => true,
-            (Some(Ending::Failed { .. }), Ending::Deleted) => true,
-            _ => false,
-        };
+        let stronger = matches!(
+            (&self.ending, &ending),
+            (None, _) | (_, Ending::Gone) | (Some(Ending::Failed { .. }), Ending::Deleted)
+        );
         if stronger {
             self.ending = Some(ending);
         }

@@ -22,5 +22,5 @@ mod resume;
 #[cfg(test)]
 mod tests;
 
-pub(super) use machine::{Happening, Plan, PodWorker, Step};
+pub(super) use machine::{Happening, PodWorker, Step};
 pub(super) use record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated};
