@@ -14,7 +14,9 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use sampan::client::clock::Clock;
 use sampan::node::files::Root;
-use sampan::node::runtime::{Config, Container, ContainerSpec, ExecSpec, Output, Runtime, Stdio};
+use sampan::node::runtime::{
+    Config, Container, ContainerSpec, ExecSpec, LogSink, Output, Runtime, Stdio,
+};
 use tokio::sync::Notify;
 
 /// Containers that are alive at once in the largest run.
@@ -76,7 +78,7 @@ impl<'a> Bench<'a> {
     async fn start(&self, argv: &[&str], root: Arc<Root>) -> (Container, Duration) {
         let first = Arc::new(Notify::new());
         let told = first.clone();
-        let log: Arc<dyn Fn(&[u8]) + Send + Sync> = Arc::new(move |_| told.notify_one());
+        let log: LogSink = Arc::new(move |_| told.notify_one());
         let spec = ContainerSpec {
             name: "bench".to_owned(),
             argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),

@@ -263,7 +263,7 @@ mod mounts {
         let write = Step::Write { path: file.clone(), text: 0, truncate: false, exclusive: false };
         check(&write, Err(Error::ReadOnly));
         check(&Step::Unlink(file.clone()), Err(Error::ReadOnly));
-        check(&Step::Rename(file.clone(), text("/srv/new/deep/x")), Err(Error::ReadOnly));
+        check(&Step::Rename(file, text("/srv/new/deep/x")), Err(Error::ReadOnly));
         check(&Step::CreateDirectory(text("/srv/new/deep/x")), Err(Error::ReadOnly));
         check(&Step::Append { path: text("/data/sub/file"), text: 0 }, Ok(""));
     }

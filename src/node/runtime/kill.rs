@@ -14,7 +14,7 @@ const OUT_OF_MEMORY: u8 = u8::MAX;
 /// Ends a process, or all processes below it. The first reason counts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct KillSwitch {
-    token: CancellationToken,
+    pub(super) token: CancellationToken,
     reason: Arc<AtomicU8>,
     above: Option<Arc<Self>>,
 }
@@ -45,10 +45,6 @@ impl KillSwitch {
         // Fails if there is a reason already, which stays.
         let _ = self.reason.compare_exchange(0, reason, Ordering::AcqRel, Ordering::Acquire);
         self.token.cancel();
-    }
-
-    pub(super) fn is_turned(&self) -> bool {
-        self.token.is_cancelled()
     }
 
     pub(super) async fn turned(&self) {
@@ -86,7 +82,7 @@ mod tests {
         let process = container.below();
         container.kill(15);
         container.out_of_memory();
-        assert!(process.is_turned());
+        assert!(process.token.is_cancelled());
         assert_eq!(process.exit().code, 143);
     }
 
@@ -95,6 +91,6 @@ mod tests {
         let container = KillSwitch::new();
         let (one, other) = (container.below(), container.below());
         one.kill(9);
-        assert_eq!((one.exit().code, other.is_turned()), (137, false));
+        assert_eq!((one.exit().code, other.token.is_cancelled()), (137, false));
     }
 }

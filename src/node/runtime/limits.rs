@@ -187,7 +187,7 @@ mod tests {
     fn over_the_nodes_limit_growth_fails() {
         let (mut share, kill, budget) = share(1000, 100);
         assert!(!share.memory_growing(0, 120, None).unwrap());
-        assert_eq!((kill.is_turned(), budget.used()), (false, 0));
+        assert_eq!((kill.token.is_cancelled(), budget.used()), (false, 0));
     }
 
     #[test]

@@ -250,6 +250,7 @@ fn link(
     if let Some(text) = describe::missing_imports(component, engine, wasi::PROVIDED) {
         return Err(refuse(text));
     }
+    tracing::debug!(program = name, guest = guest.name(), "Linking");
     let instance = compiler.linker.instantiate_pre(component);
     guest.prepare(instance.map_err(|error| refuse(format!("{error:#}")))?).map_err(refuse)
 }
