@@ -1,10 +1,8 @@
 //! Flags, environment and files become the rooms' own configurations here, and nowhere else.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-
-use crate::cluster::kubeconfig;
 
 /// Where the API server listens when nobody says.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
@@ -98,9 +96,21 @@ impl Places {
         let kubeconfig = which
             .kubeconfig
             .clone()
-            .or_else(|| kubeconfig::default_path(env.kubeconfig.as_deref(), env.home.as_deref()));
+            .or_else(|| kubeconfig_path(env.kubeconfig.as_deref(), env.home.as_deref()));
         Ok(Self { name, data_directory, kubeconfig })
     }
+}
+
+/// The file kubectl would write to: the first of `$KUBECONFIG`'s list that exists, else its last,
+/// else `~/.kube/config`.
+fn kubeconfig_path(kubeconfig: Option<&OsStr>, home: Option<&Path>) -> Option<PathBuf> {
+    let listed: Vec<PathBuf> = kubeconfig
+        .map(|list| {
+            std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
+        })
+        .unwrap_or_default();
+    let existing = listed.iter().find(|path| path.exists()).or_else(|| listed.last());
+    existing.cloned().or_else(|| home.map(|home| home.join(".kube").join("config")))
 }
 
 /// Everything `cluster` needs to start.
@@ -203,5 +213,14 @@ mod tests {
         let config = Config::new(&flags, &env()).unwrap();
         assert_eq!(config.state, State::Ephemeral);
         assert_eq!(config.cache_directory, Path::new("/cache/sampan"));
+    }
+
+    #[test]
+    fn kubeconfig_is_found_where_kubectl_finds_it() {
+        let home = Path::new("/home/x");
+        assert_eq!(kubeconfig_path(None, Some(home)), Some(home.join(".kube/config")));
+        let listed = std::env::join_paths(["/nowhere/a", "/nowhere/b"]).unwrap();
+        assert_eq!(kubeconfig_path(Some(&listed), Some(home)), Some("/nowhere/b".into()));
+        assert_eq!(kubeconfig_path(None, None), None);
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! Upstream: `k8s.io/client-go/tools/clientcmd` (which file, which fields).
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -24,18 +23,6 @@ pub struct Access {
     pub ca_pem: String,
     pub client_certificate_pem: String,
     pub client_key_pem: String,
-}
-
-/// The file kubectl would write to: the first of `$KUBECONFIG`'s list that exists, else its last,
-/// else `~/.kube/config`.
-pub fn default_path(kubeconfig: Option<&OsStr>, home: Option<&Path>) -> Option<PathBuf> {
-    let listed: Vec<PathBuf> = kubeconfig
-        .map(|list| {
-            std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
-        })
-        .unwrap_or_default();
-    let existing = listed.iter().find(|path| path.exists()).or_else(|| listed.last());
-    existing.cloned().or_else(|| home.map(|home| home.join(".kube").join("config")))
 }
 
 /// Adds or replaces our entry and makes it the current context; atomic, mode 0600.
@@ -192,14 +179,5 @@ mod tests {
         let path = dir.path().join(".kube").join("config");
         merge(&path, &access()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn kubeconfig_is_found_where_kubectl_finds_it() {
-        let home = Path::new("/home/x");
-        assert_eq!(default_path(None, Some(home)), Some(home.join(".kube/config")));
-        let listed = std::env::join_paths(["/nowhere/a", "/nowhere/b"]).unwrap();
-        assert_eq!(default_path(Some(&listed), Some(home)), Some("/nowhere/b".into()));
-        assert_eq!(default_path(None, None), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What a user does wrong: each a clear answer, the server unharmed.
 
-use crate::support::{Home, run_with_input};
+use crate::support::{Home, run};
 
 fn pod(name: &str, spec: &str) -> String {
     format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {spec}\n")
@@ -98,6 +98,6 @@ fn a_terminal_is_refused_in_one_line() {
     );
     cluster.kubectl(&format!("apply -f {file}"));
     cluster.wait_for("condition=Ready", "pod/p");
-    let answer = run_with_input(cluster.command("exec -t p -- sh"), b"");
-    assert!(answer.code != 0 && answer.stderr.contains("terminal"), "{}", answer.all());
+    let answer = run(home.in_terminal("kubectl exec -it p -- sh"));
+    assert!(answer.stdout.contains("leave out -t"), "{}", answer.all());
 }

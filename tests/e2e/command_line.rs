@@ -23,7 +23,7 @@ fn play_answers_whether_a_pod_failed() {
         let answer = run(home.sampan(&["play", &manifest]));
         assert_eq!((answer.code, &*answer.stdout), (code, "p | hi\n"), "{}", answer.all());
     }
-    let broken = home.file("broken.yaml", "kind: Pod\n\tname: x\n");
+    let broken = home.file("broken.yaml", "kind: Pod\nmetadata: a: b\n");
     let answer = run(home.sampan(&["play", &broken]));
     assert!(answer.code == 1 && answer.stderr.contains("line 2"), "{}", answer.all());
 }

@@ -55,6 +55,14 @@ impl Home {
         command
     }
 
+    /// A command line with a terminal around it, by the `script` of util-linux.
+    pub(crate) fn in_terminal(&self, line: &str) -> Command {
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
+        self.settle(&mut command);
+        command
+    }
+
     fn settle(&self, command: &mut Command) {
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("HOME", self.path());
