@@ -1,76 +1,10 @@
 //! The built-in busybox in containers: the shell, its processes and its programs as users meet
 //! them. What is expected here is what Debian's busybox prints for the same script.
 
-use std::sync::{Arc, OnceLock};
-
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
-use parking_lot::Mutex;
-
-use sampan::client::clock::Clock;
-use sampan::node::files::Root;
-use sampan::node::images::{self, Image, Images};
-use sampan::node::runtime::{self, Container, ContainerSpec, Output, Runtime, Stdio};
-
-/// Programs compiled and images laid out by earlier tests are used again.
-const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
-
-fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        let config = runtime::Config {
-            cache_directory: format!("{KEPT}/shell/cache").into(),
-            instances_max: 200,
-        };
-        Runtime::new(config, Clock::system()).unwrap()
-    })
-}
-
-async fn busybox() -> Arc<Image> {
-    let directory = format!("{KEPT}/shell/images").into();
-    let images = Images::new(images::Config { directory, allowed_directories: Vec::new() });
-    images.resolve("busybox").await.unwrap()
-}
-
-/// What a container printed: output, errors, exit code.
-#[derive(Debug, PartialEq, Eq)]
-struct Ran {
-    output: String,
-    errors: String,
-    code: i32,
-}
-
-async fn start(argv: &[&str], stdin: &str) -> (Container, impl FnOnce(i32) -> Ran) {
-    let image = busybox().await;
-    let upper = tempfile::tempdir().unwrap().keep();
-    let upper = Dir::open_ambient_dir(upper, ambient_authority()).unwrap();
-    let root = Arc::new(Root::new(Some(image.root.try_clone().unwrap()), upper));
-    let (output, errors) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-    let log = |to: &Arc<Mutex<Vec<u8>>>| {
-        let to = Arc::clone(to);
-        Output::Log(Arc::new(move |bytes: &[u8]| to.lock().extend_from_slice(bytes)))
-    };
-    let spec = ContainerSpec {
-        name: "test".to_owned(),
-        argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
-        env: image.env.clone(),
-        working_dir: image.working_dir.clone(),
-        root,
-        memory_bytes_max: None,
-        cpu_millis_max: None,
-        stdio: Stdio {
-            stdin: Some(Box::new(std::io::Cursor::new(stdin.to_owned().into_bytes()))),
-            stdout: log(&output),
-            stderr: log(&errors),
-        },
-    };
-    let container = runtime().sandbox("pod").start(spec).await.unwrap();
-    let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.lock()).into_owned();
-    (container, move |code| Ran { output: text(&output), errors: text(&errors), code })
-}
+use crate::containers::{Ran, busybox, start};
 
 async fn run(argv: &[&str], stdin: &str) -> Ran {
-    let (container, ran) = start(argv, stdin).await;
+    let (container, ran) = start(&*busybox().await, argv, stdin, None).await;
     let exit = container.wait().await;
     ran(exit.code)
 }
@@ -213,7 +147,9 @@ async fn a_program_runs_without_a_shell() {
 
 #[tokio::test]
 async fn a_loop_without_end_is_killed_with_all_its_processes() {
-    let (container, ran) = start(&["sh", "-c", "while :; do sleep 1000 | cat; done"], "").await;
+    let (container, ran) =
+        start(&*busybox().await, &["sh", "-c", "while :; do sleep 1000 | cat; done"], "", None)
+            .await;
     container.kill(15);
     let exit = container.wait().await;
     assert_eq!(ran(exit.code).code, 143);

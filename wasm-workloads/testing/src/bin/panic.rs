@@ -1,0 +1,5 @@
+//! Panics, which is an `unreachable` to the host.
+
+fn main() {
+    panic!("as asked");
+}
