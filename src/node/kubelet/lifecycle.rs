@@ -23,24 +23,24 @@ use crate::node::network::AddressBook;
 use crate::node::runtime::Runtime;
 
 #[derive(Debug, Clone)]
-pub(in crate::node) struct Config {
+pub(crate) struct Config {
     /// The Node object's name.
-    pub(in crate::node) node: String,
-    pub(in crate::node) address: IpAddr,
+    pub(crate) node: String,
+    pub(crate) address: IpAddr,
     /// One directory per Pod, by uid.
-    pub(in crate::node) pods_directory: PathBuf,
+    pub(crate) pods_directory: PathBuf,
 }
 
 /// What the kubelet is handed to work with.
-pub(in crate::node) struct Rooms {
-    pub(in crate::node) client: kube::Client,
-    pub(in crate::node) pods: Cache<Pod>,
-    pub(in crate::node) config_maps: Cache<ConfigMap>,
-    pub(in crate::node) secrets: Cache<Secret>,
-    pub(in crate::node) images: Images,
-    pub(in crate::node) runtime: Runtime,
-    pub(in crate::node) clock: Clock,
-    pub(in crate::node) ids: Ids,
+pub(crate) struct Rooms {
+    pub(crate) client: kube::Client,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) config_maps: Cache<ConfigMap>,
+    pub(crate) secrets: Cache<Secret>,
+    pub(crate) images: Images,
+    pub(crate) runtime: Runtime,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
 }
 
 /// What all of the kubelet's tasks share.
@@ -76,14 +76,14 @@ impl fmt::Debug for Context {
 
 /// A running kubelet; also the door for logs, exec and attach.
 #[derive(Debug)]
-pub(in crate::node) struct Kubelet {
+pub(crate) struct Kubelet {
     pub(super) ctx: Arc<Context>,
     ready_tx: Arc<watch::Sender<bool>>,
 }
 
 impl Kubelet {
     /// Registers the node and takes up its Pods.
-    pub(in crate::node) fn start(config: Config, rooms: Rooms) -> Arc<Self> {
+    pub(crate) fn start(config: Config, rooms: Rooms) -> Arc<Self> {
         let source =
             events::Source { component: "kubelet".to_owned(), host: Some(config.node.clone()) };
         let (recorder, writer) =
@@ -106,13 +106,13 @@ impl Kubelet {
         Arc::new(Self { ctx, ready_tx })
     }
 
-    pub(in crate::node) async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         // Fails only when the sender is gone, and we hold the sender.
         let _ = self.ready_tx.subscribe().wait_for(|ready| *ready).await;
     }
 
     /// Ends all tasks, and with them the guests. Nothing is written: this is no container's exit.
-    pub(in crate::node) async fn shutdown(&self) {
+    pub(crate) async fn shutdown(&self) {
         self.ctx.stop.cancel();
         self.ctx.tasks.close();
         self.ctx.tasks.wait().await;
