@@ -5,5 +5,6 @@ mod guests;
 mod objects;
 mod patching;
 mod shell;
+mod subresources;
 mod support;
 mod watching;

@@ -5,10 +5,14 @@ mod exec;
 mod finalize;
 mod log;
 mod pod;
+mod reviews;
 mod status;
+mod token;
 mod websocket;
 
 use http::{Response, request};
+
+pub(super) use reviews::run as review;
 
 use super::body::Body;
 use super::call::Call;
@@ -35,6 +39,7 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         "log" => log::run(call).await,
         "binding" => binding::run(call).await,
         "finalize" => finalize::run(call).await,
+        "token" => token::run(call).await,
         "status" => status::run(call).await,
         _ => Err(path_not_found().into()),
     }

@@ -17,13 +17,14 @@ mod watch;
 use http::Response;
 
 pub(crate) use commit::{Part, modify};
-pub(crate) use get::get;
+pub(crate) use get::{get, stored};
 pub(crate) use patch::patch_status;
 pub(crate) use update::update_status;
 
 use super::body::Body;
 use super::call::Call;
 use super::status::Outcome;
+use super::subresources;
 use crate::api::status;
 
 /// Answers a request that is about objects or collections themselves, not a subresource.
@@ -33,6 +34,7 @@ pub(crate) async fn run(call: Call) -> Outcome<Response<Body>> {
         (verb, _) if !call.resource.verbs().contains(&verb) => {
             Err(status::method_not_supported(&call.group_resource(), verb).into())
         }
+        ("create", false) if !call.resource.is_stored() => subresources::review(call).await,
         ("create", false) => create::create(call).await,
         ("get", true) => get(&call).await,
         ("list", false) => list::list(&call).await,

@@ -1,0 +1,104 @@
+//! Logs, tokens and questions about oneself.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use sampan::client::node_api::{ContainerRef, LogOptions, NodeApi, NodeError, Streams};
+use serde_json::json;
+
+use crate::objects::pod;
+use crate::support::{Server, server};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Answers what it was asked.
+struct Echo;
+
+#[async_trait]
+impl NodeApi for Echo {
+    async fn logs(
+        &self,
+        container: &ContainerRef,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, NodeError> {
+        if options.previous {
+            return Err(NodeError::BadRequest("previous terminated container not found".into()));
+        }
+        let text = format!("{} {:?}\n", container.container, options.tail_lines);
+        Ok(futures::stream::iter([Ok(Bytes::from(text))]).boxed())
+    }
+
+    async fn exec(&self, _: &ContainerRef, _: Vec<String>, _: Streams) -> Result<i32, NodeError> {
+        Ok(3)
+    }
+
+    async fn attach(&self, _: &ContainerRef, _: Streams) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
+
+async fn bound_pod(server: &Server) {
+    server.control_plane.set_node(Arc::new(Echo));
+    server.post(PODS, &pod("a")).await.expect(201);
+    let binding = json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n"}});
+    server.post(&format!("{PODS}/a/binding"), &binding).await.expect(201);
+}
+
+#[tokio::test]
+async fn logs_come_from_the_node() {
+    let server = server().await;
+    bound_pod(&server).await;
+    let log = server.get(&format!("{PODS}/a/log?tailLines=2")).await;
+    assert_eq!(log.code, 200);
+    assert_eq!(log.headers["content-type"], "text/plain");
+    assert_eq!(log.bytes, b"c Some(2)\n");
+    let refused = server.get(&format!("{PODS}/a/log?previous=true")).await;
+    assert_eq!(refused.message(400), "previous terminated container not found");
+    let nonsense = server.get(&format!("{PODS}/a/log?tailLines=-1")).await;
+    assert_eq!(
+        nonsense.message(422),
+        "PodLogOptions \"a\" is invalid: tailLines: Invalid value: -1: must be greater than or \
+         equal to 0"
+    );
+    let stranger = server.get(&format!("{PODS}/a/log?container=x")).await;
+    assert_eq!(stranger.message(400), "container x is not valid for pod a");
+}
+
+#[tokio::test]
+async fn exec_wants_a_websocket_and_no_terminal() {
+    let server = server().await;
+    bound_pod(&server).await;
+    let plain = server.get(&format!("{PODS}/a/exec?command=sh&stdout=true")).await;
+    assert!(plain.message(400).starts_with("Upgrade request required"));
+    let terminal = server.get(&format!("{PODS}/a/exec?command=sh&stdout=true&tty=true")).await;
+    assert!(terminal.message(400).contains("no terminals yet"));
+    let nothing = server.get(&format!("{PODS}/a/exec?stdout=true")).await;
+    assert!(nothing.message(400).contains("at least 1 command"));
+}
+
+#[tokio::test]
+async fn an_account_gets_a_token() {
+    let server = server().await;
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let answer = server.post(path, &json!({"spec": {"audiences": []}})).await.expect(201);
+    assert_eq!(answer["status"]["expirationTimestamp"], "2026-11-22T18:00:00Z");
+    assert_eq!(answer["status"]["token"].as_str().unwrap().split('.').count(), 3);
+    let short = json!({"spec": {"audiences": [], "expirationSeconds": 1}});
+    server.post(path, &short).await.message(422);
+}
+
+#[tokio::test]
+async fn one_can_ask_who_one_is_and_what_one_may() {
+    let server = server().await;
+    let who = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let answer = server.post(who, &json!({})).await.expect(201);
+    assert_eq!(answer["status"]["userInfo"]["username"], "kubernetes-admin");
+    let may = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let question = json!({"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}});
+    let answer = server.post(may, &question).await.expect(201);
+    assert_eq!(answer["status"]["allowed"], true);
+}
