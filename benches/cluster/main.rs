@@ -1,0 +1,57 @@
+//! The whole ship from outside: the real binary, its own client over TLS and HTTP/2 on loopback.
+//! Figures are printed, never asserted; see `benches/README.md`.
+//!
+//! `cargo bench --bench cluster`, or `-- SECTION…` for some of the [`SECTIONS`]. Every section has a
+//! server of its own on an empty data directory and ends within [`SECTION_TIMEOUT`].
+
+mod api;
+mod config_maps;
+mod figures;
+mod footprint;
+mod http;
+mod pods;
+mod server;
+mod startup;
+mod watches;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use figures::Table;
+
+/// Kills a section that hangs; the slowest takes a third of it on two busy cores.
+const SECTION_TIMEOUT: Duration = Duration::from_secs(180);
+
+type Section = fn(&Table) -> BoxFuture<'_, anyhow::Result<()>>;
+
+const SECTIONS: &[(&str, Section)] = &[
+    ("startup", |table| Box::pin(startup::run(table))),
+    ("idle", |table| Box::pin(footprint::idle(table))),
+    ("configmaps", |table| Box::pin(config_maps::run(table))),
+    ("watches", |table| Box::pin(watches::run(table))),
+    ("pods", |table| Box::pin(pods::run(table))),
+    ("footprint", |table| Box::pin(footprint::stored_pods(table))),
+];
+
+fn main() -> anyhow::Result<()> {
+    // Cargo itself passes `--bench`.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let table = Table::start();
+        for (name, section) in SECTIONS {
+            if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
+                continue;
+            }
+            table.section(name);
+            match tokio::time::timeout(SECTION_TIMEOUT, section(&table)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(err)) => table.failed(name, &err),
+                Err(_) => table.failed(name, &anyhow::anyhow!("still running: gave up")),
+            }
+        }
+        table.end();
+    });
+    Ok(())
+}
