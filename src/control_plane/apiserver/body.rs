@@ -34,10 +34,6 @@ impl Body {
     pub(crate) fn empty() -> Self {
         Self::Ready(VecDeque::new())
     }
-
-    pub(crate) fn lazy(chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
-        Self::Stream(futures::stream::iter(chunks).map(Ok).boxed())
-    }
 }
 
 /// Bound: a spliced body is cut into pieces of about this many bytes, so that no frame is huge and

@@ -18,7 +18,7 @@ impl ApiServer {
             .resource_of_kind(K::GROUP, K::VERSION, K::KIND)
             .ok_or_else(|| Error::Failed(format!("no kind {}/{}", K::API_VERSION, K::KIND)))?;
         let (writer, cache) = cache::cache::<K>();
-        let mut feed = Feed { server: self.clone(), resource, writer };
+        let feed = Feed { server: self.clone(), resource, writer };
         let revision = feed.relist().await?;
         self.tracker().spawn(async move { feed.run(revision).await });
         Ok(cache)
@@ -32,7 +32,7 @@ struct Feed<K> {
 }
 
 impl<K: KubeObject> Feed<K> {
-    async fn run(&mut self, mut revision: Revision) {
+    async fn run(&self, mut revision: Revision) {
         let stopping = self.server.stopping().clone();
         while let Some(Err(err)) = stopping.run_until_cancelled(self.follow(revision)).await {
             // Fell behind what the store keeps: begin anew from what is there now.
@@ -44,14 +44,14 @@ impl<K: KubeObject> Feed<K> {
         }
     }
 
-    async fn relist(&mut self) -> Result<Revision, Error> {
+    async fn relist(&self) -> Result<Revision, Error> {
         let page =
             self.server.storage().list(&self.resource.prefix(None), ListQuery::default()).await?;
         self.writer.replace(page.items.iter().filter_map(|stored| self.typed(stored)).collect());
         Ok(page.revision)
     }
 
-    async fn follow(&mut self, after: Revision) -> Result<(), Error> {
+    async fn follow(&self, after: Revision) -> Result<(), Error> {
         let mut watch = self.server.storage().watch(&self.resource.prefix(None), after).await?;
         loop {
             let change = watch.next().await?;

@@ -84,11 +84,6 @@ impl Output {
         });
         found.ok_or_else(|| status::not_acceptable(SUPPORTED).into())
     }
-
-    /// Whether the answer is bytes at rest as they are.
-    pub(crate) fn is_plain(self) -> bool {
-        self == Self::JSON
-    }
 }
 
 /// One alternative of an `Accept` header.

@@ -48,11 +48,6 @@ impl<'a> Table<'a> {
         Ok(Self { resource: call.resource, include, now, columns: true })
     }
 
-    /// Ages are counted from `now`.
-    pub(crate) fn set_now(&mut self, now: Timestamp) {
-        self.now = now;
-    }
-
     /// The Table up to its rows, which follow separated by commas, then `]}`.
     pub(crate) fn head(&self, version: MetaVersion, meta: &ListMeta) -> Outcome<Vec<u8>> {
         let columns = match self.columns {

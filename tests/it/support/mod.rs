@@ -12,13 +12,12 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 /// A running control plane and its administrator's client.
-pub struct Server {
-    pub control_plane: ControlPlane,
-    pub client: kube::Client,
-    pub clock: Clock,
+pub(crate) struct Server {
+    pub(crate) control_plane: ControlPlane,
+    pub(crate) client: kube::Client,
 }
 
-pub async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     let epoch: Timestamp = "2026-11-22T17:00:00Z".parse().unwrap();
     let clock = Clock::manual(epoch);
     let pki = Pki::ephemeral(&[], &clock).unwrap();
@@ -31,26 +30,26 @@ pub async fn server() -> Server {
     let control_plane = ControlPlane::start(rooms).await.unwrap();
     control_plane.ready().await;
     let client = control_plane.client(Identity::admin());
-    Server { control_plane, client, clock }
+    Server { control_plane, client }
 }
 
 /// An answer as it came.
 #[derive(Debug)]
-pub struct Answer {
-    pub code: StatusCode,
-    pub headers: http::HeaderMap,
-    pub bytes: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) code: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
     /// The body, if the code is the expected one.
     #[track_caller]
-    pub fn expect(&self, code: u16) -> Value {
+    pub(crate) fn expect(&self, code: u16) -> Value {
         let text = String::from_utf8_lossy(&self.bytes);
         assert_eq!(self.code.as_u16(), code, "{text}");
         self.json()
@@ -58,45 +57,45 @@ impl Answer {
 
     /// The message of a Status.
     #[track_caller]
-    pub fn message(&self, code: u16) -> String {
+    pub(crate) fn message(&self, code: u16) -> String {
         self.expect(code)["message"].as_str().unwrap().to_owned()
     }
 }
 
 impl Server {
     /// Sends a request line such as `GET /api/v1/pods`, with headers `Name: value`.
-    pub async fn send(&self, line: &str, headers: &[&str], body: impl Into<Vec<u8>>) -> Answer {
+    pub(crate) async fn send(&self, line: &str, headers: &[&str], body: impl Into<Vec<u8>>) -> Answer {
         send(&self.client, line, headers, body).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(&format!("GET {path}"), &[], "").await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(&format!("DELETE {path}"), &[], "").await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(&format!("POST {path}"), &["Content-Type: application/json"], body.to_string())
             .await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(&format!("PUT {path}"), &["Content-Type: application/json"], body.to_string())
             .await
     }
 }
 
 /// A watch as it is received.
-pub struct Events {
+pub(crate) struct Events {
     body: Body,
     buffer: Vec<u8>,
 }
 
 impl Events {
     /// The next event; panics if the watch ends instead.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
@@ -108,7 +107,7 @@ impl Events {
     }
 
     /// The next event's type and object name.
-    pub async fn next_name(&mut self) -> (String, String) {
+    pub(crate) async fn next_name(&mut self) -> (String, String) {
         let event = self.next().await;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
@@ -117,7 +116,7 @@ impl Events {
 
 impl Server {
     /// Begins a watch; `path` has the query.
-    pub async fn watch(&self, path: &str) -> Events {
+    pub(crate) async fn watch(&self, path: &str) -> Events {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         let response = self.client.send(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -125,7 +124,7 @@ impl Server {
     }
 }
 
-pub async fn send(
+pub(crate) async fn send(
     client: &kube::Client,
     line: &str,
     headers: &[&str],

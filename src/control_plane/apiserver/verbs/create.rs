@@ -41,7 +41,7 @@ pub(crate) async fn insert(
     object: Box<dyn AnyObject>,
     dry: bool,
 ) -> Outcome<Shown> {
-    if object.metadata().name.as_deref().unwrap_or_default() != "" {
+    if !object.metadata().name.as_deref().unwrap_or_default().is_empty() {
         return attempt(call, object, dry).await.map_err(|taken| match taken {
             Refusal::Taken(name) => status::already_exists(&call.group_resource(), &name).into(),
             Refusal::Failed(failure) => failure,
@@ -99,7 +99,7 @@ async fn attempt(
 
 /// The path says the namespace; the body may repeat it.
 pub(super) fn place(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
-    if meta.resource_version.as_deref().unwrap_or_default() != "" {
+    if !meta.resource_version.as_deref().unwrap_or_default().is_empty() {
         let message = "resourceVersion should not be set on objects to be created";
         return Err(Failure::bad_request(message));
     }
@@ -109,7 +109,7 @@ pub(super) fn place(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
 /// Upstream: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
 pub(super) fn place_in_namespace(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
     let said = meta.namespace.as_deref().unwrap_or_default();
-    if said != "" && said != call.namespace() {
+    if !said.is_empty() && said != call.namespace() {
         return Err(Failure::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
@@ -121,7 +121,9 @@ pub(super) fn place_in_namespace(call: &Call, meta: &mut ObjectMeta) -> Outcome<
 
 /// Upstream: `names.SimpleNameGenerator`. Without a prefix the name stays empty, which is a fault.
 fn generate_name(call: &Call, meta: &mut ObjectMeta) {
-    let Some(prefix) = meta.generate_name.as_deref().filter(|prefix| *prefix != "") else { return };
+    let Some(prefix) = meta.generate_name.as_deref().filter(|prefix| !prefix.is_empty()) else {
+        return;
+    };
     let mut end = prefix.len().min(GENERATE_NAME_BYTES_MAX);
     while !prefix.is_char_boundary(end) {
         end -= 1;

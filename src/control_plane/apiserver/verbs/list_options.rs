@@ -46,7 +46,7 @@ impl Selection {
         let resource = call.resource;
         if !fields.is_everything() {
             let known = known_fields(resource)?;
-            fields.check(|field| known.iter().any(|name| *name == field)).map_err(|err| {
+            fields.check(|field| known.contains(&field)).map_err(|err| {
                 Failure::bad_request(format!("Unable to find {:?} that match label selector {:?}, field selector {:?}: {err}", resource.names().plural, labels.to_string(), fields.to_string()))
             })?;
         }
