@@ -1,9 +1,9 @@
 //! The API server in process, on the store in memory: one story per test.
 
-mod containers;
-mod guests;
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod containers;
+mod guests;
 mod objects;
 mod patching;
 mod shell;

@@ -64,7 +64,12 @@ impl Answer {
 
 impl Server {
     /// Sends a request line such as `GET /api/v1/pods`, with headers `Name: value`.
-    pub(crate) async fn send(&self, line: &str, headers: &[&str], body: impl Into<Vec<u8>>) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        line: &str,
+        headers: &[&str],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
         send(&self.client, line, headers, body).await
     }
 
