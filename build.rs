@@ -1,8 +1,6 @@
 //! Builds the guest programs that are shipped inside the binary (`wasm-workloads/`) and puts them
 //! into `OUT_DIR`, from where `node::images` embeds them.
 
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo on its standard output")]
-
 use std::env;
 use std::ffi::OsString;
 use std::fs;

@@ -35,8 +35,6 @@ pub(super) enum Operation {
     Create,
     Update,
     Delete,
-    /// exec, attach …
-    Connect,
 }
 
 /// What is asked of the server.
@@ -51,7 +49,6 @@ pub(super) struct Request<'a> {
     pub namespace: &'a str,
     /// Empty while `generateName` has not made one.
     pub name: &'a str,
-    pub user: &'a str,
     /// The object to store; `None` for deletions.
     pub object: Option<&'a mut Object>,
     /// What is stored now; `None` for creations.
@@ -208,7 +205,6 @@ mod testing {
             subresource: "",
             namespace: "default",
             name: "p",
-            user: "kubernetes-admin",
             object: Some(pod),
             old: None,
         }

@@ -74,7 +74,6 @@ impl Call {
             subresource: self.request.subresource.as_deref().unwrap_or_default(),
             namespace: self.namespace(),
             name: self.name(),
-            user: &self.identity.user,
             object: object.map(|object| -> &mut Object { object }),
             old: old.map(|old| -> &Object { old }),
         }

@@ -15,7 +15,7 @@ use crate::api::fields::{FieldError, Path};
 use crate::api::object::{GroupKind, GroupResource};
 use crate::api::status;
 use crate::control_plane::auth::Identity;
-use crate::control_plane::registry::{AnyResource, RequestContext, Scope};
+use crate::control_plane::registry::{AnyResource, Scope};
 use crate::control_plane::storage::Key;
 
 /// Everything a verb needs to know and to have.
@@ -54,10 +54,6 @@ impl Call {
 
     pub(crate) fn group_resource(&self) -> GroupResource {
         GroupResource::new(self.resource.group(), self.resource.names().plural)
-    }
-
-    pub(crate) fn context(&self) -> RequestContext {
-        RequestContext { now: self.now, user: self.identity.user.clone() }
     }
 
     pub(crate) fn not_found(&self) -> Failure {

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Column, Deletion, KubeObject, Names, RequestContext, Resource, Scope};
+use super::{Column, Deletion, KubeObject, Names, Resource, Scope};
 use super::{Subresource, Verb};
 use crate::api::fields::FieldError;
 use crate::control_plane::storage::{Draft, Durability, Key, Stored};
@@ -112,13 +112,8 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn remember(&self, stored: &Stored, object: Box<dyn AnyObject>);
 
     fn default(&self, object: &mut dyn AnyObject);
-    fn prepare_for_create(&self, object: &mut dyn AnyObject, ctx: &RequestContext);
-    fn prepare_for_update(
-        &self,
-        object: &mut dyn AnyObject,
-        old: &dyn AnyObject,
-        ctx: &RequestContext,
-    );
+    fn prepare_for_create(&self, object: &mut dyn AnyObject);
+    fn prepare_for_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
     fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
     fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError>;
     fn validate_update(&self, object: &dyn AnyObject, old: &dyn AnyObject) -> Vec<FieldError>;
@@ -279,17 +274,12 @@ impl<R: Resource> AnyResource for Kind<R> {
         R::default(own_mut::<R>(object));
     }
 
-    fn prepare_for_create(&self, object: &mut dyn AnyObject, ctx: &RequestContext) {
-        R::prepare_for_create(own_mut::<R>(object), ctx);
+    fn prepare_for_create(&self, object: &mut dyn AnyObject) {
+        R::prepare_for_create(own_mut::<R>(object));
     }
 
-    fn prepare_for_update(
-        &self,
-        object: &mut dyn AnyObject,
-        old: &dyn AnyObject,
-        ctx: &RequestContext,
-    ) {
-        R::prepare_for_update(own_mut::<R>(object), own::<R>(old), ctx);
+    fn prepare_for_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject) {
+        R::prepare_for_update(own_mut::<R>(object), own::<R>(old));
     }
 
     fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject) {

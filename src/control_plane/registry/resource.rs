@@ -92,14 +92,6 @@ pub(crate) struct Column {
     pub priority: i32,
 }
 
-/// What a request brings beside the object.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestContext {
-    pub now: Timestamp,
-    /// Who asks: the authenticated user's name.
-    pub user: String,
-}
-
 /// How a DELETE goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deletion {
@@ -136,13 +128,13 @@ pub(crate) trait Resource: Send + Sync + 'static {
 
     /// Before validation of a new object: drops what clients may not set (`status`), sets what the
     /// server decides (`status.phase`).
-    fn prepare_for_create(object: &mut Self::Object, ctx: &RequestContext) {
-        let _ = (object, ctx);
+    fn prepare_for_create(object: &mut Self::Object) {
+        let _ = object;
     }
 
     /// Before validation of a changed object: carries over what this path may not change (`status`).
-    fn prepare_for_update(object: &mut Self::Object, old: &Self::Object, ctx: &RequestContext) {
-        let _ = (object, old, ctx);
+    fn prepare_for_update(object: &mut Self::Object, old: &Self::Object) {
+        let _ = (object, old);
     }
 
     /// The same for the `status` subresource: carries over everything but `status`. Metadata is

@@ -77,7 +77,7 @@ async fn attempt(
     resource.default(&mut *object);
     call.admit(Operation::Update, Some(&mut *object), Some(&**old)).await?;
     if part == Part::Object {
-        resource.prepare_for_update(&mut *object, &**old, &call.context());
+        resource.prepare_for_update(&mut *object, &**old);
         if resource.counts_generations() {
             count_generation(&mut *object, &**old)?;
         }

@@ -81,7 +81,7 @@ async fn attempt(
     resource.default(&mut *object);
     call.admit(Operation::Create, Some(&mut *object), None).await?;
     fill(call, object.metadata_mut());
-    resource.prepare_for_create(&mut *object, &call.context());
+    resource.prepare_for_create(&mut *object);
     check(call, &*object)?;
     call.warn(&*object);
     call.review(Operation::Create, Some(&mut *object), None).await?;

@@ -147,8 +147,10 @@ mod tests {
     fn check(event: Value, expect: [&str; 10]) {
         let event = serde_json::from_value(event).unwrap();
         let row = Events::row(&event, "2026-11-22T17:00:00Z".parse().unwrap());
-        let row: Vec<String> =
-            row.iter().map(|cell| cell.as_str().map_or(cell.to_string(), str::to_owned)).collect();
+        let row: Vec<String> = row
+            .iter()
+            .map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
+            .collect();
         assert_eq!(row, expect);
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::api::fields::{FieldError, Path};
 use crate::control_plane::registry::print::{self, AGE, NAME, column};
 use crate::control_plane::registry::{
-    Column, Names, RequestContext, Resource, STATUS_VERBS, Scope, Subresource, Verb,
+    Column, Names, Resource, STATUS_VERBS, Scope, Subresource, Verb,
 };
 
 /// What empties a namespace before it goes; `spec.finalizers` of every namespace has it.
@@ -42,7 +42,7 @@ impl Resource for Namespaces {
         super::set_default(phase, "Active");
     }
 
-    fn prepare_for_create(namespace: &mut Namespace, _ctx: &RequestContext) {
+    fn prepare_for_create(namespace: &mut Namespace) {
         let status = namespace.status.insert(Default::default());
         status.phase = Some("Active".to_owned());
         let finalizers = namespace.spec.get_or_insert_default().finalizers.get_or_insert_default();
@@ -51,7 +51,7 @@ impl Resource for Namespaces {
         }
     }
 
-    fn prepare_for_update(namespace: &mut Namespace, old: &Namespace, _ctx: &RequestContext) {
+    fn prepare_for_update(namespace: &mut Namespace, old: &Namespace) {
         namespace.spec.clone_from(&old.spec);
         namespace.status.clone_from(&old.status);
     }
@@ -132,8 +132,7 @@ mod tests {
     fn a_new_namespace_is_active_labelled_and_held_by_its_finalizer() {
         let mut new = namespace(json!({"metadata": {"name": "shop"}, "status": {"phase": "Gone"}}));
         Namespaces::default(&mut new);
-        let ctx = RequestContext { now: Timestamp::UNIX_EPOCH, user: String::new() };
-        Namespaces::prepare_for_create(&mut new, &ctx);
+        Namespaces::prepare_for_create(&mut new);
         let expect = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -152,8 +151,7 @@ mod tests {
         );
         let mut new =
             namespace(json!({"spec": {"finalizers": []}, "status": {"phase": "Terminating"}}));
-        let ctx = RequestContext { now: Timestamp::UNIX_EPOCH, user: String::new() };
-        Namespaces::prepare_for_update(&mut new, &old, &ctx);
+        Namespaces::prepare_for_update(&mut new, &old);
         assert_eq!(new, old);
     }
 

@@ -14,9 +14,7 @@ use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 use crate::api::quantity::Quantity;
 use crate::control_plane::registry::print::{self, AGE, NAME, column, or, wide};
-use crate::control_plane::registry::{
-    Column, Names, RequestContext, Resource, STATUS_VERBS, Scope, Subresource,
-};
+use crate::control_plane::registry::{Column, Names, Resource, STATUS_VERBS, Scope, Subresource};
 
 #[derive(Debug)]
 pub(crate) struct Nodes;
@@ -39,9 +37,9 @@ impl Resource for Nodes {
     }
 
     /// A kubelet registers itself with its status, so unlike other kinds' it is kept.
-    fn prepare_for_create(_node: &mut Node, _ctx: &RequestContext) {}
+    fn prepare_for_create(_node: &mut Node) {}
 
-    fn prepare_for_update(node: &mut Node, old: &Node, _ctx: &RequestContext) {
+    fn prepare_for_update(node: &mut Node, old: &Node) {
         node.status.clone_from(&old.status);
     }
 

@@ -52,7 +52,7 @@ pub(in crate::node::kubelet) enum State {
     },
     /// Under way; the status still shows what was before.
     Starting {
-        before: Box<State>,
+        before: Box<Self>,
     },
     Running {
         run: Run,

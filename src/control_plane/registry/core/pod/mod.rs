@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::api::fields::FieldError;
 use crate::control_plane::registry::{
-    Column, Deletion, Names, RequestContext, Resource, STATUS_VERBS, Scope, Subresource,
+    Column, Deletion, Names, Resource, STATUS_VERBS, Scope, Subresource,
 };
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Resource for Pods {
         defaults::default(pod);
     }
 
-    fn prepare_for_create(pod: &mut Pod, _ctx: &RequestContext) {
+    fn prepare_for_create(pod: &mut Pod) {
         let gated = pod
             .spec
             .as_ref()
@@ -58,7 +58,7 @@ impl Resource for Pods {
         });
     }
 
-    fn prepare_for_update(pod: &mut Pod, old: &Pod, _ctx: &RequestContext) {
+    fn prepare_for_update(pod: &mut Pod, old: &Pod) {
         pod.status.clone_from(&old.status);
     }
 
@@ -159,10 +159,6 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    fn context() -> RequestContext {
-        RequestContext { now: Timestamp::UNIX_EPOCH, user: String::new() }
-    }
-
     #[track_caller]
     fn check_deletion(value: Value, grace: Option<i64>, expect: Deletion) {
         assert_eq!(Pods::deletion(&pod(value), grace), expect);
@@ -188,12 +184,12 @@ mod tests {
     fn a_new_pod_is_pending_whatever_it_says_of_itself() {
         let mut new =
             pod(json!({"spec": {"containers": [{"name": "c"}]}, "status": {"phase": "Running"}}));
-        Pods::prepare_for_create(&mut new, &context());
+        Pods::prepare_for_create(&mut new);
         let status = json!({"phase": "Pending", "qosClass": "BestEffort"});
         assert_eq!(serde_json::to_value(new.status).unwrap(), status);
         let mut gated =
             pod(json!({"spec": {"containers": [], "schedulingGates": [{"name": "g"}]}}));
-        Pods::prepare_for_create(&mut gated, &context());
+        Pods::prepare_for_create(&mut gated);
         assert_eq!(Pods::row(&gated, Timestamp::UNIX_EPOCH)[2], "SchedulingGated");
     }
 
@@ -205,7 +201,7 @@ mod tests {
             pod(json!({"spec": {"containers": [], "nodeName": "m"}, "status": {"phase": "Failed"}}))
         };
         let mut updated = new();
-        Pods::prepare_for_update(&mut updated, &old, &context());
+        Pods::prepare_for_update(&mut updated, &old);
         assert_eq!((&updated.spec, &updated.status), (&new().spec, &old.status));
         let mut reported = new();
         Pods::prepare_for_status_update(&mut reported, &old);

@@ -70,7 +70,7 @@ mod tests {
         check(&[json!({"limits": {"example.com/gpu": "1"}})], "BestEffort");
         check(&[json!({"requests": {"cpu": "1"}})], "Burstable");
         check(std::slice::from_ref(&full), "Guaranteed");
-        check(&[full.clone(), json!({})], "Burstable");
+        check(&[full, json!({})], "Burstable");
         check(&[json!({"requests": {"cpu": "1", "memory": "1Mi"}, "limits": both})], "Burstable");
     }
 }
