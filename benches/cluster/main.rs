@@ -1,11 +1,13 @@
 //! The whole ship from outside: the real binary, its own client over TLS and HTTP/2 on loopback.
 //! Figures are printed, never asserted; see `benches/README.md`.
 //!
-//! `cargo bench --bench cluster`, or `-- SECTION…` for some of the [`SECTIONS`]. Every section has a
-//! server of its own on an empty data directory and ends within [`SECTION_TIMEOUT`].
+//! `cargo bench --bench cluster`, or `-- SECTION…` for some of the [`SECTIONS`]; `TMPDIR` chooses the
+//! disk. Every section has a server of its own on an empty data directory and ends within
+//! [`SECTION_TIMEOUT`].
 
 mod api;
 mod config_maps;
+mod disk;
 mod figures;
 mod footprint;
 mod http;
@@ -26,6 +28,7 @@ const SECTION_TIMEOUT: Duration = Duration::from_secs(180);
 type Section = fn(&Table) -> BoxFuture<'_, anyhow::Result<()>>;
 
 const SECTIONS: &[(&str, Section)] = &[
+    ("disk", |table| Box::pin(disk::run(table))),
     ("startup", |table| Box::pin(startup::run(table))),
     ("idle", |table| Box::pin(footprint::idle(table))),
     ("configmaps", |table| Box::pin(config_maps::run(table))),
