@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use crate::telemetry::ComponentLogs;
+
 /// Where the API server listens when nobody says.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
 
@@ -124,6 +126,8 @@ pub struct Config {
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,
     pub allowed_image_directories: Vec<PathBuf>,
+    /// What `kubectl logs` shows of the components: what `telemetry::init` answered, or nothing.
+    pub component_logs: ComponentLogs,
 }
 
 /// Where the cluster's state lives.
@@ -155,6 +159,7 @@ impl Config {
             node_address: flags.node_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             cache_directory,
             allowed_image_directories,
+            component_logs: ComponentLogs::default(),
         })
     }
 }

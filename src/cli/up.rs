@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::which::WhichArguments;
 use super::{Subcommand, output};
+use crate::client::clock::Clock;
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
 use crate::config::{Config, Environment, Flags, Listen, Places, State};
 use crate::telemetry;
@@ -56,7 +57,8 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         let places = Places::new(&arguments.which.into(), env)?;
         return leave_running(&places);
     }
-    telemetry::init(env.log.as_deref());
+    let clock = Clock::system();
+    let component_logs = telemetry::init(env.log.as_deref(), move || clock.now());
     process::raise_open_files_limit();
     let mark_report = arguments.mark_report;
     let flags = Flags {
@@ -66,7 +68,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         ephemeral: arguments.ephemeral,
         allow_images: arguments.allow_images,
     };
-    let config = Config::new(&flags, env)?;
+    let config = Config { component_logs, ..Config::new(&flags, env)? };
     let places = Places::new(&flags.which, env)?;
     let runtime = tokio::runtime::Runtime::new().context("start the asynchronous runtime")?;
     runtime.block_on(serve(config, &places, mark_report))?;

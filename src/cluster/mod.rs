@@ -222,6 +222,7 @@ async fn start_node(
             cache_directory: config.cache_directory.join("cache"),
             instances_max: INSTANCES_MAX,
         },
+        component_logs: config.component_logs.clone(),
     };
     Ok(Node::start(node, client, caches, clock.clone(), ids)?)
 }

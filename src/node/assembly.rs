@@ -12,6 +12,7 @@ use crate::client::node_api::NodeApi;
 use crate::node::images::{self, Images};
 use crate::node::kubelet::{self, Kubelet};
 use crate::node::runtime::{self, Runtime};
+use crate::telemetry::ComponentLogs;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -23,6 +24,8 @@ pub struct Config {
     pub pods_directory: PathBuf,
     pub images: images::Config,
     pub runtime: runtime::Config,
+    /// What the components say, for `kubectl logs`; empty ones will do.
+    pub component_logs: ComponentLogs,
 }
 
 /// What the node reads of the cluster; fed by `cluster.rs`.
@@ -76,6 +79,7 @@ impl Node {
             secrets: caches.secrets,
             images: Images::new(config.images),
             runtime: runtime.clone(),
+            component_logs: config.component_logs,
             clock,
             ids,
         };

@@ -1,17 +1,34 @@
-//! Tracing set-up.
+//! Tracing set-up: what the components say goes to stderr, and into memory for `kubectl logs`.
 //!
-//! Enter by [`init`], once per process.
+//! Enter by [`init`], once per process. [`ComponentLogs`] is where the components' events are read.
+
+mod layer;
+mod logs;
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use jiff::Timestamp;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
-/// Sends events to stderr: warnings and errors, or what `filter` (`SAMPAN_LOG`) asks for.
-pub fn init(filter: Option<&str>) {
+pub use logs::{ComponentLog, ComponentLogs, Line};
+
+/// Sends events to stderr: warnings and errors, or what `filter` (`SAMPAN_LOG`) asks for. Whatever
+/// that is, events of level INFO and above are kept per component in the answer, at the time that
+/// `now` tells.
+pub fn init(
+    filter: Option<&str>,
+    now: impl Fn() -> Timestamp + Send + Sync + 'static,
+) -> ComponentLogs {
     let filter =
         EnvFilter::try_new(filter.unwrap_or("warn")).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(true);
+    let stderr = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(true);
+    let logs = ComponentLogs::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(stderr.with_filter(filter))
+        .with(layer::layer(logs.clone(), now));
     // A second call in one process (tests) keeps the first subscriber.
     let _ = subscriber.try_init();
+    logs
 }

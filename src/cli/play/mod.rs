@@ -14,6 +14,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use kube::Client;
 
 use super::{Subcommand, output};
+use crate::client::clock::Clock;
 use crate::cluster::{Cluster, process};
 use crate::config::{Config, Environment, Flags, Listen};
 use crate::telemetry;
@@ -41,13 +42,14 @@ pub(super) const COMMAND: Subcommand = Subcommand {
 
 fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
     let Arguments { paths, mut allow_images } = Arguments::from_arg_matches(matches)?;
-    telemetry::init(env.log.as_deref());
+    let clock = Clock::system();
+    let component_logs = telemetry::init(env.log.as_deref(), move || clock.now());
     process::raise_open_files_limit();
     let manifests = manifests::read(&paths)?;
     allow_images.extend(manifests::directories(&paths));
     let flags =
         Flags { ephemeral: true, listen: Listen::InProcess, allow_images, ..Flags::default() };
-    let config = Config::new(&flags, env)?;
+    let config = Config { component_logs, ..Config::new(&flags, env)? };
     let runtime = tokio::runtime::Runtime::new().context("start the asynchronous runtime")?;
     runtime.block_on(play(config, manifests))
 }

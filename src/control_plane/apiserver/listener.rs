@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::ApiServer;
 use super::authentication::Peer;
@@ -80,6 +80,9 @@ pub(super) fn acceptor(pki: &Pki) -> Result<TlsAcceptor, TlsError> {
 
 /// Accepts until shutdown.
 pub(super) async fn accept(server: ApiServer, listener: TcpListener, tls: TlsAcceptor) {
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "Listening");
+    }
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let stopping = server.stopping().clone();
     stopping

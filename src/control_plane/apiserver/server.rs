@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::discovery::Discovery;
 use super::in_process::InProcess;
@@ -100,6 +100,7 @@ impl ApiServer {
     /// From now on /readyz answers ok.
     pub(in crate::control_plane) fn set_ready(&self) {
         self.0.ready_tx.send_replace(true);
+        info!(kinds = self.0.kinds.len(), "Ready");
     }
 
     pub(in crate::control_plane) async fn ready(&self) {
@@ -110,6 +111,7 @@ impl ApiServer {
     /// Stops accepting, ends watches and logs, and waits for open requests.
     pub(in crate::control_plane) async fn shutdown(&self) {
         self.0.ready_tx.send_replace(false);
+        info!(requests = self.0.tracker.len(), "Stopping: open requests may finish");
         self.0.stopping.cancel();
         self.0.tracker.close();
         let drained = tokio::select! {

@@ -6,6 +6,7 @@ use http::Request;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PostParams};
 use serde::Deserialize;
+use tracing::info;
 
 use super::Context;
 use super::reconcile::{self, is_gone};
@@ -57,7 +58,9 @@ async fn empty_and_finalize(ctx: &Context, namespace: &Namespace) -> Result<(), 
     if !left.is_empty() {
         return Err(still_there(&left));
     }
-    finalize(&ctx.client, namespace).await
+    finalize(&ctx.client, namespace).await?;
+    info!(namespace = %name, "Emptied; it may go");
+    Ok(())
 }
 
 async fn finalize(client: &kube::Client, namespace: &Namespace) -> Result<(), kube::Error> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::api::object::ObjectKey;
 use crate::client::clock::Clock;
@@ -26,6 +26,7 @@ pub(super) async fn run<F>(
 ) where
     F: Future<Output = Result<(), kube::Error>>,
 {
+    info!(controller = %name, "Started");
     let queue = Queue::new(clock, BACKOFF);
     let feed = async {
         while let Some(key) = keys.next().await {

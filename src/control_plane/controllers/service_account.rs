@@ -7,6 +7,7 @@ use futures::stream;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PostParams};
+use tracing::info;
 
 use super::Context;
 use super::reconcile;
@@ -47,7 +48,11 @@ async fn ensure(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
     match api.create(&PostParams::default(), &account).await {
         // It is there already (the cache was behind), or the namespace is going.
         Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 409) => Ok(()),
-        outcome => outcome.map(drop),
+        outcome => {
+            outcome?;
+            info!(namespace = %key.name, "Made the ServiceAccount default");
+            Ok(())
+        }
     }
 }
 

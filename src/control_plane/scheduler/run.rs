@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::decide::{Decision, decide};
 use super::ledger::Ledger;
@@ -86,6 +86,11 @@ impl Scheduler {
         self.rooms.pods.synced().await;
         let mut nodes = self.rooms.nodes.changes();
         let mut pods = self.rooms.pods.changes();
+        info!(
+            nodes = self.rooms.nodes.len(),
+            pods = self.rooms.pods.len(),
+            "Started: the caches are filled"
+        );
         loop {
             let queue = self.queue.clone();
             tokio::select! {
@@ -144,12 +149,11 @@ impl Scheduler {
             let outcome = post_binding(client, claim.key(), &pod, &node).await;
             let binding_failed = outcome.is_err();
             match outcome {
-                Ok(()) => recorder.record(
-                    &reference(&pod),
-                    EventType::Normal,
-                    "Scheduled",
-                    format!("Successfully assigned {} to {node}", claim.key()),
-                ),
+                Ok(()) => {
+                    info!(pod = %claim.key(), %node, "Bound");
+                    let text = format!("Successfully assigned {} to {node}", claim.key());
+                    recorder.record(&reference(&pod), EventType::Normal, "Scheduled", text);
+                }
                 Err(error) => debug!(pod = %claim.key(), %error, "Failed to bind"),
             }
             Written { claim, binding_failed }
@@ -158,6 +162,7 @@ impl Scheduler {
 
     /// Says why the Pod waits, in an Event and in its PodScheduled condition.
     fn wait(&mut self, claim: Claim<ObjectKey>, pod: Arc<Pod>, why: String) {
+        info!(pod = %claim.key(), %why, "Fits nowhere; waiting");
         self.waiting.insert(claim.key().clone(), pod.clone());
         self.recorder.record(&reference(&pod), EventType::Warning, "FailedScheduling", why.clone());
         if !says_otherwise(&pod, &why) {

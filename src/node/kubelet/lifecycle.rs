@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::heartbeat;
+use super::mirror;
 use super::pod_workers::{self, LivePods};
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -21,6 +22,7 @@ use crate::client::events::{self, Recorder};
 use crate::node::images::Images;
 use crate::node::network::AddressBook;
 use crate::node::runtime::Runtime;
+use crate::telemetry::ComponentLogs;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -39,6 +41,7 @@ pub(crate) struct Rooms {
     pub(crate) secrets: Cache<Secret>,
     pub(crate) images: Images,
     pub(crate) runtime: Runtime,
+    pub(crate) component_logs: ComponentLogs,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
 }
@@ -52,6 +55,8 @@ pub(super) struct Context {
     /// What a container without a limit may use.
     pub(super) allocatable: BTreeMap<String, Quantity>,
     pub(super) live: LivePods,
+    /// Told when a mirror Pod has changed.
+    pub(super) mirror_changed: Notify,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -95,6 +100,7 @@ impl Kubelet {
             addresses: AddressBook::new(),
             allocatable: heartbeat::allocatable(),
             live: LivePods::default(),
+            mirror_changed: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
@@ -102,6 +108,7 @@ impl Kubelet {
         ctx.tasks.spawn(writer.run(ctx.stop.clone()));
         ctx.tasks.spawn(heartbeat::run(ctx.clone(), ready_tx.clone()));
         ctx.tasks.spawn(pod_workers::run(ctx.clone()));
+        ctx.tasks.spawn(mirror::run(ctx.clone(), ready_tx.subscribe()));
         ctx.tasks.spawn(warm_up(ctx.clone()));
         Arc::new(Self { ctx, ready_tx })
     }

@@ -16,6 +16,7 @@ mod env;
 mod heartbeat;
 mod lifecycle;
 mod logs;
+mod mirror;
 mod pod_worker;
 mod pod_workers;
 mod references;

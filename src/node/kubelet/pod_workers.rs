@@ -14,12 +14,10 @@ use tokio::sync::watch;
 use tracing::{Instrument, info_span, warn};
 
 use super::lifecycle::Context;
+use super::mirror;
 use super::run::Live;
 use super::sync_pod;
 use crate::api::object::ObjectKey;
-
-/// Marks Pods that somebody else runs and the API only shows, as upstream.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What a Pod's task is told.
 #[derive(Debug, Clone)]
@@ -98,7 +96,11 @@ async fn follow(ctx: Arc<Context>) {
     let mut changes = ctx.rooms.pods.changes();
     let mut handles: HashMap<ObjectKey, Handle> = HashMap::new();
     while let Some(key) = changes.next().await {
-        let pod = ctx.rooms.pods.get(&key).filter(|pod| is_ours(&ctx, pod));
+        let pod = ctx.rooms.pods.get(&key);
+        if mirror::is_about(&ctx.config, &key, pod.as_deref()) {
+            ctx.mirror_changed.notify_one();
+        }
+        let pod = pod.filter(|pod| is_ours(&ctx, pod));
         let uid = pod.as_ref().and_then(|pod| pod.metadata.uid.clone()).unwrap_or_default();
         if let Some(handle) = handles.get(&key)
             && (pod.is_none() || handle.uid != uid)
@@ -137,9 +139,7 @@ fn spawn(ctx: &Arc<Context>, key: ObjectKey, uid: String, pod: Arc<Pod>) -> Hand
 
 fn is_ours(ctx: &Context, pod: &Pod) -> bool {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let annotations = pod.metadata.annotations.as_ref();
-    let is_mirror = annotations.is_some_and(|annotations| annotations.contains_key(MIRROR));
-    node == Some(ctx.config.node.as_str()) && !is_mirror
+    node == Some(ctx.config.node.as_str()) && !mirror::is_mirror(pod)
 }
 
 /// Removes what Pods left behind that went while no kubelet looked.

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 use super::lifecycle::Kubelet;
 use super::logs;
+use super::mirror;
 use super::pod_workers::LivePod;
 use super::run::{Live, log_directory};
 use crate::api::object::ObjectKey;
@@ -25,18 +26,15 @@ impl NodeApi for Kubelet {
         container: &ContainerRef,
         options: LogOptions,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>, NodeError> {
+        let component = mirror::log(&self.ctx, container, options.previous).transpose()?;
+        let query = self.query(&options);
+        if let Some(log) = component {
+            return Ok(logs::read_component(log, &query, self.ctx.stop.clone()));
+        }
         let pod = self.find(container)?;
         let run = run_with_log(container, &pod.status(), options.previous)
             .map_err(NodeError::BadRequest)?;
         let live = pod.running(&container.container).filter(|live| live.log.run() == run);
-        let now = self.ctx.rooms.clock.now();
-        let query = logs::Query {
-            follow: options.follow,
-            since: options.since_time.or_else(|| options.since.map(|ago| now - ago)),
-            timestamps: options.timestamps,
-            tail_lines: options.tail_lines,
-            limit_bytes: options.limit_bytes,
-        };
         let directory = log_directory(&pod.directory, &container.container);
         logs::read(&directory, run, live.as_ref().map(|live| &live.log), &query)
             .map_err(|error| NodeError::Internal(format!("failed to read the log: {error}")))
@@ -73,6 +71,17 @@ impl NodeApi for Kubelet {
 }
 
 impl Kubelet {
+    fn query(&self, options: &LogOptions) -> logs::Query {
+        let now = self.ctx.rooms.clock.now();
+        logs::Query {
+            follow: options.follow,
+            since: options.since_time.or_else(|| options.since.map(|ago| now - ago)),
+            timestamps: options.timestamps,
+            tail_lines: options.tail_lines,
+            limit_bytes: options.limit_bytes,
+        }
+    }
+
     fn find(&self, container: &ContainerRef) -> Result<Arc<LivePod>, NodeError> {
         let key = ObjectKey::new(container.namespace.as_str(), container.pod.as_str());
         let pod = self.ctx.live.get(&key);
@@ -85,6 +94,7 @@ impl Kubelet {
     }
 
     fn find_running(&self, container: &ContainerRef) -> Result<Live, NodeError> {
+        mirror::refuse_to_enter(&self.ctx, container)?;
         let live = self.find(container)?.running(&container.container);
         live.ok_or_else(|| {
             NodeError::NotFound(format!("container not found ({:?})", container.container))

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, PodStatus};
 use kube::api::{Api, DeleteParams, Preconditions};
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::env::Facts;
 use super::lifecycle::Context;
@@ -21,6 +21,7 @@ use super::run::{self, Live, Order, Outcome};
 use super::status::{self, Place};
 use super::status_writer::StatusWriter;
 use super::{references, termination};
+use crate::client::cache::key_of;
 use crate::client::events::EventType;
 use crate::node::runtime::{Exit, Sandbox};
 
@@ -282,6 +283,8 @@ impl Task {
             Ok(live) => {
                 let run = slot.run;
                 let container = live.container.clone();
+                let name = &self.worker.containers[index].name;
+                info!(pod = %key_of(&*self.pod), container = %name, run, "Container started");
                 slot.live = Some((live.clone(), now));
                 self.live.started(&self.worker.containers[index].name, live);
                 self.worker.started(index, Run { id: self.container_id(), started_at: now });
@@ -304,6 +307,7 @@ impl Task {
         live.hub.end();
         let name = self.worker.containers[index].name.clone();
         self.live.ended(&name);
+        info!(pod = %key_of(&*self.pod), container = %name, code = exit.code, "Container ended");
         let State::Running { run, .. } = &self.worker.containers[index].state else { return };
         let now = self.ctx.rooms.clock.now();
         let spec = self.spec(&name);

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Owne
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::node;
 use crate::client::events::EventType;
@@ -37,6 +37,7 @@ pub(in crate::node::kubelet) async fn run(ctx: Arc<Context>, ready_tx: Arc<watch
             "Starting",
             "Starting kubelet.",
         );
+        info!(node = %ctx.config.node, address = %ctx.config.address, "Registered the node");
         ready_tx.send_replace(true);
         keep_alive(&ctx, &node).await;
     };

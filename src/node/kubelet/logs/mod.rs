@@ -9,8 +9,11 @@
 //! read  -> part by part -> at the end: wait for the writer (follow), or stop
 //! ```
 //!
+//! The components' logs are not on disk: `component` reads them from memory, as lines like these.
+//!
 //! Upstream: `k8s.io/cri-client/pkg/logs`, `pkg/kubelet/logs/container_log_manager.go`.
 
+mod component;
 mod cri;
 mod files;
 mod reader;
@@ -19,6 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(super) use component::read as read_component;
 pub(super) use cri::Stream;
 pub(super) use reader::{Query, read};
 pub(super) use writer::Log;

@@ -54,12 +54,7 @@ pub(in crate::node::kubelet) fn read(
         progress_rx: live.map(|log| log.progress()),
         follow: query.follow,
         begun: Vec::new(),
-        filter: Filter {
-            since: query.since.map(cri::stamp),
-            timestamps: query.timestamps,
-            bytes_left: query.limit_bytes.unwrap_or(u64::MAX),
-            at_line_start: true,
-        },
+        filter: Filter::new(query),
     };
     let chunks = stream::unfold(reader, |mut reader| async move {
         reader.next().await.transpose().map(|chunk| (chunk, reader))
@@ -84,7 +79,7 @@ struct Reader {
 impl Reader {
     /// The next chunk; `None` at the end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        while self.filter.bytes_left > 0 {
+        while !self.filter.is_full() {
             // Before the read: what the writer had done by then, the read must find.
             let progress = self.progress_rx.as_mut().map(|rx| *rx.borrow_and_update());
             if self.read().await? > 0 {
@@ -147,7 +142,7 @@ impl Reader {
 }
 
 /// What is left of records for the reader to see.
-struct Filter {
+pub(super) struct Filter {
     since: Option<String>,
     timestamps: bool,
     bytes_left: u64,
@@ -155,8 +150,22 @@ struct Filter {
 }
 
 impl Filter {
+    pub(super) fn new(query: &Query) -> Self {
+        Self {
+            since: query.since.map(cri::stamp),
+            timestamps: query.timestamps,
+            bytes_left: query.limit_bytes.unwrap_or(u64::MAX),
+            at_line_start: true,
+        }
+    }
+
+    /// Nothing more is to be shown.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes_left == 0
+    }
+
     /// Takes the complete records off `begun`.
-    fn take(&mut self, begun: &mut Vec<u8>) -> Vec<u8> {
+    pub(super) fn take(&mut self, begun: &mut Vec<u8>) -> Vec<u8> {
         let mut shown = Vec::new();
         let mut taken = 0;
         while let Some(end) = begun[taken..].iter().position(|byte| *byte == b'\n') {
@@ -203,8 +212,7 @@ pub(super) fn last_lines(
     // Bound: lines of 16 KiB at most, as the writer splits them.
     let mut records = Vec::new();
     file.read_to_end(&mut records)?;
-    let mut filter =
-        Filter { since: None, timestamps: false, bytes_left: u64::MAX, at_line_start: true };
+    let mut filter = Filter::new(&Query::default());
     let shown = filter.take(&mut records);
     let cut = shown.len().saturating_sub(bytes_max);
     let text = String::from_utf8_lossy(&shown[cut..]).into_owned();
