@@ -101,3 +101,12 @@ fn a_terminal_is_refused_in_one_line() {
     let answer = run(home.in_terminal("kubectl exec -it p -- sh"));
     assert!(answer.stdout.contains("leave out -t"), "{}", answer.all());
 }
+
+#[test]
+fn the_clusters_own_namespaces_stay() {
+    let home = Home::new();
+    let cluster = home.up();
+    let refusal = cluster.refused("delete namespace kube-system");
+    assert!(refusal.contains("this namespace may not be deleted"), "{refusal}");
+    assert!(cluster.kubectl("get namespace kube-system").contains("Active"));
+}

@@ -55,6 +55,7 @@ pub(super) async fn remove(call: &Call, options: &DeleteOptions, dry: bool) -> O
         };
         let old = call.resource.decoded(&current)?;
         delete_options::check_preconditions(call, options, old.metadata())?;
+        call.admit(Operation::Delete, None, Some(&*old)).await?;
         call.review(Operation::Delete, None, Some(&*old)).await?;
         let done = match plan(call, options, &*old) {
             Plan::Keep => Some(Removal::Marked(Shown::Stored(current))),

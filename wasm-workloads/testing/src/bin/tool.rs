@@ -149,7 +149,8 @@ fn child(args: &[&str]) -> Command {
 }
 
 fn start(args: &[&str], stdin: &Handle, stdout: &Handle) -> Result<Child, String> {
-    spawn(child(args), stdin, stdout, &sampan_process::stderr()).map_err(|error| format!("{error:?}"))
+    spawn(child(args), stdin, stdout, &sampan_process::stderr())
+        .map_err(|error| format!("{error:?}"))
 }
 
 /// `yes | first`, then the codes of both.
@@ -200,7 +201,8 @@ fn missing(_: &[String]) -> Outcome {
 /// Two children write one after the other to the same open file.
 fn shared(_: &[String]) -> Outcome {
     let null = sampan_process::null();
-    let file = sampan_process::open("/tmp/shared", OpenMode::Write).map_err(|error| error.to_string())?;
+    let file =
+        sampan_process::open("/tmp/shared", OpenMode::Write).map_err(|error| error.to_string())?;
     start(&["echo", "one"], &null, &file)?.wait();
     start(&["echo", "two"], &null, &file.clone())?.wait();
     print!("{}", fs::read_to_string("/tmp/shared")?);
@@ -233,7 +235,8 @@ fn devices(_: &[String]) -> Outcome {
     let full = fs::write("/dev/full", "x").err().and_then(|error| error.raw_os_error());
     fs::OpenOptions::new().write(true).open("/dev/stdout")?.write_all(b"to stdout\n")?;
     println!("{zeros:?} {full:?} {:?}", fs::read("/dev/null")?);
-    let mut names: Vec<_> = fs::read_dir("/dev")?.flatten().map(|entry| entry.file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir("/dev")?.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
     println!("{names:?}");
     Ok(())
@@ -253,7 +256,8 @@ fn files(_: &[String]) -> Outcome {
     fs::rename("b/file", "b/moved")?;
     fs::hard_link("b/moved", "linked")?;
     fs::copy("linked", "copied")?;
-    let mut names: Vec<_> = fs::read_dir("/work/a")?.flatten().map(|entry| entry.file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir("/work/a")?.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
     println!("{names:?}");
     fs::remove_file("b/moved")?;
