@@ -27,15 +27,21 @@ fn a_killed_cluster_takes_up_its_pods_again() {
 fn stopping_in_order_fails_no_pod() {
     let home = Home::new();
     let cluster = home.up();
-    let manifest = home.file(
-        "once.yaml",
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: once}\nspec:\n  restartPolicy: OnFailure\n  containers:\n  - {name: c, image: busybox, command: [sleep, '1000']}\n",
-    );
-    cluster.kubectl(&format!("apply -f {manifest}"));
-    cluster.wait_for("condition=Ready", "pod/once");
+    for policy in ["OnFailure", "Never"] {
+        let name = policy.to_lowercase();
+        let manifest = home.file(
+            "once.yaml",
+            format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  restartPolicy: {policy}\n  containers:\n  - {{name: c, image: busybox, command: [sleep, '1000']}}\n"),
+        );
+        cluster.kubectl(&format!("apply -f {manifest}"));
+        cluster.wait_for("condition=Ready", &format!("pod/{name}"));
+    }
     let said = cluster.stop();
     assert!(said.iter().any(|line| line.contains("stopping")), "{said:#?}");
     let cluster = home.up();
-    cluster.wait_for("condition=Ready", "pod/once");
-    assert_eq!(cluster.kubectl("get pod once -o jsonpath={.status.phase}"), "Running");
+    for name in ["onfailure", "never"] {
+        cluster.wait_for("condition=Ready", &format!("pod/{name}"));
+        let phase = format!("get pod {name} -o jsonpath={{.status.phase}}");
+        assert_eq!(cluster.kubectl(&phase), "Running");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod, Secret};
@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::heartbeat;
 use super::mirror;
+use super::pod_worker::LastStop;
 use super::pod_workers::{self, LivePods};
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -23,6 +24,10 @@ use crate::node::images::Images;
 use crate::node::network::AddressBook;
 use crate::node::runtime::Runtime;
 use crate::telemetry::ComponentLogs;
+
+/// In the Pods' directory after a stop in order, until the next start: whoever finds none there was
+/// killed.
+const STOPPED_IN_ORDER: &str = ".stopped-in-order";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -52,6 +57,7 @@ pub(super) struct Context {
     pub(super) rooms: Rooms,
     pub(super) recorder: Recorder,
     pub(super) addresses: AddressBook,
+    pub(super) last_stop: LastStop,
     /// What a container without a limit may use.
     pub(super) allocatable: BTreeMap<String, Quantity>,
     pub(super) live: LivePods,
@@ -93,11 +99,13 @@ impl Kubelet {
             events::Source { component: "kubelet".to_owned(), host: Some(config.node.clone()) };
         let (recorder, writer) =
             events::recorder(rooms.client.clone(), rooms.clock.clone(), source);
+        let last_stop = last_stop(&config.pods_directory);
         let ctx = Arc::new(Context {
             config,
             rooms,
             recorder,
             addresses: AddressBook::new(),
+            last_stop,
             allocatable: heartbeat::allocatable(),
             live: LivePods::default(),
             mirror_changed: Notify::new(),
@@ -118,11 +126,23 @@ impl Kubelet {
         let _ = self.ready_tx.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// Ends all tasks, and with them the guests. Nothing is written: this is no container's exit.
+    /// Ends all tasks, and with them the guests. No status is written: this is no container's exit.
     pub(crate) async fn shutdown(&self) {
         self.ctx.stop.cancel();
         self.ctx.tasks.close();
         self.ctx.tasks.wait().await;
+        let mark = self.ctx.config.pods_directory.join(STOPPED_IN_ORDER);
+        if let Err(error) = std::fs::write(&mark, "") {
+            warn!(path = %mark.display(), %error, "The next start will take this stop for a crash");
+        }
+    }
+}
+
+/// How the sampan before this one ended; asks once, for the next one to be told anew.
+fn last_stop(pods_directory: &Path) -> LastStop {
+    match std::fs::remove_file(pods_directory.join(STOPPED_IN_ORDER)) {
+        Ok(()) => LastStop::InOrder,
+        Err(_) => LastStop::Unknown,
     }
 }
 

@@ -117,7 +117,8 @@ fn running_phase(pod: &Pod, worker: &PodWorker) -> Phase {
     }
     match policy {
         Some("Never" | "OnFailure") if apps().all(has_succeeded) => Phase::Succeeded,
-        Some("Never") => Phase::Failed,
+        // One that waits runs again after a stop of sampan's: see `LastStop`.
+        Some("Never") if apps().all(has_ended) => Phase::Failed,
         _ => Phase::Running,
     }
 }
@@ -133,6 +134,10 @@ fn phase_at_end(pod: &Pod, worker: &PodWorker) -> Phase {
 
 fn is_running(container: &ContainerRecord) -> bool {
     matches!(container.shown(), State::Running { .. })
+}
+
+fn has_ended(container: &ContainerRecord) -> bool {
+    matches!(container.shown(), State::Terminated(_))
 }
 
 fn has_succeeded(container: &ContainerRecord) -> bool {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Value, json};
 
-use super::pod_worker::{Ending, PodWorker, Run, StartFailure, Terminated};
+use super::pod_worker::{Ending, LastStop, PodWorker, Run, StartFailure, Terminated};
 use super::status::{Place, build};
 
 const T0: Timestamp = Timestamp::UNIX_EPOCH;
@@ -23,7 +23,7 @@ fn pod(policy: &str, spec: Value) -> Pod {
 
 fn one(policy: &str) -> (Pod, PodWorker) {
     let pod = pod(policy, json!({ "containers": [{ "name": "count", "image": "busybox" }] }));
-    let worker = PodWorker::new(&pod, T0);
+    let worker = PodWorker::new(&pod, LastStop::Unknown, T0);
     (pod, worker)
 }
 
@@ -164,7 +164,7 @@ fn an_initializing_pod_is_pending() {
             "containers": [{ "name": "b" }, { "name": "a" }],
         }),
     );
-    let mut worker = PodWorker::new(&pod, T0);
+    let mut worker = PodWorker::new(&pod, LastStop::Unknown, T0);
     start(&mut worker, 0);
     let status = built(&pod, &worker);
     assert_eq!(status["phase"], "Pending");

@@ -91,7 +91,7 @@ enum Event {
 
 impl Task {
     fn new(ctx: Arc<Context>, live: Arc<LivePod>, pod: Arc<Pod>) -> Self {
-        let mut worker = PodWorker::new(&pod, ctx.rooms.clock.now());
+        let mut worker = PodWorker::new(&pod, ctx.last_stop, ctx.rooms.clock.now());
         let has_ended = status::phase(&pod, &worker).is_terminal();
         let pod_ip = if has_ended { None } else { ctx.addresses.allocate(&live.uid) };
         let place = Place { host_ip: ctx.config.address, pod_ip };

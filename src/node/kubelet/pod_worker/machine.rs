@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated, waiting};
-use super::resume;
+use super::resume::{self, LastStop};
 use crate::client::events::EventType;
 
 /// A failed pull is shown as `ErrImagePull` for this long, then as `ImagePullBackOff`.
@@ -69,7 +69,7 @@ pub(in crate::node::kubelet) struct Happening {
 impl PodWorker {
     /// A Pod that this node sees for the first time since sampan was started: a new one, or one
     /// that an earlier sampan ran, by what its status says.
-    pub(in crate::node::kubelet) fn new(pod: &Pod, now: Timestamp) -> Self {
+    pub(in crate::node::kubelet) fn new(pod: &Pod, last_stop: LastStop, now: Timestamp) -> Self {
         let spec = pod.spec.as_ref().map_or_else(PodSpec::default, Clone::clone);
         let init = spec.init_containers.unwrap_or_default();
         let first = if init.is_empty() { "ContainerCreating" } else { "PodInitializing" };
@@ -96,7 +96,7 @@ impl PodWorker {
             held: false,
         };
         if let Some(status) = status {
-            resume::resume(&mut worker, status, now);
+            resume::resume(&mut worker, status, last_stop, now);
         }
         worker
     }

@@ -24,3 +24,4 @@ mod tests;
 
 pub(super) use machine::{Happening, PodWorker, Step};
 pub(super) use record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated};
+pub(super) use resume::LastStop;

@@ -6,16 +6,31 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, PodS
 use super::machine::PodWorker;
 use super::record::{ContainerRecord, Ending, State, Terminated};
 
+/// How the sampan before this one ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::node::kubelet) enum LastStop {
+    /// `kill -9`, a crash, a power cut; or there was none.
+    Unknown,
+    /// It ended its guests itself, so that no Pod can be blamed for it.
+    InOrder,
+}
+
 /// Carries over what `status` says, and counts what was running as lost: killed, with a code that
-/// nobody saw.
-pub(super) fn resume(worker: &mut PodWorker, status: &PodStatus, now: Timestamp) {
+/// nobody saw. What sampan itself ended in order runs again whatever its restart policy, or every
+/// SIGTERM would fail the Pods that must not be restarted.
+pub(super) fn resume(
+    worker: &mut PodWorker,
+    status: &PodStatus,
+    last_stop: LastStop,
+    now: Timestamp,
+) {
     let statuses =
         status.init_container_statuses.iter().chain(status.container_statuses.iter()).flatten();
     for container_status in statuses {
         let index =
             worker.containers.iter().position(|container| container.name == container_status.name);
         if let Some(index) = index {
-            resume_container(worker, index, container_status, now);
+            resume_container(worker, index, container_status, last_stop, now);
         }
     }
     if let (Some("Failed"), Some(reason)) = (status.phase.as_deref(), &status.reason) {
@@ -32,6 +47,7 @@ fn resume_container(
     worker: &mut PodWorker,
     index: usize,
     status: &ContainerStatus,
+    last_stop: LastStop,
     now: Timestamp,
 ) {
     let state = status.state.as_ref();
@@ -54,7 +70,14 @@ fn resume_container(
             started_at: running.started_at.as_ref().map(|at| at.0),
             finished_at: Some(now),
         };
-        end_run(worker, index, end);
+        if last_stop == LastStop::InOrder {
+            // Not shown as terminated: with a policy of Never that would be the Pod's end.
+            container.last = Some(end);
+            let reason = "ContainerCreating".to_owned();
+            container.state = State::Waiting { reason, message: None };
+        } else {
+            end_run(worker, index, end);
+        }
     } else if container.last.is_some() {
         container.runs = restart_count + 1;
         keep_waiting(container, status);

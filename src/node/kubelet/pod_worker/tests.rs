@@ -29,7 +29,11 @@ struct Story {
 
 impl Story {
     fn of(pod: &Pod) -> Self {
-        Self { worker: PodWorker::new(pod, T0), now: T0, events: Vec::new() }
+        Self::after(LastStop::Unknown, pod)
+    }
+
+    fn after(last_stop: LastStop, pod: &Pod) -> Self {
+        Self { worker: PodWorker::new(pod, last_stop, T0), now: T0, events: Vec::new() }
     }
 
     /// The steps, as `start count`, `kill count` …; and `wake +10s`.
@@ -299,7 +303,7 @@ fn a_passed_deadline_fails_the_pod() {
     assert_eq!(story.plan(), ["finish"]);
 }
 
-fn resumed(policy: &str, state: Value) -> Story {
+fn resumed(policy: &str, last_stop: LastStop, state: Value) -> Story {
     let status: PodStatus = serde_json::from_value(json!({
         "phase": "Running",
         "startTime": "1969-12-31T23:00:00Z",
@@ -312,13 +316,13 @@ fn resumed(policy: &str, state: Value) -> Story {
     .unwrap();
     let mut pod = one(policy);
     pod.status = Some(status);
-    Story::of(&pod)
+    Story::after(last_stop, &pod)
 }
 
 #[test]
 fn what_ran_before_a_restart_of_sampan_is_lost_and_runs_again() {
     let running = json!({ "running": { "startedAt": "1969-12-31T23:00:00Z" } });
-    let mut story = resumed("Always", running.clone());
+    let mut story = resumed("Always", LastStop::Unknown, running.clone());
     assert_eq!(story.shown(0), "ContainerStatusUnknown x4");
     assert_eq!(story.plan(), ["start count"]);
     story.started(0);
@@ -327,15 +331,24 @@ fn what_ran_before_a_restart_of_sampan_is_lost_and_runs_again() {
     assert_eq!((last.exit_code, last.reason.as_str()), (137, "ContainerStatusUnknown"));
     assert_eq!(story.worker.started_at, T0 - Duration::from_secs(3600));
 
-    let mut story = resumed("Never", running);
+    let mut story = resumed("Never", LastStop::Unknown, running);
     assert!(story.plan().is_empty());
     assert_eq!(story.shown(0), "ContainerStatusUnknown x4");
 }
 
 #[test]
+fn what_sampan_ended_in_order_runs_again_whatever_its_policy() {
+    let running = json!({ "running": { "startedAt": "1969-12-31T23:00:00Z" } });
+    let mut story = resumed("Never", LastStop::InOrder, running);
+    assert_eq!(story.plan(), ["start count"]);
+    story.started(0);
+    assert_eq!(story.shown(0), "Running x5");
+}
+
+#[test]
 fn what_had_ended_before_a_restart_of_sampan_stays_ended() {
     let done = json!({ "terminated": { "exitCode": 0, "reason": "Completed" } });
-    let mut story = resumed("OnFailure", done);
+    let mut story = resumed("OnFailure", LastStop::InOrder, done);
     assert!(story.plan().is_empty());
     assert_eq!(story.shown(0), "Completed x4");
 }
