@@ -13,7 +13,7 @@ const TARGET: &str = "wasm32-wasip2";
 const PROGRAMS: &[&str] = &["sh", "busybox"];
 
 /// What the shipped programs are made from. `testing/` is not: tests build it when they need it.
-const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "wit", "process", "sh", "busybox"];
+const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "wit", "process", "regexp", "sh", "busybox"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,9 +1,11 @@
 //! A program's arguments, files and messages.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
+
+use crate::stream::Input;
+pub use crate::stream::{output, print};
 
 /// What a program comes to: its exit code, or why it failed.
 pub type Done = Result<u8, Failure>;
@@ -80,6 +82,18 @@ const LONG: &[(&str, &str, char)] = &[
     ("grep", "invert-match", 'v'),
     ("grep", "count", 'c'),
     ("grep", "color", '\0'),
+    ("grep", "include", '<'),
+    ("grep", "exclude", '>'),
+    ("grep", "exclude-dir", '^'),
+    ("grep", "recursive", 'r'),
+    ("grep", "line-number", 'n'),
+    ("grep", "only-matching", 'o'),
+    ("grep", "quiet", 'q'),
+    ("grep", "extended-regexp", 'E'),
+    ("grep", "fixed-strings", 'F'),
+    ("grep", "files-with-matches", 'l'),
+    ("grep", "word-regexp", 'w'),
+    ("grep", "no-filename", 'h'),
     ("head", "lines", 'n'),
     ("head", "bytes", 'c'),
     ("tail", "lines", 'n'),
@@ -204,6 +218,20 @@ impl Call {
         eprintln!("{}: {message}", self.name);
     }
 
+    /// Tells why the program failed.
+    pub fn explain(&self, failure: &Failure) {
+        match failure {
+            Failure::Usage(message) => {
+                if !message.is_empty() {
+                    self.complain(message);
+                }
+                eprintln!("{}", crate::usage(self.name));
+            }
+            Failure::Message(message) => self.complain(message),
+            Failure::Output(err) => self.complain(&format!("write error: {}", reason(err))),
+        }
+    }
+
     /// Opens a file to read, or standard input for `-`; complains if that fails.
     pub fn open(&self, name: &str, complaint: impl FnOnce(&str, &str) -> String) -> Option<Input> {
         match self.try_open(name) {
@@ -217,13 +245,13 @@ impl Call {
 
     pub fn try_open(&self, name: &str) -> io::Result<Input> {
         if name == "-" {
-            return Ok(Input(Box::new(io::stdin().lock())));
+            return Ok(Input::stdin());
         }
         let file = File::open(self.path(name))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(ErrorKind::IsADirectory.into());
         }
-        Ok(Input(Box::new(BufReader::with_capacity(BUFFER_BYTES, file))))
+        Ok(Input::of(file))
     }
 
     /// The operands, or `-` if there are none.
@@ -246,67 +274,6 @@ impl Call {
         let number = number.and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
         number.ok_or_else(|| Failure::Message(format!("invalid number '{text}'")))
     }
-}
-
-/// Larger than a line, smaller than a guest's memory.
-const BUFFER_BYTES: usize = 32 << 10;
-
-/// Something to read.
-pub struct Input(Box<dyn BufRead>);
-
-impl fmt::Debug for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Input")
-    }
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl BufRead for Input {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.0.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.0.consume(amount);
-    }
-}
-
-impl Input {
-    /// The next line with its newline, if it has one.
-    pub fn line(&mut self) -> Option<Vec<u8>> {
-        let mut line = Vec::new();
-        let read = self.0.read_until(b'\n', &mut line);
-        (read.is_ok() && !line.is_empty()).then_some(line)
-    }
-
-    /// All lines without their newlines.
-    pub fn lines(mut self) -> impl Iterator<Item = Vec<u8>> {
-        std::iter::from_fn(move || {
-            let mut line = self.line()?;
-            if line.last() == Some(&b'\n') {
-                line.pop();
-            }
-            Some(line)
-        })
-    }
-}
-
-/// Standard output in large pieces; it must be flushed.
-pub fn output() -> BufWriter<io::StdoutLock<'static>> {
-    BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock())
-}
-
-/// Writes one text.
-pub fn print(text: impl AsRef<[u8]>) -> Done {
-    let mut out = output();
-    out.write_all(text.as_ref())?;
-    out.flush()?;
-    Ok(0)
 }
 
 /// Whether nobody reads any more.

@@ -1,5 +1,7 @@
 //! `expr`.
 
+use sampan_regexp::{Captures, Regexp, Syntax};
+
 use crate::call::{Call, Done, print};
 
 pub fn expr(call: &Call) -> Done {
@@ -158,15 +160,16 @@ impl<'a> Parser<'a> {
 
 /// The first group of a match at the beginning, or how long the match is.
 fn matched(text: &str, pattern: &str) -> Value {
-    let regex = crate::grep::regex(&format!("^{}", pattern.trim_start_matches('^')), false, false)?;
-    let groups = regex.captures_len() > 1;
-    Ok(match regex.captures(text) {
-        Some(found) if groups => {
-            found.get(1).map_or_else(String::new, |group| group.as_str().to_owned())
-        }
-        Some(found) => found.get(0).map_or(0, |all| all.as_str().chars().count()).to_string(),
-        None if groups => String::new(),
-        None => "0".to_owned(),
+    let pattern = format!("^{}", pattern.trim_start_matches('^'));
+    let regexp = Regexp::new(&pattern, Syntax::default())?;
+    let mut captures = Captures::default();
+    let found = regexp.find_at(text.as_bytes(), 0, &mut captures).map_err(|err| err.to_string())?;
+    let piece = |group| captures.get(group).map_or("", |(start, end)| &text[start..end]);
+    Ok(match (found, regexp.groups() > 0) {
+        (true, true) => piece(1).to_owned(),
+        (true, false) => piece(0).chars().count().to_string(),
+        (false, true) => String::new(),
+        (false, false) => "0".to_owned(),
     })
 }
 

@@ -14,6 +14,7 @@ mod lines;
 mod list;
 mod names;
 mod run;
+mod stream;
 mod system;
 mod text;
 
@@ -44,9 +45,11 @@ static APPLETS: &[Applet] = &[
     applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
     applet("dirname", "FILENAME", names::dirname),
     applet("echo", "[-neE] [ARG]...", system::echo),
+    applet("egrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
     applet("env", "[-i0] [-u NAME]... [NAME=VALUE]... [PROG ARGS]", run::env),
     applet("expr", "EXPRESSION", expression::expr),
     applet("false", "", system::false_),
+    applet("fgrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
     applet(
         "find",
         "[PATH]... [-name PATTERN] [-type f|d|l] [-maxdepth N] [-mindepth N] [-print]",
@@ -138,29 +141,24 @@ fn run(applet: &Applet, arguments: Vec<String>) -> u8 {
     let call = Call::new(applet.name, arguments);
     let is_test = applet.name == "test" || applet.name.starts_with('[');
     if !is_test && call.arguments() == ["--help"] {
-        println!("{BANNER}\n\nUsage: {} {}", applet.name, applet.usage);
+        println!("{}", usage(applet.name));
         return 0;
     }
     match (applet.run)(&call) {
         Ok(code) => code,
-        Err(Failure::Usage(message)) => {
-            if !message.is_empty() {
-                call.complain(&message);
-            }
-            eprintln!("{BANNER}\n\nUsage: {} {}", applet.name, applet.usage);
-            1
-        }
-        Err(Failure::Message(message)) => {
-            call.complain(&message);
-            1
-        }
         // The reader has what it wanted.
         Err(Failure::Output(err)) if call::is_closed(&err) => 141,
-        Err(Failure::Output(err)) => {
-            call.complain(&format!("write error: {}", call::reason(&err)));
+        Err(failure) => {
+            call.explain(&failure);
             1
         }
     }
+}
+
+/// What a program's arguments are.
+fn usage(name: &str) -> String {
+    let usage = APPLETS.iter().find(|applet| applet.name == name).map_or("", |found| found.usage);
+    format!("{BANNER}\n\nUsage: {name} {usage}")
 }
 
 #[cfg(test)]

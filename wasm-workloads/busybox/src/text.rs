@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::thread;
 use std::time::Duration;
 
-use crate::call::{Call, Done, Failure, Input, output, print, reason};
+use crate::call::{Call, Done, Failure, output, print, reason};
+use crate::stream::Input;
 
 pub fn cat(call: &Call) -> Done {
     let options = call.options("nbuvetA")?;
