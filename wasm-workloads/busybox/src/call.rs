@@ -65,6 +65,11 @@ impl Options {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All that was given, in order.
+    pub fn given(&self) -> impl Iterator<Item = (char, &str)> {
+        self.given.iter().map(|(letter, value)| (*letter, value.as_str()))
+    }
+
     /// Which of the letters was given last.
     pub fn last_of(&self, letters: &str) -> Option<char> {
         self.given.iter().rev().map(|(letter, _)| *letter).find(|letter| letters.contains(*letter))
@@ -94,6 +99,14 @@ const LONG: &[(&str, &str, char)] = &[
     ("grep", "files-with-matches", 'l'),
     ("grep", "word-regexp", 'w'),
     ("grep", "no-filename", 'h'),
+    ("sed", "expression", 'e'),
+    ("sed", "file", 'f'),
+    ("sed", "quiet", 'n'),
+    ("sed", "silent", 'n'),
+    ("sed", "regexp-extended", 'E'),
+    ("sed", "in-place", 'i'),
+    ("sed", "separate", 's'),
+    ("sed", "null-data", 'z'),
     ("head", "lines", 'n'),
     ("head", "bytes", 'c'),
     ("tail", "lines", 'n'),
@@ -133,8 +146,8 @@ impl Call {
         &self.arguments
     }
 
-    /// Takes options as getopt does: `spec` holds their letters, a colon after those with a value,
-    /// and begins with `+` if options end at the first operand.
+    /// Takes options as getopt does: `spec` holds their letters, a colon after those with a value
+    /// (two if it can only be attached), and begins with `+` if options end at the first operand.
     pub fn options(&self, spec: &str) -> Result<Options, Failure> {
         self.options_of(self.arguments.clone(), spec)
     }
@@ -169,8 +182,12 @@ impl Call {
                     continue;
                 }
                 let attached = &letters[at + letter.len_utf8()..];
-                let value =
-                    if attached.is_empty() { rest.pop_front() } else { Some(attached.to_owned()) };
+                let is_optional = spec[known + letter.len_utf8()..].starts_with("::");
+                let value = if attached.is_empty() && !is_optional {
+                    rest.pop_front()
+                } else {
+                    Some(attached.to_owned())
+                };
                 let missing =
                     || Failure::Usage(format!("option requires an argument -- '{letter}'"));
                 options.given.push((letter, value.ok_or_else(missing)?));
@@ -197,7 +214,9 @@ impl Call {
         let Some((_, _, letter)) = known else {
             return Err(Failure::Usage(format!("unrecognized option '--{name}'")));
         };
-        let takes_value = spec.find(*letter).is_some_and(|at| spec[at + 1..].starts_with(':'));
+        let takes_value = spec
+            .find(*letter)
+            .is_some_and(|at| spec[at + 1..].starts_with(':') && !spec[at + 1..].starts_with("::"));
         let value = match value {
             Some(value) => value.to_owned(),
             None if takes_value => rest

@@ -14,6 +14,7 @@ mod lines;
 mod list;
 mod names;
 mod run;
+mod sed;
 mod stream;
 mod system;
 mod text;
@@ -76,6 +77,7 @@ static APPLETS: &[Applet] = &[
     applet("rev", "[FILE]...", lines::rev),
     applet("rm", "[-irf] FILE...", files::rm),
     applet("rmdir", "[-p] DIRECTORY...", files::rmdir),
+    applet("sed", "[-i[SFX]] [-nrEsz] [-f FILE]... [-e CMD]... [FILE]...", sed::sed),
     applet("seq", "[-w] [-s SEP] [FIRST [INC]] LAST", system::seq),
     applet("sleep", "[N]...", system::sleep),
     applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", lines::sort),
