@@ -9,6 +9,7 @@ pub mod json;
 pub mod meta;
 pub mod object;
 pub mod patch;
+pub mod pod;
 pub mod protobuf;
 pub mod quantity;
 pub mod schema;

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod command_line;
+mod debug;
 mod objects;
 mod restart;
 mod support;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod containers;
+mod ephemeral_containers;
 mod guests;
 mod objects;
 mod patching;

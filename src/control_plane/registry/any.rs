@@ -115,10 +115,22 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn prepare_for_create(&self, object: &mut dyn AnyObject);
     fn prepare_for_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
     fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
+    fn prepare_for_subresource_update(
+        &self,
+        name: &str,
+        object: &mut dyn AnyObject,
+        old: &dyn AnyObject,
+    );
     fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError>;
     fn validate_update(&self, object: &dyn AnyObject, old: &dyn AnyObject) -> Vec<FieldError>;
     fn validate_status_update(
         &self,
+        object: &dyn AnyObject,
+        old: &dyn AnyObject,
+    ) -> Vec<FieldError>;
+    fn validate_subresource_update(
+        &self,
+        name: &str,
         object: &dyn AnyObject,
         old: &dyn AnyObject,
     ) -> Vec<FieldError>;
@@ -286,6 +298,15 @@ impl<R: Resource> AnyResource for Kind<R> {
         R::prepare_for_status_update(own_mut::<R>(object), own::<R>(old));
     }
 
+    fn prepare_for_subresource_update(
+        &self,
+        name: &str,
+        object: &mut dyn AnyObject,
+        old: &dyn AnyObject,
+    ) {
+        R::prepare_for_subresource_update(name, own_mut::<R>(object), own::<R>(old));
+    }
+
     fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError> {
         R::validate(own::<R>(object))
     }
@@ -300,6 +321,15 @@ impl<R: Resource> AnyResource for Kind<R> {
         old: &dyn AnyObject,
     ) -> Vec<FieldError> {
         R::validate_status_update(own::<R>(object), own::<R>(old))
+    }
+
+    fn validate_subresource_update(
+        &self,
+        name: &str,
+        object: &dyn AnyObject,
+        old: &dyn AnyObject,
+    ) -> Vec<FieldError> {
+        R::validate_subresource_update(name, own::<R>(object), own::<R>(old))
     }
 
     fn validate_name(&self, name: &str) -> Vec<String> {

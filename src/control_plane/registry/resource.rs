@@ -143,6 +143,14 @@ pub(crate) trait Resource: Send + Sync + 'static {
         let _ = (object, old);
     }
 
+    /// The same for another subresource that is a part of the object, such as
+    /// `pods/ephemeralcontainers`: carries over everything but that part. Metadata is carried over
+    /// by the caller.
+    fn prepare_for_subresource_update(name: &str, object: &mut Self::Object, old: &Self::Object) {
+        let _ = name;
+        object.clone_from(old);
+    }
+
     /// Every fault of a new object (names and metadata are checked by the caller).
     fn validate(object: &Self::Object) -> Vec<FieldError> {
         let _ = object;
@@ -158,6 +166,16 @@ pub(crate) trait Resource: Send + Sync + 'static {
     /// Every fault of a status update.
     fn validate_status_update(object: &Self::Object, old: &Self::Object) -> Vec<FieldError> {
         let _ = (object, old);
+        Vec::new()
+    }
+
+    /// Every fault of an update of that subresource.
+    fn validate_subresource_update(
+        name: &str,
+        object: &Self::Object,
+        old: &Self::Object,
+    ) -> Vec<FieldError> {
+        let _ = (name, object, old);
         Vec::new()
     }
 

@@ -58,7 +58,7 @@ fn initialized(worker: &PodWorker, phase: Phase) -> PodCondition {
         Kind::Init => !ready,
         // A sidecar that has run once has let the others start.
         Kind::Sidecar => !ran,
-        Kind::App => false,
+        Kind::App | Kind::Ephemeral => false,
     });
     let verdict = if missing.is_empty() {
         Ok(())
@@ -75,7 +75,8 @@ fn containers_ready(worker: &PodWorker, phase: Phase) -> Result<(), Why> {
         Phase::Failed => return Err(Why::Reason("PodFailed", None)),
         Phase::Pending | Phase::Running => {}
     }
-    let unready = names(worker, |kind, ready, _| kind != Kind::Init && !ready);
+    let lasts = |kind| matches!(kind, Kind::Sidecar | Kind::App);
+    let unready = names(worker, |kind, ready, _| lasts(kind) && !ready);
     if unready.is_empty() {
         return Ok(());
     }

@@ -19,7 +19,13 @@ pub(super) fn pod(pod: &Pod) -> ObjectReference {
 pub(super) fn container(of: &Pod, name: &str) -> ObjectReference {
     let spec = of.spec.as_ref();
     let init = spec.and_then(|spec| spec.init_containers.as_ref());
-    let is_init = init.is_some_and(|list| list.iter().any(|container| container.name == name));
-    let list = if is_init { "spec.initContainers" } else { "spec.containers" };
+    let ephemeral = spec.and_then(|spec| spec.ephemeral_containers.as_ref());
+    let list = if init.into_iter().flatten().any(|container| container.name == name) {
+        "spec.initContainers"
+    } else if ephemeral.into_iter().flatten().any(|container| container.name == name) {
+        "spec.ephemeralContainers"
+    } else {
+        "spec.containers"
+    };
     ObjectReference { field_path: Some(format!("{list}{{{name}}}")), ..pod(of) }
 }

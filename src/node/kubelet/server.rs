@@ -55,7 +55,11 @@ impl NodeApi for Kubelet {
         match live.container.exec(ExecSpec { argv: command, stdio }).await {
             Ok(exit) => Ok(exit.code),
             Err(StartError::NotFound(text) | StartError::NotExecutable(text)) => {
-                Err(NodeError::NotFound(text))
+                // In the words of runc and containerd, which tools look for.
+                Err(NodeError::NotFound(format!(
+                    "failed to exec in container: exec failed: unable to start container process: \
+                     {text}"
+                )))
             }
             Err(StartError::Host(text)) => Err(NodeError::Internal(text)),
         }
@@ -116,8 +120,13 @@ fn run_with_log(
     previous: bool,
 ) -> Result<u32, String> {
     let (name, pod) = (&container.container, &container.pod);
-    let statuses = status.container_statuses.iter().chain(&status.init_container_statuses);
-    let Some(status) = statuses.flatten().find(|status| status.name == *name) else {
+    let lists = [
+        &status.container_statuses,
+        &status.init_container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
+    let mut statuses = lists.into_iter().flatten().flatten();
+    let Some(status) = statuses.find(|status| status.name == *name) else {
         return Err(format!("container {name:?} in pod {pod:?} is not available"));
     };
     let shown = u32::try_from(status.restart_count).unwrap_or(0);
@@ -185,6 +194,22 @@ mod tests {
         check(ended.clone(), ended.clone(), false, Ok(3));
         check(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), ended.clone(), false, Ok(3));
         check(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), ended, true, Ok(3));
+    }
+
+    #[test]
+    fn ephemeral_containers_have_logs_too() {
+        let container = ContainerRef {
+            namespace: "default".to_owned(),
+            pod: "counter".to_owned(),
+            uid: "u".to_owned(),
+            container: "debugger".to_owned(),
+        };
+        let status = json!({ "ephemeralContainerStatuses": [{
+            "name": "debugger", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "terminated": { "exitCode": 0 } },
+        }] });
+        let status: PodStatus = serde_json::from_value(status).unwrap();
+        assert_eq!(run_with_log(&container, &status, false), Ok(0));
     }
 
     #[test]

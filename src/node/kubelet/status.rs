@@ -50,8 +50,9 @@ pub(super) fn build(
         host_ip: Some(host_ip),
         pod_ips: pod_ip.clone().map(|ip| vec![PodIP { ip }]),
         pod_ip,
-        init_container_statuses: statuses(worker, |kind| kind != Kind::App),
-        container_statuses: statuses(worker, |kind| kind == Kind::App),
+        init_container_statuses: statuses(worker, &[Kind::Init, Kind::Sidecar]),
+        container_statuses: statuses(worker, &[Kind::App]),
+        ephemeral_container_statuses: statuses(worker, &[Kind::Ephemeral]),
         conditions: Some(conditions(pod, worker, phase, place, before, now)),
         ..before.clone()
     }
@@ -108,11 +109,12 @@ fn running_phase(pod: &Pod, worker: &PodWorker) -> Phase {
     if initializing && apps().all(never_ran) || apps().any(never_ran) {
         return Phase::Pending;
     }
-    let sidecar_runs = || {
-        let mut all = worker.containers.iter();
-        all.any(|container| container.kind == Kind::Sidecar && container.is_running())
+    // Upstream holds a last phase back while anything still runs.
+    let companion_runs = || {
+        let companion = |kind| matches!(kind, Kind::Sidecar | Kind::Ephemeral);
+        worker.containers.iter().any(|one| companion(one.kind) && one.is_running())
     };
-    if apps().any(is_running) || sidecar_runs() {
+    if apps().any(is_running) || companion_runs() {
         return Phase::Running;
     }
     match policy {
@@ -148,11 +150,11 @@ fn has_failed(container: &ContainerRecord) -> bool {
     matches!(container.shown(), State::Terminated(end) if end.exit_code != 0)
 }
 
-fn statuses(worker: &PodWorker, wanted: impl Fn(Kind) -> bool) -> Option<Vec<ContainerStatus>> {
-    let containers = worker.containers.iter().filter(|container| wanted(container.kind));
+fn statuses(worker: &PodWorker, kinds: &[Kind]) -> Option<Vec<ContainerStatus>> {
+    let containers = worker.containers.iter().filter(|container| kinds.contains(&container.kind));
     let mut statuses: Vec<ContainerStatus> = containers.map(container_status).collect();
-    // Upstream sorts the app containers' by name and keeps the init containers' in order.
-    if wanted(Kind::App) {
+    // Upstream sorts them by name but for the init containers, which it keeps in order.
+    if !kinds.contains(&Kind::Init) {
         statuses.sort_by(|a, b| a.name.cmp(&b.name));
     }
     (!statuses.is_empty()).then_some(statuses)
@@ -165,7 +167,7 @@ fn container_status(container: &ContainerRecord) -> ContainerStatus {
         Some((reference, digest)) => (reference.clone(), image_id(reference, digest)),
         None => (container.asked.clone(), String::new()),
     };
-    let running = is_running(container);
+    let started = is_running(container) || container.kind == Kind::Init && has_succeeded(container);
     ContainerStatus {
         name: container.name.clone(),
         state: Some(state(shown)),
@@ -174,7 +176,7 @@ fn container_status(container: &ContainerRecord) -> ContainerStatus {
             ..ContainerState::default()
         })),
         ready: is_ready(container),
-        started: Some(running || container.kind == Kind::Init && has_succeeded(container)),
+        started: (container.kind != Kind::Ephemeral).then_some(started),
         restart_count: i32::try_from(container.restart_count()).unwrap_or(i32::MAX),
         image,
         image_id,
@@ -183,11 +185,13 @@ fn container_status(container: &ContainerRecord) -> ContainerStatus {
     }
 }
 
-/// An init container is ready when it has succeeded, any other while it runs.
+/// An init container is ready when it has succeeded, a lasting one while it runs; nobody waits for
+/// an ephemeral one.
 pub(super) fn is_ready(container: &ContainerRecord) -> bool {
     match container.kind {
         Kind::Init => has_succeeded(container),
         Kind::Sidecar | Kind::App => is_running(container),
+        Kind::Ephemeral => false,
     }
 }
 

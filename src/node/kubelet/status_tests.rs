@@ -219,3 +219,32 @@ fn transition_times_move_with_the_status_only_and_foreign_conditions_stay() {
     assert_eq!((since("Initialized"), since("Ready")), (T0, later));
     assert_eq!(second.last(), Some(&foreign));
 }
+
+#[test]
+fn an_ephemeral_container_is_shown_apart_and_counts_for_nothing() {
+    let (mut pod, mut worker) = one("Always");
+    start(&mut worker, 0);
+    let debugger = json!([{ "name": "debugger", "image": "busybox" }]);
+    pod.spec.as_mut().unwrap().ephemeral_containers =
+        Some(serde_json::from_value(debugger).unwrap());
+    worker.update(&pod);
+    let status = built(&pod, &worker);
+    let shown = &status["ephemeralContainerStatuses"][0];
+    assert_eq!(shown["state"], json!({ "waiting": { "reason": "ContainerCreating" } }));
+    assert_eq!((&shown["ready"], shown.get("started")), (&json!(false), None));
+    assert_eq!(status["containerStatuses"].as_array().unwrap().len(), 1);
+    let ready = [
+        "PodReadyToStartContainers=True()",
+        "Initialized=True()",
+        "Ready=True()",
+        "ContainersReady=True()",
+        "PodScheduled=True()",
+    ];
+    assert_eq!(conditions(&status), ready);
+    start(&mut worker, 1);
+    exit(&mut worker, 1, 1);
+    let status = built(&pod, &worker);
+    let end = &status["ephemeralContainerStatuses"][0]["state"]["terminated"];
+    assert_eq!((&end["exitCode"], &status["phase"]), (&json!(1), &json!("Running")));
+    assert_eq!(conditions(&status), ready);
+}

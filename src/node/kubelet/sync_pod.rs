@@ -21,6 +21,7 @@ use super::run::{self, Live, Order, Outcome};
 use super::status::{self, Place};
 use super::status_writer::StatusWriter;
 use super::{references, termination};
+use crate::api::pod::as_container;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
 use crate::node::runtime::{Exit, Sandbox};
@@ -159,7 +160,11 @@ impl Task {
 
     fn desire(&mut self, desired: &Desired) {
         match desired {
-            Desired::Pod(pod) => self.pod = pod.clone(),
+            Desired::Pod(pod) => {
+                self.pod = pod.clone();
+                self.worker.update(pod);
+                self.containers.resize_with(self.worker.containers.len(), Slot::default);
+            }
             Desired::Gone => {
                 self.status_writer.give_up();
                 self.worker.end(Ending::Gone);
@@ -251,7 +256,10 @@ impl Task {
     fn spec(&self, name: &str) -> Option<ContainerSpec> {
         let spec = self.pod.spec.as_ref()?;
         let init = spec.init_containers.iter().flatten();
-        init.chain(&spec.containers).find(|container| container.name == name).cloned()
+        let ephemeral = spec.ephemeral_containers.iter().flatten();
+        let lasting = init.chain(&spec.containers).find(|container| container.name == name);
+        let ephemeral = || ephemeral.clone().find(|container| container.name == name);
+        lasting.cloned().or_else(|| ephemeral().map(as_container))
     }
 
     fn happened(&mut self, event: Event) {

@@ -4,9 +4,9 @@ mod binding;
 mod exec;
 mod finalize;
 mod log;
+mod part;
 mod pod;
 mod reviews;
-mod status;
 mod token;
 mod websocket;
 
@@ -17,6 +17,7 @@ pub(super) use reviews::run as review;
 use super::body::Body;
 use super::call::Call;
 use super::status::Outcome;
+use super::verbs::Part;
 use crate::api::status::{method_not_supported, path_not_found};
 
 /// Whether the answer is a stream of bytes rather than an object.
@@ -40,7 +41,8 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         "binding" => binding::run(call).await,
         "finalize" => finalize::run(call).await,
         "token" => token::run(call).await,
-        "status" => status::run(call).await,
+        "status" => part::run(call, Part::Status).await,
+        name @ "ephemeralcontainers" => part::run(call, Part::Subresource(name)).await,
         _ => Err(path_not_found().into()),
     }
 }

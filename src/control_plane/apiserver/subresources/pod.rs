@@ -38,12 +38,20 @@ pub(super) fn container(call: &Call, pod: &Pod) -> Outcome<ContainerRef> {
     })
 }
 
+/// Upstream: `validateContainer`; ephemeral containers can be asked for, but are not proposed.
 fn choose(asked: Option<&str>, pod: &str, spec: &PodSpec) -> Result<String, String> {
     let names: Vec<&str> = spec.containers.iter().map(|it| it.name.as_str()).collect();
     let init: Vec<&str> =
         spec.init_containers.iter().flatten().map(|it| it.name.as_str()).collect();
+    let mut ephemeral = spec.ephemeral_containers.iter().flatten().map(|it| it.name.as_str());
     match (asked, &*names) {
-        (Some(asked), _) if names.contains(&asked) || init.contains(&asked) => Ok(asked.to_owned()),
+        (Some(asked), _)
+            if names.contains(&asked)
+                || init.contains(&asked)
+                || ephemeral.any(|name| name == asked) =>
+        {
+            Ok(asked.to_owned())
+        }
         (Some(asked), _) => Err(format!("container {asked} is not valid for pod {pod}")),
         (None, [only]) => Ok((*only).to_owned()),
         (None, _) => {
@@ -99,7 +107,8 @@ mod tests {
     fn check(asked: Option<&str>, names: &[&str], init: &[&str], expect: Result<&str, &str>) {
         let named =
             |names: &[&str]| names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>();
-        let spec = json!({"containers": named(names), "initContainers": named(init)});
+        let spec = json!({"containers": named(names), "initContainers": named(init),
+            "ephemeralContainers": named(&["debugger"])});
         let answer = choose(asked, "p", &serde_json::from_value(spec).unwrap());
         assert_eq!(answer.as_deref().map_err(String::as_str), expect);
     }
@@ -108,6 +117,7 @@ mod tests {
     fn a_container_is_chosen_in_upstreams_words() {
         check(None, &["a"], &[], Ok("a"));
         check(Some("i"), &["a", "b"], &["i"], Ok("i"));
+        check(Some("debugger"), &["a"], &[], Ok("debugger"));
         check(Some("x"), &["a"], &[], Err("container x is not valid for pod p"));
         let text = "a container name must be specified for pod p, choose one of: [a b]";
         check(None, &["a", "b"], &[], Err(text));

@@ -28,6 +28,8 @@ pub(crate) enum Part {
     Object,
     /// Only `status`.
     Status,
+    /// Only what this subresource of the kind is about: `ephemeralcontainers`.
+    Subresource(&'static str),
     /// What a subresource of ours decided itself; its own checks suffice.
     Decided,
 }
@@ -76,11 +78,16 @@ async fn attempt(
     }
     resource.default(&mut *object);
     call.admit(Operation::Update, Some(&mut *object), Some(&**old)).await?;
-    if part == Part::Object {
-        resource.prepare_for_update(&mut *object, &**old);
-        if resource.counts_generations() {
-            count_generation(&mut *object, &**old)?;
+    match part {
+        Part::Object => resource.prepare_for_update(&mut *object, &**old),
+        Part::Subresource(name) => {
+            resource.prepare_for_subresource_update(name, &mut *object, &**old);
         }
+        Part::Status | Part::Decided => {}
+    }
+    let is_wanted = matches!(part, Part::Object | Part::Subresource(_));
+    if is_wanted && resource.counts_generations() {
+        count_generation(&mut *object, &**old)?;
     }
     check(call, part, &*object, &**old)?;
     if part == Part::Object {
@@ -164,11 +171,11 @@ fn bad_resource_version(revision: &str) -> crate::api::fields::FieldError {
     crate::api::fields::FieldError::invalid(path, revision, "must be an unsigned integer")
 }
 
-/// What no client changes, and what `status` updates leave alone.
+/// What no client changes, and what updates of a part leave alone.
 ///
 /// Upstream: `rest.BeforeUpdate`, `metav1.ResetObjectMetaForStatus`.
 fn carry_over(meta: &mut ObjectMeta, old: &ObjectMeta, part: Part) {
-    if part == Part::Status {
+    if matches!(part, Part::Status | Part::Subresource(_)) {
         meta.clone_from(old);
     }
     // Checked before; an update without one means "whatever is there".
@@ -207,6 +214,9 @@ fn check(call: &Call, part: Part, object: &dyn AnyObject, old: &dyn AnyObject) -
     match part {
         Part::Object => faults.extend(call.resource.validate_update(object, old)),
         Part::Status => faults.extend(call.resource.validate_status_update(object, old)),
+        Part::Subresource(name) => {
+            faults.extend(call.resource.validate_subresource_update(name, object, old));
+        }
         Part::Decided => faults.clear(),
     }
     if faults.is_empty() { Ok(()) } else { Err(call.invalid(call.name(), &faults)) }

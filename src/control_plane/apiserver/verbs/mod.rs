@@ -18,8 +18,8 @@ use http::Response;
 
 pub(crate) use commit::{Part, modify};
 pub(crate) use get::{get, stored};
-pub(crate) use patch::patch_status;
-pub(crate) use update::update_status;
+pub(crate) use patch::patch;
+pub(crate) use update::update_part;
 
 use super::body::Body;
 use super::call::Call;
@@ -39,7 +39,7 @@ pub(crate) async fn run(call: Call) -> Outcome<Response<Body>> {
         ("get", true) => get(&call).await,
         ("list", false) => list::list(&call).await,
         ("watch", _) => watch::watch(call).await,
-        ("patch", true) => patch::patch(call).await,
+        ("patch", true) => patch(call, Part::Object).await,
         ("update", true) => update::update(call).await,
         ("delete", true) => delete::delete(call).await,
         ("deletecollection", false) => delete_collection::delete_collection(call).await,

@@ -23,16 +23,8 @@ const SUPPORTED: &[&str] = &[
     "application/strategic-merge-patch+json",
 ];
 
-pub(super) async fn patch(call: Call) -> Outcome<Response<Body>> {
-    patch_part(call, Part::Object).await
-}
-
-/// PATCH of `status`.
-pub(crate) async fn patch_status(call: Call) -> Outcome<Response<Body>> {
-    patch_part(call, Part::Status).await
-}
-
-async fn patch_part(mut call: Call, part: Part) -> Outcome<Response<Body>> {
+/// PATCH of the object, or of the part of it that the subresource is about.
+pub(crate) async fn patch(mut call: Call, part: Part) -> Outcome<Response<Body>> {
     let dry = call.dry_run("PatchOptions")?;
     let validation = decode::field_validation(&call.query, "PatchOptions")?;
     let patch = Patch::read(&call)?;

@@ -25,11 +25,11 @@ pub(super) async fn update(mut call: Call) -> Outcome<Response<Body>> {
     replace(call, Part::Object, object, dry).await
 }
 
-/// PUT of `status`.
-pub(crate) async fn update_status(mut call: Call) -> Outcome<Response<Body>> {
+/// PUT of a subresource that is a part of the object.
+pub(crate) async fn update_part(mut call: Call, part: Part) -> Outcome<Response<Body>> {
     let dry = call.dry_run("UpdateOptions")?;
     let object = body(&mut call)?;
-    replace(call, Part::Status, object, dry).await
+    replace(call, part, object, dry).await
 }
 
 async fn replace(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
+use super::ephemeral::first_reason;
 use super::record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated, waiting};
 use super::resume::{self, LastStop};
 use crate::client::events::EventType;
@@ -18,7 +19,8 @@ const CONFIG_RETRY: Duration = Duration::from_secs(10);
 /// One Pod on this node.
 #[derive(Debug)]
 pub(in crate::node::kubelet) struct PodWorker {
-    /// Init containers and sidecars in order, then the others, as in the spec.
+    /// Init containers and sidecars in order, then the app containers, as in the spec; then the
+    /// ephemeral ones as they come. Whoever is in here stays at its index.
     pub(in crate::node::kubelet) containers: Vec<ContainerRecord>,
     pub(in crate::node::kubelet) started_at: Timestamp,
     pub(in crate::node::kubelet) ending: Option<Ending>,
@@ -71,9 +73,8 @@ impl PodWorker {
     /// that an earlier sampan ran, by what its status says.
     pub(in crate::node::kubelet) fn new(pod: &Pod, last_stop: LastStop, now: Timestamp) -> Self {
         let spec = pod.spec.as_ref().map_or_else(PodSpec::default, Clone::clone);
-        let init = spec.init_containers.unwrap_or_default();
-        let first = if init.is_empty() { "ContainerCreating" } else { "PodInitializing" };
-        let init = init.iter().map(|container| {
+        let first = first_reason(&spec);
+        let init = spec.init_containers.iter().flatten().map(|container| {
             ContainerRecord::new(container, init_kind(container), "PodInitializing")
         });
         let apps = spec
@@ -95,6 +96,7 @@ impl PodWorker {
             deadline,
             held: false,
         };
+        worker.add_ephemeral(&spec, status);
         if let Some(status) = status {
             resume::resume(&mut worker, status, last_stop, now);
         }
@@ -146,7 +148,7 @@ impl PodWorker {
             if !self.held {
                 self.bring_up(now, &mut plan);
             }
-            happenings.extend(self.retire_sidecars(&mut plan));
+            happenings.extend(self.retire_companions(&mut plan));
         }
         (plan, happenings)
     }
@@ -295,11 +297,12 @@ impl PodWorker {
             (Kind::Init, RestartPolicy::Always | RestartPolicy::OnFailure)
             | (Kind::App, RestartPolicy::OnFailure) => exit_code != 0,
             (Kind::App, RestartPolicy::Always) => true,
-            (Kind::Init | Kind::App, RestartPolicy::Never) => false,
+            (Kind::Init | Kind::App, RestartPolicy::Never) | (Kind::Ephemeral, _) => false,
         }
     }
 
-    /// The Pod's work is over: nothing is left to run but, perhaps, sidecars.
+    /// The Pod's work is over: nothing is left to run but, perhaps, sidecars and ephemeral
+    /// containers.
     pub(super) fn apps_are_done(&self) -> bool {
         self.init_failed() || self.of_kind(Kind::App).all(ContainerRecord::is_done)
     }
@@ -317,6 +320,12 @@ impl PodWorker {
         if self.apps_are_done() {
             return;
         }
+        // Ephemeral containers wait for no other: a Pod that does not get up is to be debugged too.
+        for index in 0..self.containers.len() {
+            if self.containers[index].kind == Kind::Ephemeral {
+                self.start_if_due(index, now, plan);
+            }
+        }
         let initialized = self.of_kind(Kind::App).any(|container| container.runs > 0);
         for index in 0..self.containers.len() {
             self.start_if_due(index, now, plan);
@@ -324,7 +333,7 @@ impl PodWorker {
             let goes_on = match container.kind {
                 Kind::Init => container.has_succeeded(),
                 Kind::Sidecar => initialized || container.is_running(),
-                Kind::App => true,
+                Kind::App | Kind::Ephemeral => true,
             };
             if !goes_on {
                 return;
@@ -399,15 +408,17 @@ impl PodWorker {
         happenings
     }
 
-    fn retire_sidecars(&mut self, plan: &mut Plan) -> Vec<Happening> {
+    /// Ends what only accompanies the Pod's work when that is over.
+    fn retire_companions(&mut self, plan: &mut Plan) -> Vec<Happening> {
         if !self.apps_are_done() {
             return Vec::new();
         }
-        let indexes = 0..self.containers.len();
-        let sidecars = indexes.filter(|index| self.containers[*index].kind == Kind::Sidecar);
+        let companions = (0..self.containers.len()).filter(|index| {
+            matches!(self.containers[*index].kind, Kind::Sidecar | Kind::Ephemeral)
+        });
         // The last started goes first, as upstream.
-        let sidecars: Vec<usize> = sidecars.rev().collect();
-        sidecars.into_iter().filter_map(|index| self.stop(index, plan)).collect()
+        let companions: Vec<usize> = companions.rev().collect();
+        companions.into_iter().filter_map(|index| self.stop(index, plan)).collect()
     }
 
     fn stop(&mut self, index: usize, plan: &mut Plan) -> Option<Happening> {

@@ -8,6 +8,7 @@
 //!                ^          |                      |
 //!                |          v                      |
 //!                `---- (back-off, by restartPolicy)'
+//! ephemeral:  the same, but once: it comes while the Pod runs, and is not started again
 //! pod:        Serving -> Ending (deleted, or its deadline passed) -> no container lives
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! `pkg/kubelet/container/helpers.go` (`ShouldContainerBeRestarted`).
 
 mod backoff;
+mod ephemeral;
 mod machine;
 mod record;
 mod resume;

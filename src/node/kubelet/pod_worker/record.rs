@@ -13,6 +13,8 @@ pub(in crate::node::kubelet) enum Kind {
     /// An init container with `restartPolicy: Always`: from its turn on, beside the others.
     Sidecar,
     App,
+    /// Added while the Pod runs, by whoever debugs it: runs at most once, and nothing waits for it.
+    Ephemeral,
 }
 
 /// Why a Pod's containers are being ended.

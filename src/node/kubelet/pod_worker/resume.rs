@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, PodStatus};
 
 use super::machine::PodWorker;
-use super::record::{ContainerRecord, Ending, State, Terminated};
+use super::record::{ContainerRecord, Ending, Kind, State, Terminated};
 
 /// How the sampan before this one ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +17,20 @@ pub(in crate::node::kubelet) enum LastStop {
 
 /// Carries over what `status` says, and counts what was running as lost: killed, with a code that
 /// nobody saw. What sampan itself ended in order runs again whatever its restart policy, or every
-/// SIGTERM would fail the Pods that must not be restarted.
+/// SIGTERM would fail the Pods that must not be restarted; ephemeral containers run once, come what
+/// may.
 pub(super) fn resume(
     worker: &mut PodWorker,
     status: &PodStatus,
     last_stop: LastStop,
     now: Timestamp,
 ) {
-    let statuses =
-        status.init_container_statuses.iter().chain(status.container_statuses.iter()).flatten();
-    for container_status in statuses {
+    let lists = [
+        &status.init_container_statuses,
+        &status.container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
+    for container_status in lists.into_iter().flatten().flatten() {
         let index =
             worker.containers.iter().position(|container| container.name == container_status.name);
         if let Some(index) = index {
@@ -70,7 +74,7 @@ fn resume_container(
             started_at: running.started_at.as_ref().map(|at| at.0),
             finished_at: Some(now),
         };
-        if last_stop == LastStop::InOrder {
+        if last_stop == LastStop::InOrder && container.kind != Kind::Ephemeral {
             // Not shown as terminated: with a policy of Never that would be the Pod's end.
             container.last = Some(end);
             let reason = "ContainerCreating".to_owned();

@@ -352,3 +352,90 @@ fn what_had_ended_before_a_restart_of_sampan_stays_ended() {
     assert!(story.plan().is_empty());
     assert_eq!(story.shown(0), "Completed x4");
 }
+
+fn with_debugger(mut pod: Pod, names: &[&str]) -> Pod {
+    let containers: Vec<Value> =
+        names.iter().map(|name| json!({ "name": name, "image": "busybox" })).collect();
+    pod.spec.as_mut().unwrap().ephemeral_containers =
+        Some(serde_json::from_value(json!(containers)).unwrap());
+    pod
+}
+
+#[test]
+fn an_ephemeral_container_comes_while_the_pod_runs_and_runs_once() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    story.worker.update(&with_debugger(one("Always"), &["first"]));
+    assert_eq!(story.shown(1), "ContainerCreating x0");
+    assert_eq!(story.plan(), ["start first"]);
+    story.started(1);
+    story.exited(1, 1);
+    assert!(story.plan().is_empty());
+    assert_eq!(story.shown(1), "Error x0");
+    story.worker.update(&with_debugger(one("Always"), &["second", "first"]));
+    assert_eq!(story.plan(), ["start second"]);
+    assert_eq!(story.shown(2), "ContainerCreating x0");
+}
+
+#[test]
+fn an_ephemeral_container_waits_for_no_other() {
+    let initializing = pod(json!({
+        "initContainers": [{ "name": "first", "image": "busybox" }],
+        "containers": [{ "name": "count", "image": "busybox" }],
+    }));
+    let mut story = Story::of(&with_debugger(initializing, &["debugger"]));
+    assert_eq!(story.plan(), ["start debugger", "start first"]);
+}
+
+#[test]
+fn an_ephemeral_container_whose_image_is_missing_is_tried_again_and_whose_program_is_not() {
+    let mut story = Story::of(&with_debugger(one("Always"), &["debugger"]));
+    story.plan();
+    story.started(0);
+    let message = "no such image".to_owned();
+    story.failed(1, StartFailure::Image { reason: "ErrImagePull", message });
+    story.wait(10);
+    assert!(story.plan().contains(&"start debugger".to_owned()));
+    let message = "exec: not found".to_owned();
+    story.failed(1, StartFailure::Run { exit_code: 127, reason: "StartError", message });
+    assert!(story.plan().is_empty());
+    assert_eq!(story.shown(1), "StartError x0");
+}
+
+#[test]
+fn ephemeral_containers_end_with_the_pod() {
+    let mut story = Story::of(&with_debugger(one("Never"), &["debugger"]));
+    story.plan();
+    story.started(0);
+    story.started(1);
+    story.exited(0, 0);
+    assert_eq!(story.plan(), ["kill debugger"]);
+    story.exited(1, 143);
+    story.worker.update(&with_debugger(one("Never"), &["debugger", "late"]));
+    assert!(story.plan().is_empty());
+    assert_eq!(story.worker.containers.len(), 2);
+}
+
+#[test]
+fn an_ephemeral_container_does_not_outlive_a_restart_of_sampan() {
+    for last_stop in [LastStop::Unknown, LastStop::InOrder] {
+        let mut pod = with_debugger(one("Always"), &["debugger", "new"]);
+        let status = json!({ "phase": "Running", "ephemeralContainerStatuses": [{
+            "name": "debugger", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+            "state": { "running": {} },
+        }] });
+        pod.status = Some(serde_json::from_value(status).unwrap());
+        let mut story = Story::after(last_stop, &pod);
+        assert_eq!(story.plan(), ["start new", "start count"]);
+        assert_eq!(story.shown(1), "ContainerStatusUnknown x0");
+    }
+}
+
+#[test]
+fn an_ended_pod_takes_up_no_ephemeral_container_that_never_came() {
+    let mut pod = with_debugger(one("Never"), &["debugger"]);
+    let status = json!({ "phase": "Succeeded" });
+    pod.status = Some(serde_json::from_value(status).unwrap());
+    assert_eq!(Story::of(&pod).worker.containers.len(), 1);
+}

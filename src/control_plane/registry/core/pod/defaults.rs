@@ -103,6 +103,9 @@ fn default_ephemeral_container(container: &mut EphemeralContainer) {
     set_default(&mut container.termination_message_path, "/dev/termination-log");
     set_default(&mut container.termination_message_policy, "File");
     container.resources.get_or_insert_default();
+    for port in container.ports.iter_mut().flatten() {
+        set_default(&mut port.protocol, "TCP");
+    }
     default_env(container.env.as_mut());
 }
 

@@ -33,6 +33,7 @@ impl Resource for Pods {
             verbs: &["create", "get"],
         },
         Subresource { name: "binding", kind: ("", "", "Binding"), verbs: &["create"] },
+        Subresource { name: "ephemeralcontainers", kind: ("", "", "Pod"), verbs: STATUS_VERBS },
         Subresource { name: "exec", kind: ("", "", "PodExecOptions"), verbs: &["create", "get"] },
         Subresource { name: "log", kind: ("", "", "Pod"), verbs: &["get"] },
         Subresource { name: "status", kind: ("", "", "Pod"), verbs: STATUS_VERBS },
@@ -68,6 +69,14 @@ impl Resource for Pods {
         pod.status.get_or_insert_default().qos_class = class;
     }
 
+    /// Only `ephemeralcontainers` is one: nothing but `spec.ephemeralContainers` changes.
+    fn prepare_for_subresource_update(_: &str, pod: &mut Pod, old: &Pod) {
+        let containers = pod.spec.take().and_then(|spec| spec.ephemeral_containers);
+        pod.spec.clone_from(&old.spec);
+        pod.spec.get_or_insert_default().ephemeral_containers = containers;
+        pod.status.clone_from(&old.status);
+    }
+
     fn validate(pod: &Pod) -> Vec<FieldError> {
         validation::validate(pod)
     }
@@ -78,6 +87,10 @@ impl Resource for Pods {
 
     fn validate_status_update(pod: &Pod, old: &Pod) -> Vec<FieldError> {
         validation::validate_status_update(pod, old)
+    }
+
+    fn validate_subresource_update(_: &str, pod: &Pod, old: &Pod) -> Vec<FieldError> {
+        validation::validate_ephemeral_update(pod, old)
     }
 
     fn warnings(pod: &Pod) -> Vec<String> {

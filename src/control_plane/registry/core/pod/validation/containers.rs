@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, ContainerResizePolicy, EphemeralContainer, PodSpec,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, ContainerResizePolicy, PodSpec};
 
-use super::{env, handlers, invalid_number, one_of, resources, security, text, volumes};
+use super::{env, ephemeral, handlers, invalid_number, one_of, resources, security, text, volumes};
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 
 pub(super) fn validate(spec: &PodSpec, path: &Path) -> Vec<FieldError> {
     let mut faults = validate_regular(spec, &path.child("containers"));
     faults.extend(validate_init(spec, &path.child("initContainers")));
-    faults.extend(validate_ephemeral(spec, &path.child("ephemeralContainers")));
+    faults.extend(ephemeral::validate(spec, &path.child("ephemeralContainers")));
     faults
 }
 
@@ -75,106 +73,12 @@ fn forbid_handlers(container: &Container, path: &Path) -> Vec<FieldError> {
     given.map(|(field, _)| FieldError::forbidden(path.child(field), DETAIL)).collect()
 }
 
-fn validate_ephemeral(spec: &PodSpec, path: &Path) -> Vec<FieldError> {
-    const DETAIL: &str = "cannot be set for an Ephemeral Container";
-    let lasting: BTreeSet<&str> =
-        all_lasting(spec).map(|container| container.name.as_str()).collect();
-    let mut names = lasting.clone();
-    let mut faults = Vec::new();
-    for (index, ephemeral) in spec.ephemeral_containers.iter().flatten().enumerate() {
-        let path = path.index(index);
-        let container = as_container(ephemeral);
-        faults.extend(validate_common(&container, spec, &path));
-        faults.extend(validate_image(&container, &path));
-        if !names.insert(&ephemeral.name) {
-            faults.push(FieldError::duplicate(path.child("name"), ephemeral.name.as_str()));
-        }
-        let target = text(&ephemeral.target_container_name);
-        if !target.is_empty() && !lasting.contains(target) {
-            faults.push(FieldError::not_found(path.child("targetContainerName"), target));
-        }
-        let forbidden = [
-            ("ports", ephemeral.ports.as_ref().is_some_and(|ports| !ports.is_empty())),
-            (
-                "resources",
-                ephemeral.resources.as_ref().is_some_and(|one| *one != Default::default()),
-            ),
-            ("restartPolicy", ephemeral.restart_policy.is_some()),
-        ];
-        for (field, _) in forbidden.into_iter().filter(|(_, given)| *given) {
-            faults.push(FieldError::forbidden(path.child(field), DETAIL));
-        }
-        faults.extend(forbid_handlers(&container, &path).into_iter().map(|mut fault| {
-            DETAIL.clone_into(&mut fault.detail);
-            fault
-        }));
-    }
-    faults
-}
-
-fn all_lasting(spec: &PodSpec) -> impl Iterator<Item = &Container> {
-    spec.containers.iter().chain(spec.init_containers.iter().flatten())
-}
-
-/// The part of an ephemeral container that any container has.
-fn as_container(ephemeral: &EphemeralContainer) -> Container {
-    let EphemeralContainer {
-        args,
-        command,
-        env,
-        env_from,
-        image,
-        image_pull_policy,
-        lifecycle,
-        liveness_probe,
-        name,
-        ports,
-        readiness_probe,
-        resize_policy,
-        resources,
-        restart_policy,
-        security_context,
-        startup_probe,
-        stdin,
-        stdin_once,
-        target_container_name: _,
-        termination_message_path,
-        termination_message_policy,
-        tty,
-        volume_devices,
-        volume_mounts,
-        working_dir,
-    } = ephemeral.clone();
-    Container {
-        args,
-        command,
-        env,
-        env_from,
-        image,
-        image_pull_policy,
-        lifecycle,
-        liveness_probe,
-        name,
-        ports,
-        readiness_probe,
-        resize_policy,
-        resources,
-        restart_policy,
-        security_context,
-        startup_probe,
-        stdin,
-        stdin_once,
-        termination_message_path,
-        termination_message_policy,
-        tty,
-        volume_devices,
-        volume_mounts,
-        working_dir,
-    }
-}
-
 /// What holds for containers of every sort.
-fn validate_common(container: &Container, spec: &PodSpec, path: &Path) -> Vec<FieldError> {
+pub(super) fn validate_common(
+    container: &Container,
+    spec: &PodSpec,
+    path: &Path,
+) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let name = &container.name;
     if name.is_empty() {
@@ -216,7 +120,7 @@ pub(super) fn validate_images(containers: &[Container], path: &Path) -> Vec<Fiel
     images.filter_map(|(index, container)| validate_image(container, &path.index(index))).collect()
 }
 
-fn validate_image(container: &Container, path: &Path) -> Option<FieldError> {
+pub(super) fn validate_image(container: &Container, path: &Path) -> Option<FieldError> {
     let image = text(&container.image);
     let padded = image.trim().len() != image.len();
     let detail = "must not have leading or trailing whitespace";

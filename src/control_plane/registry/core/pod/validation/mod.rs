@@ -9,6 +9,7 @@
 mod containers;
 mod downward;
 mod env;
+mod ephemeral;
 mod handlers;
 mod networking;
 mod resources;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 
+pub(super) use ephemeral::validate_ephemeral_update;
 pub(super) use status::validate_status_update;
 pub(super) use update::validate_update;
 

@@ -352,6 +352,108 @@ fn updates_only_add_tolerations_and_lower_deadlines() {
     );
 }
 
+/// Faults of the step from these ephemeral containers to those.
+#[track_caller]
+fn check_ephemeral(old: Value, new: Value, expect: &[&str]) {
+    let with = |ephemeral: Value| {
+        pod(&json!({"containers": [{"name": "c", "image": "i"}], "ephemeralContainers": ephemeral}))
+    };
+    assert_eq!(texts(&validate_ephemeral_update(&with(new), &with(old))), expect);
+}
+
+#[test]
+fn ephemeral_containers_only_come() {
+    let one = |name: &str| json!({"name": name, "image": "i", "targetContainerName": "c"});
+    check_ephemeral(json!([]), json!([one("a")]), &[]);
+    check_ephemeral(json!([one("a"), one("b")]), json!([one("b"), one("d"), one("a")]), &[]);
+    check_ephemeral(
+        json!([one("a")]),
+        json!([one("b")]),
+        &[
+            "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"a\" may not be removed\n",
+        ],
+    );
+    check_ephemeral(
+        json!([one("a")]),
+        json!([{"name": "a", "image": "j", "targetContainerName": "c"}]),
+        &[
+            "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"a\" may not be changed\n\
+             -\tspec.ephemeralContainers[a].image: \"i\"\n+\tspec.ephemeralContainers[a].image: \"j\"",
+        ],
+    );
+    let mut mirror = pod(&json!({"containers": [{"name": "c", "image": "i"}]}));
+    let annotation = ("kubernetes.io/config.mirror".to_owned(), "x".to_owned());
+    mirror.metadata.annotations = Some([annotation].into());
+    assert_eq!(
+        texts(&validate_ephemeral_update(&mirror, &mirror)),
+        ["[]: Forbidden: static pods do not support ephemeral containers"]
+    );
+}
+
+#[test]
+fn an_ephemeral_container_has_few_fields() {
+    let refusal = |field: &str| {
+        format!(
+            "spec.ephemeralContainers[0].{field}: Forbidden: cannot be set for an Ephemeral Container"
+        )
+    };
+    let check = |fields: Value, expect: &[&str]| {
+        let mut container = json!({"name": "d", "image": "i"});
+        merge(&mut container, fields);
+        let expect: Vec<String> = expect.iter().map(|field| refusal(field)).collect();
+        let expect: Vec<&str> = expect.iter().map(String::as_str).collect();
+        check_ephemeral(json!([]), json!([container]), &expect);
+    };
+    let get = json!({"httpGet": {"port": 80}});
+    check(
+        json!({
+            "command": ["sh"], "args": ["-c"], "workingDir": "/", "env": [{"name": "A", "value": "b"}],
+            "stdin": true, "stdinOnce": true, "tty": true, "imagePullPolicy": "Never",
+            "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}, "resources": {},
+        }),
+        &[],
+    );
+    check(
+        json!({
+            "ports": [{"containerPort": 80}],
+            "resources": {"limits": {"cpu": "1"}},
+            "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}],
+            "restartPolicy": "Always",
+            "livenessProbe": get, "readinessProbe": get, "startupProbe": get,
+            "lifecycle": {"preStop": get},
+        }),
+        &[
+            "ports",
+            "resources",
+            "resizePolicy",
+            "restartPolicy",
+            "livenessProbe",
+            "readinessProbe",
+            "startupProbe",
+            "lifecycle",
+        ],
+    );
+}
+
+#[test]
+fn an_ephemeral_container_mounts_whole_volumes() {
+    let mount = |fields: Value| {
+        let mut mount = json!({"name": "v", "mountPath": "/m"});
+        merge(&mut mount, fields);
+        let old = json!({"containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v"}]});
+        let mut new = old.clone();
+        let debugger = json!([{"name": "d", "image": "i", "volumeMounts": [mount]}]);
+        new["ephemeralContainers"] = debugger;
+        texts(&validate_ephemeral_update(&pod(&new), &pod(&old)))
+    };
+    assert_eq!(mount(json!({})), [] as [&str; 0]);
+    let path = "spec.ephemeralContainers[0].volumeMounts[0]";
+    for field in ["subPath", "subPathExpr"] {
+        let refusal = "Forbidden: cannot be set for an Ephemeral Container";
+        assert_eq!(mount(json!({field: "a"})), [format!("{path}.{field}: {refusal}")]);
+    }
+}
+
 #[test]
 fn an_ended_container_does_not_come_back_by_itself() {
     let status = |state: Value| json!([{"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Affinity, Container, Pod, PodSpec, Toleration};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{invalid_number, validate_pod_spec};
@@ -40,7 +41,7 @@ pub(in super::super) fn validate_update(pod: &Pod, old: &Pod) -> Vec<FieldError>
     if is_gated(old) {
         faults.extend(validate_node_selector(spec, old, &path.child("nodeSelector")));
     }
-    let changes = changes(&munged, old);
+    let changes = changes(&path, &munged, old);
     if !changes.is_empty() {
         let detail = format!("{REFUSAL}\n{}", changes.join("\n"));
         faults.push(FieldError::forbidden(path, detail));
@@ -143,8 +144,8 @@ fn put_images_back(containers: &mut [Container], old: &[Container]) {
 }
 
 /// One line for each value that differs: the old one after `-`, the new one after `+`.
-fn changes(new: &PodSpec, old: &PodSpec) -> Vec<String> {
-    let (new, old) = (leaves(new), leaves(old));
+pub(super) fn changes<T: Serialize>(path: &Path, new: &T, old: &T) -> Vec<String> {
+    let (new, old) = (leaves(path, new), leaves(path, old));
     let mut lines = Vec::new();
     for (path, old) in &old {
         if new.get(path) != Some(old) {
@@ -159,11 +160,11 @@ fn changes(new: &PodSpec, old: &PodSpec) -> Vec<String> {
     lines
 }
 
-/// Every value of the spec by its path. What Go cannot tell from an absent value is left out.
-fn leaves(spec: &PodSpec) -> BTreeMap<String, Value> {
+/// Every value by its path. What Go cannot tell from an absent value is left out.
+fn leaves(path: &Path, tree: &impl Serialize) -> BTreeMap<String, Value> {
     let mut leaves = BTreeMap::new();
-    if let Ok(value) = serde_json::to_value(spec) {
-        collect(&Path::new("spec"), "", &value, &mut leaves);
+    if let Ok(value) = serde_json::to_value(tree) {
+        collect(path, "", &value, &mut leaves);
     }
     leaves
 }
