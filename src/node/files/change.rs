@@ -63,7 +63,7 @@ impl Root {
             _ if self.is_mount_point(&place) => return Err(Error::Busy),
             _ => {}
         }
-        if found.origin != Origin::Lower {
+        if !matches!(found.origin, Origin::Lower(_)) {
             let (dir, path) = self.writable(&place)?;
             dir.remove_file_or_symlink(path)?;
         }
@@ -201,11 +201,11 @@ impl Root {
         }
         match found.origin {
             Origin::Mount => self.own_or_mounted(place).map(|_| found),
-            Origin::Lower if options.truncate => {
+            Origin::Lower(_) if options.truncate => {
                 self.create_file(hidden, place)?;
                 self.find(hidden, place)?.ok_or(Error::NotFound)
             }
-            Origin::Lower => {
+            Origin::Lower(_) => {
                 self.copy_up(place, &found)?;
                 self.find(hidden, place)?.ok_or(Error::NotFound)
             }

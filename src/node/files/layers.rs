@@ -46,8 +46,9 @@ const DIRECTORIES: &[&str] = &["dev", "tmp"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     Upper,
-    /// The image: it does not change while the container lives.
-    Lower,
+    /// A layer of the image, by its number from the top: it does not change while the container
+    /// lives.
+    Lower(usize),
     Mount,
     BuiltIn,
 }
@@ -73,20 +74,62 @@ impl Root {
         if hidden.covers(place) {
             return Ok(None);
         }
-        if let Some(lower) = &self.lower
-            && let Some(metadata) = look(lower, place.relative())?
-        {
-            return Ok(Some(Found::new(Origin::Lower, metadata)));
+        self.find_below(place)
+    }
+
+    /// What the lower layers and the built-ins have at `place`, hidden or not.
+    fn find_below(&self, place: &Place) -> Result<Option<Found>> {
+        for (index, lower) in self.lowers.iter().enumerate() {
+            let there = look(lower, place.relative());
+            if !matches!(there, Ok(None)) && self.reaches(index, place)? {
+                return Ok(there?.map(|metadata| Found::new(Origin::Lower(index), metadata)));
+            }
         }
         Ok(built_in(place).map(|kind| Found { origin: Origin::BuiltIn, kind, metadata: None }))
     }
 
+    /// The lower layers whose names are shown in the directory at `place`, topmost first.
+    pub(super) fn merged(&self, place: &Place) -> Result<Vec<usize>> {
+        let mut merged = Vec::new();
+        for (index, lower) in self.lowers.iter().enumerate() {
+            let there = look(lower, place.relative());
+            if matches!(there, Ok(None)) || !self.reaches(index, place)? {
+                continue;
+            }
+            if !there?.is_some_and(|metadata| metadata.is_dir()) {
+                break;
+            }
+            merged.push(index);
+        }
+        Ok(merged)
+    }
+
+    /// Whether what a lower layer has at `place` lies in directories of this root: all above it are
+    /// directories in the layer itself, and nothing else in those on top of it. A layer may have a
+    /// symlink where another has a directory, and must not be asked through it.
+    fn reaches(&self, index: usize, place: &Place) -> Result<bool> {
+        if index == 0 && self.own_lowers > 0 {
+            // What the upper directory has on top of it was copied up, or hides it.
+            return Ok(true);
+        }
+        let above: Vec<_> = place.and_ancestors().skip(1).collect();
+        for path in above.into_iter().rev() {
+            for lower in &self.lowers[..index] {
+                if look(lower, path)?.is_some_and(|metadata| !metadata.is_dir()) {
+                    return Ok(false);
+                }
+            }
+            if !look(&self.lowers[index], path)?.is_some_and(|metadata| metadata.is_dir()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The mount that `place` is at or below.
     pub(super) fn mount_at<'a>(&self, place: &'a Place) -> Option<(usize, &MountPoint, &'a str)> {
-        self.mounts
-            .iter()
-            .enumerate()
-            .find_map(|(index, mount)| Some((index, mount, place.below(&mount.place)?)))
+        let mut mounts = self.mounts.iter().enumerate();
+        mounts.find_map(|(index, mount)| Some((index, &**mount, place.below(&mount.place)?)))
     }
 
     /// The `Dir` and the path below it for something that [`Root::find`] found.
@@ -97,7 +140,9 @@ impl Root {
     ) -> Result<(&'a Dir, &'a str)> {
         match origin {
             Origin::Upper => Ok((&self.upper, place.relative())),
-            Origin::Lower => Ok((self.lower.as_ref().ok_or(Error::NotFound)?, place.relative())),
+            Origin::Lower(index) => {
+                Ok((self.lowers.get(index).ok_or(Error::NotFound)?, place.relative()))
+            }
             Origin::Mount => {
                 let (_, mount, rest) = self.mount_at(place).ok_or(Error::NotFound)?;
                 Ok((&mount.dir, mount.path_of(rest)?))
@@ -117,14 +162,7 @@ impl Root {
 
     /// Whether the lower layers show something at `place`, be it under something of the upper one.
     pub(super) fn lower_has(&self, hidden: &Hidden, place: &Place) -> Result<bool> {
-        if hidden.covers(place) {
-            return Ok(false);
-        }
-        let in_lower = match &self.lower {
-            Some(lower) => look(lower, place.relative())?.is_some(),
-            None => false,
-        };
-        Ok(in_lower || built_in(place).is_some())
+        Ok(!hidden.covers(place) && self.find_below(place)?.is_some())
     }
 }
 

@@ -1,5 +1,5 @@
-//! A container's files: an image below, a writable directory above, volumes mounted into both;
-//! quotas, and the walking of paths over `cap_std::fs::Dir`. Knows neither wasmtime nor WIT.
+//! A container's files: an image's layers below, a writable directory above, volumes mounted into
+//! them; quotas, and the walking of paths over `cap_std::fs::Dir`. Knows neither wasmtime nor WIT.
 //!
 //! Enter by [`Root`]. Paths are walked here, component by component: cap-std refuses absolute
 //! symlinks, images are full of them, and a mount may sit anywhere. What is below a [`Place`] is
@@ -7,10 +7,13 @@
 //! leave it.
 //!
 //! ```text
-//! lookup:  mounts -> upper -> lower, unless hidden -> built-ins (/dev, /tmp), unless hidden
-//! write:   mounts, or upper: a file of the lower directory is copied up first
-//! delete:  from upper, and what the lower directory has under that name is hidden from then on
+//! lookup:  mounts -> upper -> lowers, unless hidden -> built-ins (/dev, /tmp), unless hidden
+//! write:   mounts, or upper: a file of a lower layer is copied up first
+//! delete:  from upper, and what the lower layers have under that name is hidden from then on
 //! ```
+//!
+//! [`Root::over`] is a second view of the same files with one more layer below them: what is changed
+//! in one is changed in the other.
 
 mod change;
 mod error;
@@ -21,6 +24,8 @@ mod read;
 mod root;
 mod walk;
 
+#[cfg(test)]
+mod layers_test;
 #[cfg(test)]
 mod model_test;
 

@@ -1,8 +1,9 @@
-//! A union of an image and a writable directory behaves as one plain directory with the same files
-//! would, and nothing outside of either is ever touched.
+//! A union of layers and a writable directory behaves as one plain directory with the same files
+//! would, and neither the layers nor anything outside is ever touched.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -12,7 +13,7 @@ use proptest::sample::select;
 use super::{Error, Follow, Kind, OpenOptions, Opened, Place, Root};
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Write { path: String, text: u8, truncate: bool, exclusive: bool },
     Append { path: String, text: u8 },
     Read(String),
@@ -28,7 +29,7 @@ enum Step {
 }
 
 /// What a step answered.
-type Answer = Result<String, Error>;
+pub(super) type Answer = Result<String, Error>;
 
 fn path() -> impl Strategy<Value = String> {
     let name = select(&["a", "b", "c", "a", "b", "..", "."][..]);
@@ -66,41 +67,142 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn layers(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Vec<Step>>> {
+    proptest::collection::vec(proptest::collection::vec(step(), 0..14), count)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn a_union_is_a_plain_directory(
-        image in proptest::collection::vec(step(), 0..14),
+        layers in layers(1..4),
+        lowest_is_lent in any::<bool>(),
         steps in proptest::collection::vec(step(), 1..30),
     ) {
-        let directory = tempfile::tempdir().unwrap();
-        let open = |name: &str| open(directory.path(), name);
-        fs::create_dir(directory.path().join("outside")).unwrap();
-        fs::write(directory.path().join("outside/secret"), "secret").unwrap();
-        let (lower, plain) = (Root::new(None, open("lower")), Root::new(None, open("plain")));
-        for step in &image {
-            // The image is made by the same steps twice; that both go the same way is checked too.
-            prop_assert_eq!(apply(&lower, step), apply(&plain, step));
+        let house = House::new(&layers);
+        let plain = Root::new(None, house.open("plain"));
+        for layer in house.layers.iter().rev() {
+            lay_over(&house.path(layer), &house.path("plain"));
         }
-        let before = on_disk(&directory.path().join("lower"));
-        let union = Root::new(Some(open("lower")), open("upper"));
+        let before = house.layers_on_disk();
+        let union = if lowest_is_lent { house.views().1 } else { house.root() };
+        prop_assert_eq!(tree(&union), tree(&plain));
         for step in &steps {
             prop_assert_eq!(apply(&union, step), apply(&plain, step), "{:?}", step);
             prop_assert_eq!(tree(&union), tree(&plain), "after {:?}", step);
         }
-        prop_assert_eq!(on_disk(&directory.path().join("lower")), before);
-        prop_assert_eq!(on_disk(&directory.path().join("outside")), ["/secret: secret"]);
+        prop_assert_eq!(house.layers_on_disk(), before);
+        prop_assert_eq!(on_disk(&house.path("outside")), ["/secret: secret"]);
+    }
+
+    #[test]
+    fn two_views_are_of_the_same_files(
+        layers in layers(1..4),
+        steps in proptest::collection::vec((any::<bool>(), step()), 1..30),
+    ) {
+        let house = House::new(&layers);
+        let before = house.layers_on_disk();
+        let (own, wide) = house.views();
+        let lent = lines(&Root::new(None, house.open(&house.layers[layers.len() - 1])));
+        for (through_own, step) in &steps {
+            let done = apply(if *through_own { &own } else { &wide }, step);
+            let (in_own, in_wide) = (lines(&own), lines(&wide));
+            let more: Vec<_> = in_wide.difference(&in_own).collect();
+            prop_assert!(in_own.is_subset(&in_wide), "{:?} lacks {:?}", in_wide, in_own);
+            prop_assert!(more.iter().all(|line| lent.contains(*line)), "{:?}: {:?}", step, more);
+            if let (Ok(_), Step::Unlink(path) | Step::RemoveDirectory(path)) = (done, step) {
+                let gone = |root: &Root| root.stat(&Place::root(), path, Follow::No).is_err();
+                prop_assert!(gone(&own) && (*through_own || gone(&wide)), "{:?}", step);
+            }
+        }
+        prop_assert_eq!(house.layers_on_disk(), before);
+        prop_assert_eq!(on_disk(&house.path("outside")), ["/secret: secret"]);
     }
 }
 
-fn open(directory: &Path, name: &str) -> Dir {
+/// Layers on disk, and what lies beside them.
+struct House {
+    directory: tempfile::TempDir,
+    /// Topmost first.
+    layers: Vec<String>,
+}
+
+impl House {
+    /// Each layer is what some steps made of an empty directory.
+    fn new(layers: &[Vec<Step>]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("outside")).unwrap();
+        fs::write(directory.path().join("outside/secret"), "secret").unwrap();
+        let names = (0..layers.len()).map(|number| format!("layer{number}")).collect();
+        let house = Self { directory, layers: names };
+        for (name, steps) in house.layers.iter().zip(layers) {
+            let layer = Root::new(None, house.open(name));
+            for step in steps {
+                // Not all can succeed.
+                let _ = apply(&layer, step);
+            }
+        }
+        house
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn open(&self, name: &str) -> Dir {
+        open(self.directory.path(), name)
+    }
+
+    fn root(&self) -> Root {
+        Root::new(self.layers.iter().map(|name| self.open(name)), self.open("upper"))
+    }
+
+    /// A root of all layers but the lowest, and its view over that one.
+    fn views(&self) -> (Root, Root) {
+        let (lowest, layers) = self.layers.split_last().unwrap();
+        let own = Root::new(layers.iter().map(|name| self.open(name)), self.open("upper"));
+        let wide = own.over(self.open(lowest));
+        (own, wide)
+    }
+
+    fn layers_on_disk(&self) -> Vec<Vec<String>> {
+        self.layers.iter().map(|name| on_disk(&self.path(name))).collect()
+    }
+}
+
+/// Copies a layer over a directory: directories merge, all else replaces what is there.
+fn lay_over(layer: &Path, directory: &Path) {
+    for entry in fs::read_dir(layer).unwrap() {
+        let from = entry.unwrap().path();
+        let to = directory.join(from.file_name().unwrap());
+        let is_directory = fs::symlink_metadata(&from).unwrap().is_dir();
+        match fs::symlink_metadata(&to) {
+            Ok(there) if there.is_dir() && is_directory => {}
+            Ok(there) if there.is_dir() => fs::remove_dir_all(&to).unwrap(),
+            Ok(_) => fs::remove_file(&to).unwrap(),
+            Err(_) => {}
+        }
+        if is_directory {
+            fs::create_dir_all(&to).unwrap();
+            lay_over(&from, &to);
+        } else if let Ok(text) = fs::read_link(&from) {
+            let (to, name) = (to.parent().unwrap(), to.file_name().unwrap());
+            let to = Dir::open_ambient_dir(to, ambient_authority()).unwrap();
+            to.symlink_contents(text, name).unwrap();
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+pub(super) fn open(directory: &Path, name: &str) -> Dir {
     let path = directory.join(name);
     fs::create_dir_all(&path).unwrap();
     Dir::open_ambient_dir(path, ambient_authority()).unwrap()
 }
 
-fn apply(root: &Root, step: &Step) -> Answer {
+pub(super) fn apply(root: &Root, step: &Step) -> Answer {
     let at = Place::root();
     let done = |result: Result<(), Error>| result.map(|()| String::new());
     match step {
@@ -189,6 +291,10 @@ fn tree(root: &Root) -> Vec<String> {
     lines
 }
 
+fn lines(root: &Root) -> BTreeSet<String> {
+    tree(root).into_iter().collect()
+}
+
 /// Everything in a directory of the host.
 fn on_disk(directory: &Path) -> Vec<String> {
     let mut lines = Vec::new();
@@ -209,110 +315,4 @@ fn on_disk(directory: &Path) -> Vec<String> {
     }
     lines.sort();
     lines
-}
-
-/// Two layers and volumes by hand, for what the property does not reach.
-mod mounts {
-    use super::super::{Mount, Origin};
-    use super::*;
-
-    fn root(directory: &Path) -> Root {
-        let image = open(directory, "image");
-        image.create_dir("etc").unwrap();
-        image.write("etc/name", "image").unwrap();
-        image.create_dir("data").unwrap();
-        image.write("data/below", "covered").unwrap();
-        let volume = open(directory, "volume");
-        volume.create_dir("sub").unwrap();
-        volume.write("sub/file", "volume").unwrap();
-        volume.write("single", "one file").unwrap();
-        let mut root = Root::new(Some(image), open(directory, "upper"));
-        let mut mount = |path: &str, sub_path: &str, read_only: bool| {
-            let (path, sub_path) = (path.to_owned(), sub_path.to_owned());
-            let dir = volume.try_clone().unwrap();
-            root.mount(Mount { path, dir, sub_path, read_only }).unwrap();
-        };
-        mount("/data", "", false);
-        mount("/srv/new/deep", "sub", true);
-        mount("/etc/name", "single", false);
-        root
-    }
-
-    fn check(step: &Step, expect: Result<&str, Error>) {
-        let directory = tempfile::tempdir().unwrap();
-        let answer = apply(&root(directory.path()), step);
-        assert_eq!(answer.as_deref(), expect.as_ref().map(|text| &**text), "{step:?}");
-    }
-
-    fn text(path: &str) -> String {
-        path.to_owned()
-    }
-
-    #[test]
-    fn a_mount_covers_what_is_below_it() {
-        check(&Step::Read(text("/data/below")), Err(Error::NotFound));
-        check(&Step::Read(text("/data/sub/file")), Ok("volume"));
-        check(&Step::Read(text("/srv/new/deep/file")), Ok("volume"));
-        check(&Step::Read(text("/etc/name")), Ok("one file"));
-        check(&Step::Read(text("/srv/new/deep/../../../etc/name")), Ok("one file"));
-    }
-
-    #[test]
-    fn a_read_only_mount_takes_no_change() {
-        let file = text("/srv/new/deep/file");
-        let write = Step::Write { path: file.clone(), text: 0, truncate: false, exclusive: false };
-        check(&write, Err(Error::ReadOnly));
-        check(&Step::Unlink(file.clone()), Err(Error::ReadOnly));
-        check(&Step::Rename(file, text("/srv/new/deep/x")), Err(Error::ReadOnly));
-        check(&Step::CreateDirectory(text("/srv/new/deep/x")), Err(Error::ReadOnly));
-        check(&Step::Append { path: text("/data/sub/file"), text: 0 }, Ok(""));
-    }
-
-    #[test]
-    fn mount_points_stay_and_mounts_are_devices_of_their_own() {
-        check(&Step::Rename(text("/data"), text("/x")), Err(Error::Busy));
-        check(&Step::RemoveDirectory(text("/srv/new/deep")), Err(Error::Busy));
-        check(&Step::Unlink(text("/etc/name")), Err(Error::Busy));
-        check(&Step::Rename(text("/srv"), text("/x")), Err(Error::Busy));
-        check(&Step::Rename(text("/data/single"), text("/x")), Err(Error::CrossDevice));
-        check(&Step::Link(text("/data/single"), text("/x"), false), Err(Error::CrossDevice));
-        check(&Step::Rename(text("/data/single"), text("/data/x")), Ok(""));
-    }
-
-    #[test]
-    fn a_sub_path_does_not_leave_its_volume() {
-        let directory = tempfile::tempdir().unwrap();
-        let volume = open(directory.path(), "volume");
-        volume.symlink_contents("../secret", "out").unwrap();
-        fs::write(directory.path().join("secret"), "secret").unwrap();
-        let mut root = Root::new(None, open(directory.path(), "upper"));
-        for sub_path in ["out", "..", "missing"] {
-            let dir = volume.try_clone().unwrap();
-            let (path, sub_path) = (text("/v"), sub_path.to_owned());
-            assert!(root.mount(Mount { path, dir, sub_path, read_only: false }).is_err());
-        }
-    }
-
-    #[test]
-    fn the_origin_of_a_file_is_known() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = root(directory.path());
-        let origin = |path: &str| root.locate(&Place::root(), path, Follow::Yes).unwrap().1;
-        assert_eq!(origin("/data"), Origin::Mount);
-        assert_eq!(origin("/dev/null"), Origin::BuiltIn);
-        assert_eq!(origin("/srv"), Origin::Upper);
-        assert_eq!(origin("/"), Origin::Upper);
-    }
-
-    #[test]
-    fn symlinks_that_never_end_are_refused() {
-        check(&Step::Read(text("/dev/null/x")), Err(Error::NotDirectory));
-        let directory = tempfile::tempdir().unwrap();
-        let root = root(directory.path());
-        apply(&root, &Step::Symlink(text("/loop"), text("/loop"))).unwrap();
-        assert_eq!(apply(&root, &Step::Read(text("/loop"))), Err(Error::Loop));
-        let long = "x".repeat(256);
-        assert_eq!(apply(&root, &Step::Read(long.clone())), Err(Error::NameTooLong));
-        assert_eq!(apply(&root, &Step::Read(long.repeat(20))), Err(Error::NameTooLong));
-    }
 }

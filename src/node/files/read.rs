@@ -126,7 +126,9 @@ impl Root {
         } else {
             if !hidden.covers(place) {
                 names.extend(built_ins_in(place).map(|(name, kind)| (name.to_owned(), kind)));
-                self.add_names(Origin::Lower, place, &mut names)?;
+                for index in self.merged(place)?.into_iter().rev() {
+                    self.add_names(Origin::Lower(index), place, &mut names)?;
+                }
                 names.retain(|name, _| !hidden.covers(&place.join(name)));
             }
             self.add_names(Origin::Upper, place, &mut names)?;
@@ -140,9 +142,6 @@ impl Root {
         place: &Place,
         names: &mut BTreeMap<String, Kind>,
     ) -> Result<()> {
-        if origin == Origin::Lower && self.lower.is_none() {
-            return Ok(());
-        }
         let (dir, path) = self.source(origin, place)?;
         let entries = match dir.read_dir(path).map_err(Error::from) {
             Ok(entries) => entries,

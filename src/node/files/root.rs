@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
 use parking_lot::RwLock;
@@ -6,20 +7,23 @@ use parking_lot::RwLock;
 use super::walk::Follow;
 use super::{Place, Result};
 
-/// What a container sees as `/`. One per container, shared by all its processes.
+/// What a container sees as `/`. One per container, shared by all its processes; and perhaps a view
+/// of the same files with more below them.
 ///
-/// All operations are synchronous and short. The writable directory belongs to one `Root` for its
-/// whole life: what is hidden of the image is remembered here, not on disk.
+/// All operations are synchronous and short. The writable directory belongs to one `Root` and its
+/// views for its whole life: what is hidden of the image is remembered here, not on disk.
 #[derive(Debug)]
 pub struct Root {
-    /// The image's files; never written.
-    pub(super) lower: Option<Dir>,
+    /// Never written; topmost first. Bound: the layers of an image, and one.
+    pub(super) lowers: Vec<Arc<Dir>>,
+    /// So many of them are the container's own; the others are below it in this view only.
+    pub(super) own_lowers: usize,
     /// Where writes go.
-    pub(super) upper: Dir,
+    pub(super) upper: Arc<Dir>,
     /// Deepest first.
-    pub(super) mounts: Vec<MountPoint>,
+    pub(super) mounts: Vec<Arc<MountPoint>>,
     /// Readers look files up and open them; writers change names.
-    pub(super) hidden: RwLock<Hidden>,
+    pub(super) hidden: Arc<RwLock<Hidden>>,
 }
 
 /// A directory or a single file that appears at a path of the container.
@@ -48,12 +52,34 @@ pub(super) struct MountPoint {
 pub(super) struct Hidden(BTreeSet<Place>);
 
 impl Root {
-    /// A writable root over an image's files. `upper` is empty and nobody else's.
-    pub fn new(lower: Option<Dir>, upper: Dir) -> Self {
-        Self { lower, upper, mounts: Vec::new(), hidden: RwLock::default() }
+    /// A writable root over an image's layers, topmost first. `upper` is empty and nobody else's.
+    pub fn new(lowers: impl IntoIterator<Item = Dir>, upper: Dir) -> Self {
+        let lowers: Vec<_> = lowers.into_iter().map(Arc::new).collect();
+        Self {
+            own_lowers: lowers.len(),
+            lowers,
+            upper: Arc::new(upper),
+            mounts: Vec::new(),
+            hidden: Arc::default(),
+        }
     }
 
-    /// Mounts a volume; later ones cover earlier ones.
+    /// The same files, and `lowest` below them all: writes and deletions through either root are
+    /// seen through both. Only what `lowest` has is seen here alone; deleting it, or writing to it,
+    /// leaves it as it is on the host.
+    pub fn over(&self, lowest: Dir) -> Self {
+        let mut lowers = self.lowers.clone();
+        lowers.push(Arc::new(lowest));
+        Self {
+            lowers,
+            own_lowers: self.own_lowers,
+            upper: self.upper.clone(),
+            mounts: self.mounts.clone(),
+            hidden: self.hidden.clone(),
+        }
+    }
+
+    /// Mounts a volume; later ones cover earlier ones. Views made before do not show it.
     ///
     /// # Errors
     /// If `sub_path` leads out of `dir` or nowhere, or the mount point cannot be made.
@@ -61,7 +87,7 @@ impl Root {
         let (dir, file) = sub_directory(&mount)?;
         let place = self.mount_place(&mount.path, file.is_some())?;
         self.mounts.retain(|other| other.place != place);
-        self.mounts.push(MountPoint { place, dir, file, read_only: mount.read_only });
+        self.mounts.push(Arc::new(MountPoint { place, dir, file, read_only: mount.read_only }));
         self.mounts.sort_by_key(|mount| std::cmp::Reverse(mount.place.and_ancestors().count()));
         Ok(())
     }

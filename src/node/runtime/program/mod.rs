@@ -130,7 +130,7 @@ impl Programs {
             .map_err(|error| StartError::Host(format!("{name}: {error}")))?;
         let program = self.by_content(machine, digest, bytes, name).await?;
         let identity = Identity::of(found);
-        if found.origin == Origin::Lower || identity.is_settled(clock) {
+        if matches!(found.origin, Origin::Lower(_)) || identity.is_settled(clock) {
             self.remember(identity, &program);
         }
         Ok(program)
