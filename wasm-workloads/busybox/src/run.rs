@@ -105,7 +105,7 @@ fn start_file(
         args: command.to_vec(),
         env,
         cwd: call.directory.clone(),
-        state: None,
+        ..Command::default()
     };
     process::spawn(spawn, stdin, &process::stdout(), &process::stderr()).map_err(|err| match err {
         SpawnError::NotFound => (127, "No such file or directory".to_owned()),

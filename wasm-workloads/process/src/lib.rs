@@ -13,8 +13,13 @@ mod native;
 use native as backend;
 
 pub use backend::{
-    Child, Handle, exit, null, open, own_program, pid, pipe, spawn, state, stderr, stdin, stdout,
+    Child, Handle, exit, group, inherited, null, open, own_program, parent, pid, pipe, spawn,
+    state, stderr, stdin, stdout,
 };
+
+pub mod signals;
+pub mod system;
+pub mod terminal;
 
 use std::fmt;
 
@@ -43,6 +48,8 @@ pub enum Error {
     NoSpace,
     BrokenPipe,
     Limit,
+    /// A caught signal came first: see [`signals::take`].
+    Interrupted,
     Other(String),
 }
 
@@ -57,6 +64,7 @@ impl fmt::Display for Error {
             Self::NoSpace => "No space left on device",
             Self::BrokenPipe => "Broken pipe",
             Self::Limit => "Too many open files",
+            Self::Interrupted => "Interrupted system call",
             Self::Other(text) => text,
         })
     }
@@ -73,6 +81,10 @@ pub struct Command {
     pub cwd: String,
     /// What [`state`] is to answer in the new process.
     pub state: Option<Vec<u8>>,
+    /// The process group to be in: 0 is a new one, named by the child's pid; without, the parent's.
+    pub group: Option<u32>,
+    /// Streams beyond the three, for [`inherited`].
+    pub others: Vec<(u32, Handle)>,
 }
 
 /// Why a program could not be started.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{self, Stdio};
 use std::rc::Rc;
 
@@ -11,10 +11,12 @@ use crate::{Command, Error, OpenMode, SpawnError};
 
 /// Names the file that stands in for `command.state`.
 const STATE: &str = "SAMPAN_SH_STATE";
+/// Names the streams beyond the three, as `number=number here`.
+const OTHERS: &str = "SAMPAN_SH_STREAMS";
 
 /// An open file description; clones share its position.
 #[derive(Debug, Clone)]
-pub struct Handle(Rc<File>);
+pub struct Handle(pub(crate) Rc<File>);
 
 impl Handle {
     fn of(fd: &impl AsFd) -> Self {
@@ -37,6 +39,17 @@ impl Handle {
 
     pub fn is_terminal(&self) -> bool {
         self.0.is_terminal()
+    }
+
+    /// Waits until a read would answer at once, at most so many milliseconds; whether it would.
+    pub fn wait_readable(&self, timeout_ms: u32) -> Result<bool, Error> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&*self.0, PollFlags::IN)];
+        let timeout = Timespec {
+            tv_sec: i64::from(timeout_ms / 1000),
+            tv_nsec: i64::from(timeout_ms % 1000) * 1_000_000,
+        };
+        poll(&mut fds, Some(&timeout)).map(|ready| ready > 0).map_err(|err| error(&err.into()))
     }
 
     fn stdio(&self) -> Stdio {
@@ -94,6 +107,11 @@ impl Child {
         self.0.borrow_mut().wait().map_or(127, code)
     }
 
+    /// The same: signals cannot be caught here.
+    pub fn wait_or_signal(&self) -> Option<i32> {
+        Some(self.wait())
+    }
+
     pub fn try_wait(&self) -> Option<i32> {
         self.0.borrow_mut().try_wait().ok().flatten().map(code)
     }
@@ -127,6 +145,14 @@ pub fn spawn(
     }
     child.env_clear().envs(command.env).current_dir(&command.cwd);
     child.stdin(stdin.stdio()).stdout(stdout.stdio()).stderr(stderr.stdio());
+    if let Some(group) = command.group {
+        child.process_group(group as i32);
+    }
+    let lent = lend(&command.others).map_err(|err| SpawnError::Other(err.to_string()))?;
+    child.env(
+        OTHERS,
+        lent.iter().map(|(fd, at)| format!("{fd}={} ", at.as_raw_fd())).collect::<String>(),
+    );
     if let Some(state) = command.state {
         let path = keep(&state).map_err(|err| SpawnError::Other(err.to_string()))?;
         child.env(STATE, path);
@@ -135,6 +161,29 @@ pub fn spawn(
         ErrorKind::NotFound => SpawnError::NotFound,
         _ => SpawnError::NotExecutable(error(&err).to_string()),
     })
+}
+
+/// Duplicates that a child inherits under the numbers they have here.
+fn lend(others: &[(u32, Handle)]) -> io::Result<Vec<(u32, OwnedFd)>> {
+    let lend = |(fd, handle): &(u32, Handle)| {
+        let duplicate = handle.0.as_fd().try_clone_to_owned()?;
+        rustix::io::fcntl_setfd(&duplicate, rustix::io::FdFlags::empty())?;
+        Ok((*fd, duplicate))
+    };
+    others.iter().map(lend).collect()
+}
+
+/// Streams beyond the three that the parent gave. A file's position is not shared here.
+pub fn inherited() -> Vec<(u32, Handle)> {
+    let names = std::env::var(OTHERS).unwrap_or_default();
+    let open = |name: &str| {
+        let (fd, at) = name.split_once('=')?;
+        let path = format!("/dev/fd/{at}");
+        let handle =
+            [OpenMode::Append, OpenMode::Read].into_iter().find_map(|mode| open(&path, mode).ok());
+        Some((fd.parse().ok()?, handle?))
+    };
+    names.split_whitespace().filter_map(open).collect()
 }
 
 fn keep(state: &[u8]) -> io::Result<String> {
@@ -156,6 +205,15 @@ pub fn state() -> Option<Vec<u8>> {
 
 pub fn pid() -> u32 {
     process::id()
+}
+
+pub fn parent() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// The process group.
+pub fn group() -> u32 {
+    rustix::process::getpgrp().as_raw_nonzero().get() as u32
 }
 
 /// Ends this process.

@@ -8,10 +8,11 @@ mod bindings {
 }
 
 use bindings::sampan::process::{io, process};
+pub(crate) use bindings::sampan::process::{signals, system, terminal};
 
 /// An open file description; clones share its position.
 #[derive(Debug)]
-pub struct Handle(io::Handle);
+pub struct Handle(pub(crate) io::Handle);
 
 impl Handle {
     /// Waits until there is something; nothing is the end. At most 64 KiB at a time.
@@ -26,6 +27,11 @@ impl Handle {
 
     pub fn is_terminal(&self) -> bool {
         self.0.is_terminal()
+    }
+
+    /// Waits until a read would answer at once, at most so many milliseconds; whether it would.
+    pub fn wait_readable(&self, timeout_ms: u32) -> Result<bool, Error> {
+        self.0.wait_readable(timeout_ms).map_err(error)
     }
 }
 
@@ -82,6 +88,11 @@ impl Child {
         self.0.wait()
     }
 
+    /// The same, but a caught signal ends the wait: nothing.
+    pub fn wait_or_signal(&self) -> Option<i32> {
+        self.0.wait_or_signal()
+    }
+
     pub fn try_wait(&self) -> Option<i32> {
         self.0.try_wait()
     }
@@ -91,25 +102,29 @@ impl Child {
     }
 }
 
-/// Starts a program with these three streams.
+/// Starts a program with these three streams and the command's others.
 pub fn spawn(
     command: Command,
     stdin: &Handle,
     stdout: &Handle,
     stderr: &Handle,
 ) -> Result<Child, SpawnError> {
+    let others: Vec<_> = command.others.iter().map(|(fd, handle)| (*fd, &handle.0)).collect();
     let command = process::Command {
         program: command.program,
         args: command.args,
         env: command.env,
         cwd: command.cwd,
         state: command.state,
+        group: command.group,
     };
-    process::spawn(&command, &stdin.0, &stdout.0, &stderr.0).map(Child).map_err(|err| match err {
-        process::SpawnError::NotFound => SpawnError::NotFound,
-        process::SpawnError::NotExecutable(why) => SpawnError::NotExecutable(why),
-        process::SpawnError::Limit => SpawnError::Limit,
-        process::SpawnError::Other(why) => SpawnError::Other(why),
+    process::spawn(&command, &stdin.0, &stdout.0, &stderr.0, &others).map(Child).map_err(|err| {
+        match err {
+            process::SpawnError::NotFound => SpawnError::NotFound,
+            process::SpawnError::NotExecutable(why) => SpawnError::NotExecutable(why),
+            process::SpawnError::Limit => SpawnError::Limit,
+            process::SpawnError::Other(why) => SpawnError::Other(why),
+        }
     })
 }
 
@@ -118,8 +133,23 @@ pub fn state() -> Option<Vec<u8>> {
     process::state()
 }
 
+/// Streams beyond the three that the parent gave; nothing when asked again.
+pub fn inherited() -> Vec<(u32, Handle)> {
+    process::inherited().into_iter().map(|(fd, handle)| (fd, Handle(handle))).collect()
+}
+
 pub fn pid() -> u32 {
     process::pid()
+}
+
+/// 0 if this process was started from outside the container.
+pub fn parent() -> u32 {
+    process::parent()
+}
+
+/// The process group.
+pub fn group() -> u32 {
+    process::group()
 }
 
 /// Ends this process.
@@ -143,6 +173,7 @@ fn error(err: io::Error) -> Error {
         io::Error::NoSpace => Error::NoSpace,
         io::Error::BrokenPipe => Error::BrokenPipe,
         io::Error::Limit => Error::Limit,
+        io::Error::Interrupted => Error::Interrupted,
         io::Error::Other(text) => Error::Other(text),
     }
 }

@@ -130,6 +130,7 @@ impl Shell {
             env: self.variables.environment(),
             cwd: self.directory.clone(),
             state: Some(self.hand_over(source)),
+            ..Spawn::default()
         };
         process::spawn(command, stdin, stdout, stderr).map_err(|err| {
             let why = match err {

@@ -49,7 +49,8 @@ impl Shell {
         let spawn = |program: &str, args: Vec<String>| {
             let env = self.variables.environment();
             let cwd = self.directory.clone();
-            let command = Command { program: program.to_owned(), args, env, cwd, state: None };
+            let command =
+                Command { program: program.to_owned(), args, env, cwd, ..Command::default() };
             process::spawn(command, stdin, stdout, stderr)
         };
         let mut started = spawn(&path, words.to_vec());

@@ -145,7 +145,7 @@ fn grow(_: &[String]) -> Outcome {
 fn child(args: &[&str]) -> Command {
     let args = ["tool"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();
     let program = "/bin/tool".to_owned();
-    Command { program, args, env: Vec::new(), cwd: "/tmp".to_owned(), state: None }
+    Command { program, args, env: Vec::new(), cwd: "/tmp".to_owned(), ..Command::default() }
 }
 
 fn start(args: &[&str], stdin: &Handle, stdout: &Handle) -> Result<Child, String> {
