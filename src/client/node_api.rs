@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 /// The container of one Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,16 @@ pub struct Streams {
     pub stdin: Option<BoxRead>,
     pub stdout: Option<BoxWrite>,
     pub stderr: Option<BoxWrite>,
+    /// With a terminal: `stdin` is its keyboard and `stdout` its screen, `stderr` is not used.
+    pub terminal: Option<watch::Receiver<TerminalSize>>,
+}
+
+/// In characters; 0 if it is not known. Upstream: `remotecommand.TerminalSize`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TerminalSize {
+    pub width: u16,
+    pub height: u16,
 }
 
 impl fmt::Debug for Streams {

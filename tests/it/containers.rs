@@ -78,6 +78,7 @@ pub(crate) async fn start(
             stdin: Some(Box::new(std::io::Cursor::new(stdin.to_owned().into_bytes()))),
             stdout: log(&output),
             stderr: log(&errors),
+            ..Stdio::default()
         },
     };
     let container = runtime().sandbox("pod").start(spec).await.expect("it starts");

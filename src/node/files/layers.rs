@@ -26,6 +26,8 @@ pub enum Device {
     Stdin,
     Stdout,
     Stderr,
+    /// The terminal of whoever opens it.
+    Tty,
 }
 
 const DEVICES: &[(&str, Device)] = &[
@@ -37,6 +39,7 @@ const DEVICES: &[(&str, Device)] = &[
     ("dev/stdin", Device::Stdin),
     ("dev/stdout", Device::Stdout),
     ("dev/stderr", Device::Stderr),
+    ("dev/tty", Device::Tty),
 ];
 
 /// Directories that are there even if the image lacks them.

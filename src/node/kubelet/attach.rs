@@ -6,19 +6,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use k8s_openapi::api::core::v1::Container;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::logs::Stream;
-use crate::client::node_api::{BoxRead, BoxWrite, Streams};
+use crate::client::node_api::{BoxRead, BoxWrite, Streams, TerminalSize};
 
 /// Writes of the guest that an attached client has yet to take. Bound: with at most 64 KiB each,
 /// 16 MiB; a slower client is cut off, and the container's log has what it missed.
 const PENDING_MAX: usize = 256;
 /// What a client has sent and the guest has not read.
 const STDIN_BYTES_MAX: usize = 64 << 10;
+
+/// The guest's ends of its streams that come from clients.
+pub(super) struct Ends {
+    pub(super) stdin: Option<BoxRead>,
+    /// The terminal's window, if it is to have one.
+    pub(super) terminal: Option<watch::Receiver<TerminalSize>>,
+}
 
 /// Joins one container run and its attached clients.
 pub(super) struct Hub {
@@ -28,6 +36,8 @@ pub(super) struct Hub {
     /// Held by the client that feeds stdin; `None` once it is closed, or if there never was one.
     stdin: AsyncMutex<Option<DuplexStream>>,
     stdin_once: bool,
+    /// With a terminal: its window, as the client who came last has it.
+    size_tx: Option<watch::Sender<TerminalSize>>,
     ended: CancellationToken,
 }
 
@@ -38,22 +48,22 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// With `stdin`, also the guest's end of it. `stdin_once` closes it with its first client.
-    pub(super) fn new(stdin: bool, stdin_once: bool) -> (Arc<Self>, Option<BoxRead>) {
-        let (ours, theirs) = if stdin {
-            let (ours, theirs) = tokio::io::duplex(STDIN_BYTES_MAX);
-            (Some(ours), Some(Box::new(theirs) as BoxRead))
-        } else {
-            (None, None)
-        };
+    /// And the guest's ends of it.
+    pub(super) fn new(spec: &Container) -> (Arc<Self>, Ends) {
+        let pipe = spec.stdin.unwrap_or(false).then(|| tokio::io::duplex(STDIN_BYTES_MAX));
+        let (ours, theirs) = pipe.unzip();
+        let sizes = spec.tty.unwrap_or(false).then(|| watch::channel(TerminalSize::default()));
+        let (size_tx, size_rx) = sizes.unzip();
         let hub = Self {
             attached: AtomicUsize::new(0),
             clients: Mutex::new(Vec::new()),
             stdin: AsyncMutex::new(ours),
-            stdin_once,
+            stdin_once: spec.stdin_once.unwrap_or(false),
+            size_tx,
             ended: CancellationToken::new(),
         };
-        (Arc::new(hub), theirs)
+        let stdin = theirs.map(|theirs| Box::new(theirs) as BoxRead);
+        (Arc::new(hub), Ends { stdin, terminal: size_rx })
     }
 
     /// Shows the clients what the guest wrote. Never blocks: a client that is behind is cut off.
@@ -88,7 +98,7 @@ impl Hub {
         if self.ended.is_cancelled() {
             self.clients.lock().clear();
         }
-        let Streams { stdin, stdout, stderr } = streams;
+        let Streams { stdin, stdout, stderr, terminal } = streams;
         let show = show(client_rx, stdout, stderr);
         let feed = async {
             if let Some(stdin) = stdin {
@@ -99,7 +109,18 @@ impl Hub {
         tokio::select! {
             shown = show => shown,
             () = feed => Ok(()),
+            () = self.resize(terminal) => Ok(()),
         }
+    }
+
+    /// Hands on the client's window sizes, for as long as it is there.
+    async fn resize(&self, client: Option<watch::Receiver<TerminalSize>>) {
+        if let (Some(mut client), Some(size_tx)) = (client, &self.size_tx) {
+            while client.changed().await.is_ok() {
+                size_tx.send_replace(*client.borrow_and_update());
+            }
+        }
+        std::future::pending::<()>().await;
     }
 
     async fn feed(&self, mut from: BoxRead) {
@@ -150,9 +171,18 @@ async fn show(
 mod tests {
     use super::*;
 
+    fn hub(stdin: bool, tty: bool) -> (Arc<Hub>, Ends) {
+        Hub::new(&Container {
+            stdin: Some(stdin),
+            stdin_once: Some(stdin),
+            tty: Some(tty),
+            ..Container::default()
+        })
+    }
+
     #[tokio::test]
     async fn clients_see_what_is_written_while_they_are_attached() {
-        let (hub, _) = Hub::new(false, false);
+        let (hub, _) = hub(false, false);
         hub.publish(Stream::Stdout, b"before");
         let (stdout, mut theirs) = tokio::io::duplex(1024);
         let streams = Streams { stdout: Some(Box::new(stdout)), ..Streams::default() };
@@ -170,8 +200,8 @@ mod tests {
 
     #[tokio::test]
     async fn stdin_reaches_the_guest_and_closes_once() {
-        let (hub, stdin) = Hub::new(true, true);
-        let mut guest = stdin.unwrap();
+        let (hub, ends) = hub(true, false);
+        let mut guest = ends.stdin.unwrap();
         let streams = Streams { stdin: Some(Box::new(&b"typed"[..])), ..Streams::default() };
         let read = async {
             let mut text = String::new();
@@ -186,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut_off_and_blocks_nobody() {
-        let (hub, _) = Hub::new(false, false);
+        let (hub, _) = hub(false, false);
         let (stdout, _theirs) = tokio::io::duplex(1);
         let streams = Streams { stdout: Some(Box::new(stdout)), ..Streams::default() };
         let mut attached = Box::pin(hub.attach(streams));
@@ -199,8 +229,22 @@ mod tests {
 
     #[tokio::test]
     async fn attaching_after_the_end_ends_at_once() {
-        let (hub, _) = Hub::new(false, false);
+        let (hub, _) = hub(false, false);
         hub.end();
         hub.attach(Streams::default()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_terminals_window_is_that_of_the_client_who_came_last() {
+        let (hub, ends) = hub(false, true);
+        let mut guest = ends.terminal.unwrap();
+        for width in [80, 132] {
+            let (size_tx, size_rx) = watch::channel(TerminalSize::default());
+            let streams = Streams { terminal: Some(size_rx), ..Streams::default() };
+            let mut attached = Box::pin(hub.attach(streams));
+            size_tx.send_replace(TerminalSize { width, height: 24 });
+            assert!(futures::poll!(&mut attached).is_pending());
+            assert_eq!(guest.borrow_and_update().width, width);
+        }
     }
 }

@@ -101,7 +101,7 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let root = lower.and_then(|lower| Ok(Root::new(Some(lower), writable?))).map_err(|error| {
         StartFailure::Create(format!("failed to open the container's files: {error}"))
     })?;
-    let (hub, stdin) = Hub::new(spec.stdin.unwrap_or(false), spec.stdin_once.unwrap_or(false));
+    let (hub, ends) = Hub::new(spec);
     let limits = spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
     let limit = |name: &str| {
         limits.and_then(|limits| limits.get(name)).and_then(|text| Quantity::parse(&text.0).ok())
@@ -115,9 +115,10 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
         memory_bytes_max: limit("memory").and_then(|limit| u64::try_from(limit.value()).ok()),
         cpu_millis_max: limit("cpu").and_then(|limit| u64::try_from(limit.millis()).ok()),
         stdio: Stdio {
-            stdin,
+            stdin: ends.stdin,
             stdout: sink(&log, &hub, Stream::Stdout),
             stderr: sink(&log, &hub, Stream::Stderr),
+            terminal: ends.terminal,
         },
     };
     tell(ctx, order, "Created", format!("Created container: {}", spec.name));

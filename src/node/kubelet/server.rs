@@ -51,6 +51,7 @@ impl NodeApi for Kubelet {
             stdin: streams.stdin,
             stdout: output(streams.stdout),
             stderr: output(streams.stderr),
+            terminal: streams.terminal,
         };
         match live.container.exec(ExecSpec { argv: command, stdio }).await {
             Ok(exit) => Ok(exit.code),

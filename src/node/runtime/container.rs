@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::task::TaskTracker;
 
@@ -13,12 +13,14 @@ use super::limits::{CpuBudget, MemoryBudget, MemoryShare};
 use super::machine::Machine;
 use super::meter::{Meter, Metered};
 use super::process::{self, Start};
+use super::processes::{Entry, PROCESSES_MAX, Processes};
 use super::program::{Program, find};
-use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, Output, StartError, Stdio};
+use super::signals::{self, Signals};
+use super::streams::{self, Streams};
+use super::terminal::{Pump, Terminal};
+use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, StartError, Stdio};
 use crate::node::files::{Place, Root};
 
-/// Bound: live processes of a container.
-const PROCESSES_MAX: usize = 256;
 /// Memory of a container without a limit, in bytes: what one wasm32 memory can be.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 const SIGKILL: u8 = 9;
@@ -33,35 +35,47 @@ pub(super) struct Shared {
     pub(super) root: Arc<Root>,
     env: Vec<(String, String)>,
     working_dir: String,
-    memory: Arc<MemoryBudget>,
-    cpu: Option<Arc<CpuBudget>>,
+    pub(super) memory: Arc<MemoryBudget>,
+    pub(super) cpu: Arc<CpuBudget>,
     pub(super) kill: KillSwitch,
+    pub(super) started_at: Timestamp,
     tasks: TaskTracker,
-    processes: Mutex<Processes>,
-}
-
-#[derive(Debug, Default)]
-struct Processes {
-    last_pid: u32,
-    live: usize,
+    pub(super) processes: Processes,
 }
 
 /// A new process's own part.
+#[derive(Debug)]
 pub(super) struct Launch {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
+    /// Absolute.
     pub(super) working_dir: String,
     pub(super) working_place: Place,
     pub(super) stdin: Arc<Description>,
     pub(super) stdout: Arc<Description>,
     pub(super) stderr: Arc<Description>,
+    /// Streams beyond the three, by the descriptor's number.
+    pub(super) others: Vec<(u32, Arc<Description>)>,
+    /// What the parent hands over.
     pub(super) state: Option<Vec<u8>>,
+    pub(super) kinship: Kinship,
+}
+
+/// Where a new process belongs. Without a parent it begins a session of its own.
+#[derive(Debug, Default)]
+pub(super) struct Kinship {
+    /// 0: from outside the container.
+    pub(super) parent: u32,
+    /// `None`: a new one.
+    pub(super) group: Option<u32>,
+    pub(super) terminal: Option<Arc<Terminal>>,
+    pub(super) ignored: signals::Set,
 }
 
 /// A started process, for those who wait for it or end it.
 #[derive(Debug, Clone)]
 pub(super) struct Child {
-    pub(super) pid: u32,
+    pub(super) entry: Arc<Entry>,
     pub(super) kill: KillSwitch,
     exit_rx: watch::Receiver<Option<Exit>>,
 }
@@ -88,10 +102,11 @@ pub(super) async fn start(
         env: environment(spec.env, hostname),
         working_dir: spec.working_dir,
         memory: MemoryBudget::new(spec.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX)),
-        cpu: spec.cpu_millis_max.map(|millis| Arc::new(CpuBudget::new(millis))),
+        cpu: Arc::new(CpuBudget::new(spec.cpu_millis_max)),
         kill: machine.kill.below(),
+        started_at: runtime.clock.now(),
         tasks: TaskTracker::new(),
-        processes: Mutex::default(),
+        processes: Processes::default(),
         root: spec.root,
         runtime,
         machine,
@@ -135,7 +150,8 @@ impl Container {
     ///
     /// # Errors
     /// [`StartError::NotFound`] if there is no such program.
-    pub async fn exec(&self, spec: ExecSpec) -> Result<Exit, StartError> {
+    pub async fn exec(&self, mut spec: ExecSpec) -> Result<Exit, StartError> {
+        streams::await_size(&mut spec.stdio, &self.shared.runtime.clock).await;
         let working_dir = &self.shared.working_dir;
         let place = self.shared.root.create_directories(working_dir);
         let place = place.map_err(|error| StartError::Host(format!("{working_dir}: {error}")))?;
@@ -144,9 +160,9 @@ impl Container {
         Ok(child.wait().await)
     }
 
-    /// CPU time of all its processes so far; it is measured only if there is a limit.
+    /// CPU time of all its processes so far.
     pub fn cpu_time(&self) -> Duration {
-        self.shared.cpu.as_ref().map(|cpu| cpu.total()).unwrap_or_default()
+        self.shared.cpu.total()
     }
 
     /// Linear memory and tables of all its processes, in bytes.
@@ -197,17 +213,28 @@ impl Shared {
         let path = self.env.iter().rfind(|(key, _)| key == "PATH").map(|(_, value)| value.as_str());
         let found = find::by_name(&self.root, &working_place, path.unwrap_or(DEFAULT_PATH), &name)?;
         let (program, argv) = self.load(found, argv).await?;
+        let streams = Streams::open(self, stdio);
+        let terminal = streams.terminal.as_ref().map(|(terminal, _)| terminal.clone());
         let launch = Launch {
             argv,
-            env: self.env.clone(),
+            env: with_terminal(self.env.clone(), terminal.is_some()),
             working_dir: self.working_dir.clone(),
             working_place,
-            stdin: Arc::new(stdio.stdin.map_or(Description::Null, Description::source)),
-            stdout: Arc::new(description(stdio.stdout)),
-            stderr: Arc::new(description(stdio.stderr)),
+            stdin: streams.stdin,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+            others: Vec::new(),
             state: None,
+            kinship: Kinship { terminal, ..Kinship::default() },
         };
-        self.spawn(program, launch).map_err(|error| StartError::Host(error.to_string()))
+        let spawned = self.spawn(program, launch);
+        let child = spawned.map_err(|error| StartError::Host(error.to_string()))?;
+        if let Some((terminal, pump)) = streams.terminal {
+            terminal.set_foreground(child.entry.group);
+            let session = session(self.clone(), child.clone(), terminal, pump);
+            self.machine.tasks.spawn_on(self.tasks.track_future(session), self.machine.handle());
+        }
+        Ok(child)
     }
 
     /// The program of a file, and the arguments it is to have (a script's interpreter gets others).
@@ -231,28 +258,34 @@ impl Shared {
     pub(super) fn spawn(
         self: &Arc<Self>,
         program: Arc<Program>,
-        launch: Launch,
+        mut launch: Launch,
     ) -> Result<Child, LimitReached> {
+        with_working_dir(&mut launch);
         let instance = self.machine.instance().ok_or(LimitReached::Instances)?;
-        let pid = self.enter().ok_or(LimitReached::Processes)?;
+        let kill = self.kill.below();
+        let entry = self.processes.enter(|pid| self.entry(pid, &launch, kill.clone()));
+        let entry = entry.ok_or(LimitReached::Processes)?;
         let (exit_tx, exit_rx) = watch::channel(None);
-        let child = Child { pid, kill: self.kill.below(), exit_rx };
-        let start = Start {
-            container: self.clone(),
-            pid,
-            kill: child.kill.clone(),
-            argv: launch.argv,
-            env: with_working_dir(launch.env, &launch.working_dir),
-            working_dir: launch.working_dir,
-            working_place: launch.working_place,
-            stdin: launch.stdin,
-            stdout: launch.stdout,
-            stderr: launch.stderr,
-            state: launch.state,
-        };
+        let child = Child { entry: entry.clone(), kill: kill.clone(), exit_rx };
+        let start = Start { container: self.clone(), entry, kill, launch };
         let live = self.clone().live(program, start, instance, exit_tx);
         self.machine.tasks.spawn_on(self.tasks.track_future(live), self.machine.handle());
         Ok(child)
+    }
+
+    fn entry(&self, pid: u32, launch: &Launch, kill: KillSwitch) -> Entry {
+        let Kinship { parent, group, terminal, ignored } = &launch.kinship;
+        Entry {
+            pid,
+            parent: *parent,
+            group: group.unwrap_or(pid),
+            argv: launch.argv.clone(),
+            started_at: self.runtime.clock.now(),
+            signals: Signals::new(kill, *ignored),
+            meter: Meter::new(self.runtime.clock.clone(), self.cpu.clone()),
+            memory_bytes: Arc::default(),
+            terminal: terminal.clone(),
+        }
     }
 
     async fn live(
@@ -262,37 +295,35 @@ impl Shared {
         instance: OwnedSemaphorePermit,
         exit_tx: watch::Sender<Option<Exit>>,
     ) {
-        let meter = Meter::new(self.runtime.clock.clone(), self.cpu.clone());
-        let run = process::run(program, start, meter.clone());
+        let (pid, meter) = (start.entry.pid, start.entry.meter.clone());
+        let run = process::run(program, start);
         let exit = Metered::new(run, self.machine.ticker.clone(), meter).await;
         drop(instance);
-        self.processes.lock().live -= 1;
+        self.processes.leave(pid);
         exit_tx.send_replace(Some(exit));
     }
 
-    pub(super) fn memory_share(&self) -> MemoryShare {
-        let everyone = self.machine.memory.clone();
-        MemoryShare::new(self.memory.clone(), everyone, self.kill.clone())
-    }
-
-    /// A new pid, unless there are too many processes.
-    fn enter(&self) -> Option<u32> {
-        let mut processes = self.processes.lock();
-        if processes.live >= PROCESSES_MAX {
-            return None;
-        }
-        processes.live += 1;
-        processes.last_pid += 1;
-        Some(processes.last_pid)
+    pub(super) fn memory_share(&self, entry: &Entry) -> MemoryShare {
+        let (container, everyone) = (self.memory.clone(), self.machine.memory.clone());
+        MemoryShare::new(entry.memory_bytes.clone(), container, everyone, self.kill.clone())
     }
 }
 
-fn description(output: Output) -> Description {
-    match output {
-        Output::Discard => Description::Null,
-        Output::Log(log) => Description::Log(log),
-        Output::Writer(writer) => Description::sink(writer),
+/// Keeps a session's terminal going until its first process has ended; the others are hung up on.
+async fn session(shared: Arc<Shared>, leader: Child, terminal: Arc<Terminal>, pump: Pump) {
+    tokio::select! {
+        _ = leader.wait() => {}
+        () = terminal.pump(pump) => {}
     }
+    shared.processes.signal_session(&terminal, signals::HANGUP);
+}
+
+/// What every terminal's processes have in their environment, as containers do elsewhere.
+fn with_terminal(mut env: Vec<(String, String)>, is_terminal: bool) -> Vec<(String, String)> {
+    if is_terminal && !env.iter().any(|(key, _)| key == "TERM") {
+        env.push(("TERM".to_owned(), "xterm".to_owned()));
+    }
+    env
 }
 
 /// What every container has in its environment, unless it says otherwise.
@@ -306,8 +337,7 @@ fn environment(mut env: Vec<(String, String)>, hostname: &str) -> Vec<(String, S
 }
 
 /// WASI has no working directory: programs learn theirs from PWD.
-fn with_working_dir(mut env: Vec<(String, String)>, working_dir: &str) -> Vec<(String, String)> {
-    env.retain(|(key, _)| key != "PWD");
-    env.push(("PWD".to_owned(), working_dir.to_owned()));
-    env
+fn with_working_dir(launch: &mut Launch) {
+    launch.env.retain(|(key, _)| key != "PWD");
+    launch.env.push(("PWD".to_owned(), launch.working_dir.clone()));
 }

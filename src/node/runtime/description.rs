@@ -2,6 +2,7 @@
 //! one, with one position.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -10,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::LogSink;
 use super::pipe::{self, Reader, Writer};
+use super::terminal::Terminal;
 use crate::client::node_api::{BoxRead, BoxWrite};
 use crate::node::files::{self, Device, File};
 
@@ -25,6 +27,7 @@ pub(super) enum Description {
     /// A stream to outside the container, with back-pressure.
     Sink(Sink),
     Log(LogSink),
+    Terminal(Arc<Terminal>),
     /// Reads the end, takes everything.
     Null,
     Zero,
@@ -84,6 +87,10 @@ impl Description {
         Self::File(OpenFile { file, position: Mutex::new(0), append })
     }
 
+    pub(super) fn terminal(&self) -> Option<&Arc<Terminal>> {
+        if let Self::Terminal(terminal) = self { Some(terminal) } else { None }
+    }
+
     /// The devices that stand for themselves; the others are a process's own streams.
     pub(super) fn device(device: Device) -> Option<Self> {
         match device {
@@ -91,7 +98,7 @@ impl Description {
             Device::Zero => Some(Self::Zero),
             Device::Full => Some(Self::Full),
             Device::Random => Some(Self::Random),
-            Device::Stdin | Device::Stdout | Device::Stderr => None,
+            Device::Stdin | Device::Stdout | Device::Stderr | Device::Tty => None,
         }
     }
 
@@ -107,6 +114,7 @@ impl Description {
             Self::Source(source) => {
                 Ok(source.try_lock().ok().and_then(|mut source| source.take(len)))
             }
+            Self::Terminal(terminal) => Ok(terminal.try_read(len)),
             Self::Null => Ok(Some(Bytes::new())),
             Self::Zero | Self::Full => Ok(Some(Bytes::from(vec![0; len]))),
             Self::Random => random(len).map(Some),
@@ -121,6 +129,7 @@ impl Description {
         match self {
             Self::PipeReader(reader) => reader.ready().await,
             Self::Source(source) => source.lock().await.fill().await,
+            Self::Terminal(terminal) => terminal.readable().await,
             _ => {}
         }
     }
@@ -140,6 +149,7 @@ impl Description {
         match self {
             Self::PipeWriter(writer) => writer.room().map_err(|pipe::Broken| Error::BrokenPipe),
             Self::Sink(sink) => sink.room(),
+            Self::Terminal(terminal) => terminal.room(),
             Self::PipeReader(_) | Self::Source(_) => Err(files::Error::BadDescriptor.into()),
             _ => Ok(CHUNK_BYTES_MAX),
         }
@@ -160,6 +170,7 @@ impl Description {
                 log(bytes);
                 Ok(bytes.len())
             }
+            Self::Terminal(terminal) => terminal.try_write(bytes),
             Self::Null | Self::Zero | Self::Random => Ok(bytes.len()),
             Self::Full => Err(files::Error::NoSpace.into()),
             Self::PipeReader(_) | Self::Source(_) => Err(files::Error::BadDescriptor.into()),
@@ -171,6 +182,7 @@ impl Description {
         match self {
             Self::PipeWriter(writer) => writer.ready(len).await,
             Self::Sink(sink) => sink.drain().await,
+            Self::Terminal(terminal) => terminal.writable(len).await,
             _ => {}
         }
     }
@@ -181,6 +193,7 @@ impl Description {
         match self {
             Self::PipeWriter(writer) => writer.put(bytes).map_err(|pipe::Broken| Error::BrokenPipe),
             Self::Sink(sink) => sink.put(bytes).map(drop),
+            Self::Terminal(terminal) => terminal.put(bytes),
             _ => self.try_write(bytes).map(drop),
         }
     }
@@ -200,8 +213,10 @@ impl Description {
 
     /// Writes out what a sink still holds.
     pub(super) async fn flush(&self) {
-        if let Self::Sink(sink) = self {
-            sink.drain().await;
+        match self {
+            Self::Sink(sink) => sink.drain().await,
+            Self::Terminal(terminal) => terminal.flush().await,
+            _ => {}
         }
     }
 }
@@ -302,6 +317,7 @@ impl fmt::Debug for Description {
             Self::Source(_) => "Source",
             Self::Sink(_) => "Sink",
             Self::Log(_) => "Log",
+            Self::Terminal(_) => "Terminal",
             Self::Null => "Null",
             Self::Zero => "Zero",
             Self::Full => "Full",

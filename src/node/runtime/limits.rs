@@ -38,6 +38,10 @@ impl MemoryBudget {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
@@ -46,7 +50,8 @@ impl MemoryBudget {
 /// One process's share of the budgets; given back when dropped.
 #[derive(Debug)]
 pub(super) struct MemoryShare {
-    bytes: u64,
+    /// For others to see.
+    bytes: Arc<AtomicU64>,
     container: Arc<MemoryBudget>,
     everyone: Arc<MemoryBudget>,
     /// The container's: running over the limit ends all of it, as a cgroup's `oom.group` does.
@@ -60,11 +65,12 @@ pub(super) struct OutOfMemory;
 
 impl MemoryShare {
     pub(super) fn new(
+        bytes: Arc<AtomicU64>,
         container: Arc<MemoryBudget>,
         everyone: Arc<MemoryBudget>,
         kill: KillSwitch,
     ) -> Self {
-        Self { bytes: 0, container, everyone, kill }
+        Self { bytes, container, everyone, kill }
     }
 
     /// Over the container's limit is the end; over the node's, the growth fails.
@@ -78,7 +84,7 @@ impl MemoryShare {
             self.container.give_back(bytes);
             return Ok(false);
         }
-        self.bytes += bytes;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(true)
     }
 }
@@ -111,15 +117,16 @@ impl ResourceLimiter for MemoryShare {
 
 impl Drop for MemoryShare {
     fn drop(&mut self) {
-        self.container.give_back(self.bytes);
-        self.everyone.give_back(self.bytes);
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.container.give_back(bytes);
+        self.everyone.give_back(bytes);
     }
 }
 
-/// CPU time of a container with a limit, window by window.
+/// CPU time of a container; with a limit, window by window.
 #[derive(Debug)]
 pub(super) struct CpuBudget {
-    per_window: Duration,
+    millis_max: Option<u64>,
     window: Mutex<Window>,
     /// Since the container's start, in nanoseconds.
     total: AtomicU64,
@@ -134,26 +141,28 @@ struct Window {
 
 impl CpuBudget {
     /// `millis_max`: thousandths of a core.
-    pub(super) fn new(millis_max: u64) -> Self {
-        let nanos = WINDOW.as_nanos() as u64 / 1000 * millis_max.max(1);
-        let per_window = Duration::from_nanos(nanos);
-        Self { per_window, window: Mutex::default(), total: AtomicU64::new(0) }
+    pub(super) fn new(millis_max: Option<u64>) -> Self {
+        Self { millis_max, window: Mutex::default(), total: AtomicU64::new(0) }
+    }
+
+    pub(super) fn millis_max(&self) -> Option<u64> {
+        self.millis_max
     }
 
     /// Notes that `used` was spent; if it was too much, answers when to go on. What is spent beyond
     /// a window's share is owed by the next ones.
     pub(super) fn charge(&self, now: Duration, used: Duration) -> Option<Duration> {
         self.total.fetch_add(used.as_nanos() as u64, Ordering::Relaxed);
+        let per_window = WINDOW / 1000 * u32::try_from(self.millis_max?.max(1)).unwrap_or(u32::MAX);
         let mut window = self.window.lock();
         if now >= window.ends {
             let windows_passed = (now - window.ends).as_nanos() / WINDOW.as_nanos() + 1;
-            let paid =
-                self.per_window.saturating_mul(u32::try_from(windows_passed).unwrap_or(u32::MAX));
+            let paid = per_window.saturating_mul(u32::try_from(windows_passed).unwrap_or(u32::MAX));
             window.used = window.used.saturating_sub(paid);
             window.ends = now + WINDOW;
         }
         window.used += used;
-        (window.used >= self.per_window).then_some(window.ends)
+        (window.used >= per_window).then_some(window.ends)
     }
 
     pub(super) fn total(&self) -> Duration {
@@ -168,7 +177,12 @@ mod tests {
     fn share(limit: u64, node: u64) -> (MemoryShare, KillSwitch, Arc<MemoryBudget>) {
         let kill = KillSwitch::new();
         let container = MemoryBudget::new(limit);
-        let share = MemoryShare::new(container.clone(), MemoryBudget::new(node), kill.clone());
+        let share = MemoryShare::new(
+            Arc::default(),
+            container.clone(),
+            MemoryBudget::new(node),
+            kill.clone(),
+        );
         (share, kill, container)
     }
 
@@ -192,7 +206,7 @@ mod tests {
 
     #[test]
     fn half_a_core_pauses_after_half_a_window() {
-        let budget = CpuBudget::new(500);
+        let budget = CpuBudget::new(Some(500));
         let millis = Duration::from_millis;
         assert_eq!(budget.charge(millis(10), millis(40)), None);
         assert_eq!(budget.charge(millis(50), millis(20)), Some(millis(110)));

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,15 +17,32 @@ use crate::client::clock::Clock;
 #[derive(Debug)]
 pub(super) struct Meter {
     clock: Clock,
-    /// `None`: no limit, nothing is measured.
-    budget: Option<Arc<CpuBudget>>,
+    budget: Arc<CpuBudget>,
     /// CPU time of the current thread up to which is charged, in nanoseconds.
     charged: AtomicU64,
+    /// The process's CPU time, in nanoseconds.
+    total: AtomicU64,
+    is_computing: AtomicBool,
 }
 
 impl Meter {
-    pub(super) fn new(clock: Clock, budget: Option<Arc<CpuBudget>>) -> Arc<Self> {
-        Arc::new(Self { clock, budget, charged: AtomicU64::new(0) })
+    pub(super) fn new(clock: Clock, budget: Arc<CpuBudget>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            budget,
+            charged: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            is_computing: AtomicBool::new(false),
+        })
+    }
+
+    /// The process's CPU time.
+    pub(super) fn total(&self) -> Duration {
+        Duration::from_nanos(self.total.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_computing(&self) -> bool {
+        self.is_computing.load(Ordering::Relaxed)
     }
 
     /// What a guest awaits that has computed for a tick: the others' turn, or the end of the window
@@ -41,16 +58,15 @@ impl Meter {
     }
 
     fn begin(&self) {
-        if self.budget.is_some() {
-            self.charged.store(thread_cpu_nanos(&self.clock), Ordering::Relaxed);
-        }
+        self.charged.store(thread_cpu_nanos(&self.clock), Ordering::Relaxed);
+        self.is_computing.store(true, Ordering::Relaxed);
     }
 
     fn charge(&self) -> Option<Duration> {
-        let budget = self.budget.as_ref()?;
         let now = thread_cpu_nanos(&self.clock);
-        let since = self.charged.swap(now, Ordering::Relaxed);
-        budget.charge(self.clock.monotonic(), Duration::from_nanos(now.saturating_sub(since)))
+        let used = now.saturating_sub(self.charged.swap(now, Ordering::Relaxed));
+        self.total.fetch_add(used, Ordering::Relaxed);
+        self.budget.charge(self.clock.monotonic(), Duration::from_nanos(used))
     }
 }
 
@@ -77,6 +93,7 @@ impl<F: Future> Future for Metered<F> {
         let polled = this.inner.as_mut().poll(cx);
         // A pause is served at the next epoch; what is spent in short turns is charged here.
         let _ = this.meter.charge();
+        this.meter.is_computing.store(false, Ordering::Relaxed);
         polled
     }
 }

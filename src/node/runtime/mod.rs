@@ -17,9 +17,14 @@ mod kill;
 mod limits;
 mod machine;
 mod meter;
+mod notice;
 mod pipe;
 mod process;
+mod processes;
 mod program;
+mod signals;
+mod streams;
+mod terminal;
 mod ticker;
 mod wasi;
 
@@ -30,12 +35,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use self::container::{Child, Shared};
 use self::machine::Machine;
 use crate::client::clock::Clock;
-use crate::client::node_api::{BoxRead, BoxWrite};
+use crate::client::node_api::{BoxRead, BoxWrite, TerminalSize};
 use crate::node::files::Root;
 
 #[derive(Debug, Clone)]
@@ -68,7 +73,9 @@ pub struct Sandbox {
 pub type LogSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Where a process's output goes.
+#[derive(Default)]
 pub enum Output {
+    #[default]
     Discard,
     /// Called on the guest's thread with each write, in order; must not block for long (the log file).
     Log(LogSink),
@@ -76,12 +83,16 @@ pub enum Output {
     Writer(BoxWrite),
 }
 
-/// A process's standard streams.
+/// A process's standard streams; by default there are none.
+#[derive(Default)]
 pub struct Stdio {
     /// `None`: at its end from the start.
     pub stdin: Option<BoxRead>,
     pub stdout: Output,
     pub stderr: Output,
+    /// With a terminal, in a window of this size: `stdin` is its keyboard, `stdout` its screen, and
+    /// `stderr` is not used.
+    pub terminal: Option<watch::Receiver<TerminalSize>>,
 }
 
 /// One run of one container.
@@ -210,6 +221,7 @@ impl fmt::Debug for Stdio {
             .field("stdin", &self.stdin.is_some())
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
+            .field("terminal", &self.terminal.is_some())
             .finish()
     }
 }

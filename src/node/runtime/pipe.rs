@@ -7,6 +7,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::notice::wait_until;
+
 /// Bound: bytes that wait in a pipe, as on Linux.
 pub(super) const CAPACITY: usize = 64 * 1024;
 /// A write of at most so many bytes is not torn by another writer, as on Linux (`PIPE_BUF`).
@@ -62,7 +64,7 @@ impl Reader {
 
     /// Until [`Reader::try_read`] has an answer.
     pub(super) async fn ready(&self) {
-        wait(&self.0.filled, || {
+        wait_until(&self.0.filled, || {
             let state = self.0.state.lock();
             !state.bytes.is_empty() || state.writer_gone
         })
@@ -108,7 +110,7 @@ impl Writer {
 
     /// Until there is room for `len` bytes, or for an atomic write, or the reader is gone.
     pub(super) async fn ready(&self, len: usize) {
-        wait(&self.0.drained, || {
+        wait_until(&self.0.drained, || {
             let state = self.0.state.lock();
             state.reader_gone || room(&state) >= len.clamp(1, ATOMIC_BYTES_MAX)
         })
@@ -132,18 +134,6 @@ impl Drop for Writer {
 
 fn room(state: &State) -> usize {
     CAPACITY.saturating_sub(state.bytes.len())
-}
-
-async fn wait(notify: &Notify, done: impl Fn() -> bool) {
-    loop {
-        let mut notified = std::pin::pin!(notify.notified());
-        // Registered before the check, or a notice between the two would be lost.
-        notified.as_mut().enable();
-        if done() {
-            return;
-        }
-        notified.await;
-    }
 }
 
 #[cfg(test)]

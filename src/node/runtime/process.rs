@@ -7,11 +7,11 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use super::Exit;
-use super::container::Shared;
+use super::container::{Launch, Shared};
 use super::description::Description;
 use super::kill::KillSwitch;
 use super::limits::{MemoryShare, OutOfMemory};
-use super::meter::Meter;
+use super::processes::Entry;
 use super::program::Program;
 use super::wasi;
 use crate::client::clock::Clock;
@@ -28,18 +28,9 @@ const FAULT: i32 = 139;
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) container: Arc<Shared>,
-    pub(super) pid: u32,
+    pub(super) entry: Arc<Entry>,
     pub(super) kill: KillSwitch,
-    pub(super) argv: Vec<String>,
-    pub(super) env: Vec<(String, String)>,
-    /// Absolute.
-    pub(super) working_dir: String,
-    pub(super) working_place: Place,
-    pub(super) stdin: Arc<Description>,
-    pub(super) stdout: Arc<Description>,
-    pub(super) stderr: Arc<Description>,
-    /// What the parent hands over.
-    pub(super) state: Option<Vec<u8>>,
+    pub(super) launch: Launch,
 }
 
 /// What a store holds.
@@ -47,31 +38,35 @@ pub(super) struct Process {
     pub(super) table: ResourceTable,
     pub(super) wasi: WasiCtx,
     pub(super) container: Arc<Shared>,
-    pub(super) pid: u32,
+    pub(super) entry: Arc<Entry>,
     pub(super) working_place: Place,
     pub(super) stdin: Arc<Description>,
     pub(super) stdout: Arc<Description>,
     pub(super) stderr: Arc<Description>,
+    /// Taken when the guest asks for them.
+    pub(super) others: Vec<(u32, Arc<Description>)>,
     pub(super) state: Option<Vec<u8>>,
     memory: MemoryShare,
 }
 
 impl Process {
     fn new(start: Start) -> Self {
-        let wasi = wasi::context(&start);
+        let Start { container, entry, launch, .. } = start;
+        let wasi = wasi::context(&container, &launch);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        let memory = start.container.memory_share();
+        let memory = container.memory_share(&entry);
         Self {
             table,
             wasi,
-            container: start.container,
-            pid: start.pid,
-            working_place: start.working_place,
-            stdin: start.stdin,
-            stdout: start.stdout,
-            stderr: start.stderr,
-            state: start.state,
+            container,
+            entry,
+            working_place: launch.working_place,
+            stdin: launch.stdin,
+            stdout: launch.stdout,
+            stderr: launch.stderr,
+            others: launch.others,
+            state: launch.state,
             memory,
         }
     }
@@ -88,9 +83,10 @@ impl WasiView for Process {
 }
 
 /// Runs a program to its end, or until the process is killed. Dropping this ends it too.
-pub(super) async fn run(program: Arc<Program>, start: Start, meter: Arc<Meter>) -> Exit {
-    let (kill, name) = (start.kill.clone(), start.argv.first().cloned().unwrap_or_default());
-    let (stdout, stderr) = (start.stdout.clone(), start.stderr.clone());
+pub(super) async fn run(program: Arc<Program>, start: Start) -> Exit {
+    let (kill, meter) = (start.kill.clone(), start.entry.meter.clone());
+    let name = start.launch.argv.first().cloned().unwrap_or_default();
+    let (stdout, stderr) = (start.launch.stdout.clone(), start.launch.stderr.clone());
     let live = async {
         let runnable = program.runnable();
         let mut store = Store::new(runnable.engine(), Process::new(start));

@@ -18,6 +18,8 @@ pub(super) struct Wanted {
     pub(super) stdin: bool,
     pub(super) stdout: bool,
     pub(super) stderr: bool,
+    /// Its output is all on stdout.
+    pub(super) tty: bool,
 }
 
 /// What to do with the streams.
@@ -63,17 +65,14 @@ async fn stream(call: Call, head: request::Parts, task: Task) -> Outcome<Respons
 }
 
 /// # Errors
-/// 400 for a terminal, which is not there yet, and for no stream at all.
+/// 400 for no stream at all.
 fn wanted(query: &Query) -> Outcome<Wanted> {
-    if query.flag("tty") {
-        return Err(Failure::bad_request(
-            "sampan has no terminals yet: leave out -t (--tty); -i works without it",
-        ));
-    }
+    let tty = query.flag("tty");
     let wanted = Wanted {
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
-        stderr: query.flag("stderr"),
+        stderr: query.flag("stderr") && !tty,
+        tty,
     };
     if !(wanted.stdin || wanted.stdout || wanted.stderr) {
         return Err(Failure::bad_request("you must specify at least one of stdin, stdout, stderr"));
@@ -98,12 +97,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_are_asked_for_by_name_and_terminals_refused() {
+    fn streams_are_asked_for_by_name_and_a_terminal_has_no_stderr() {
         let of = |query: &str| wanted(&Query::parse(query));
-        let expect = Wanted { stdin: true, stdout: true, stderr: false };
+        let expect = Wanted { stdin: true, stdout: true, stderr: false, tty: false };
         assert_eq!(of("stdin=true&stdout=1").ok(), Some(expect));
+        let expect = Wanted { tty: true, ..expect };
+        assert_eq!(of("stdin=true&stdout=true&stderr=true&tty=true").ok(), Some(expect));
         let refusal = |query: &str| of(query).unwrap_err().0.message.unwrap();
-        assert!(refusal("stdout=true&tty=true").contains("no terminals yet"));
         assert!(refusal("").contains("at least one of stdin, stdout, stderr"));
     }
 }

@@ -19,6 +19,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
 use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -27,7 +28,7 @@ use tokio_util::io::ReaderStream;
 
 use super::exec::Wanted;
 use crate::api::status;
-use crate::client::node_api::{NodeError, Streams};
+use crate::client::node_api::{NodeError, Streams, TerminalSize};
 use crate::control_plane::apiserver::body::Body;
 
 /// Newest first.
@@ -37,6 +38,7 @@ const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const ERROR: u8 = 3;
+const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 
 /// Bound: bytes between the socket and the command, each way.
@@ -110,7 +112,7 @@ pub(super) async fn serve(
         .max_frame_size(Some(FRAME_BYTES_MAX));
     let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let (mut sink, incoming) = socket.split();
-    let (streams, stdin, output) = pipes(wanted);
+    let (streams, input, output) = pipes(wanted);
     let mut output = output.map(|(channel, bytes)| Ok(frame(channel, &bytes)));
     let command = async {
         let (ended, sent) = tokio::join!(run(streams), sink.send_all(&mut output));
@@ -123,23 +125,31 @@ pub(super) async fn serve(
     };
     tokio::select! {
         sent = command => if let Err(err) = sent { tracing::debug!(%err, "The client left early"); },
-        () = receive(incoming, stdin) => {}
+        () = receive(incoming, input) => {}
     }
 }
 
-/// The command's ends of its streams, and ours: where stdin goes, and where output comes from.
-fn pipes(wanted: Wanted) -> (Streams, Option<DuplexStream>, BoxStream<'static, (u8, Bytes)>) {
+/// Our ends of what the client sends.
+struct Input {
+    stdin: Option<DuplexStream>,
+    size_tx: Option<watch::Sender<TerminalSize>>,
+}
+
+/// The command's ends of its streams, and ours: where input goes, and where output comes from.
+fn pipes(wanted: Wanted) -> (Streams, Input, BoxStream<'static, (u8, Bytes)>) {
     let pipe = |wanted: bool| wanted.then(|| tokio::io::duplex(PIPE_BYTES_MAX)).unzip();
     let (stdin, stdin_theirs) = pipe(wanted.stdin);
     let (stdout, stdout_theirs) = pipe(wanted.stdout);
     let (stderr, stderr_theirs) = pipe(wanted.stderr);
+    let (size_tx, size_rx) = wanted.tty.then(|| watch::channel(TerminalSize::default())).unzip();
     let streams = Streams {
         stdin: stdin_theirs.map(|it| Box::new(it) as _),
         stdout: stdout_theirs.map(|it| Box::new(it) as _),
         stderr: stderr_theirs.map(|it| Box::new(it) as _),
+        terminal: size_rx,
     };
     let output = stream::select(on_channel(STDOUT, stdout), on_channel(STDERR, stderr)).boxed();
-    (streams, stdin, output)
+    (streams, Input { stdin, size_tx }, output)
 }
 
 fn on_channel(channel: u8, pipe: Option<DuplexStream>) -> impl Stream<Item = (u8, Bytes)> {
@@ -157,26 +167,37 @@ fn frame(channel: u8, bytes: &[u8]) -> Message {
     Message::Binary(frame.freeze())
 }
 
-/// Carries what the client types to stdin; returns when the client has gone.
-async fn receive(mut incoming: SplitStream<Socket>, mut stdin: Option<DuplexStream>) {
+/// Carries what the client types, and its window's size; returns when the client has gone.
+async fn receive(mut incoming: SplitStream<Socket>, mut input: Input) {
     while let Some(message) = incoming.next().await {
         match message {
-            Ok(Message::Binary(frame)) => match frame.split_first() {
-                Some((&STDIN, bytes)) => {
-                    if let Some(pipe) = &mut stdin
-                        && pipe.write_all(bytes).await.is_err()
-                    {
-                        // The command reads no more; the client learns it from the command's end.
-                        stdin = None;
-                    }
-                }
-                Some((&CLOSE, [STDIN])) => stdin = None,
-                // Window sizes mean nothing without a terminal.
-                _ => {}
-            },
+            Ok(Message::Binary(frame)) => input.take(&frame).await,
             Ok(Message::Close(_)) | Err(Error::ConnectionClosed) => return,
             Ok(_) => {}
             Err(err) => return tracing::debug!(%err, "The client's connection broke"),
+        }
+    }
+}
+
+impl Input {
+    async fn take(&mut self, frame: &[u8]) {
+        match frame.split_first() {
+            Some((&STDIN, bytes)) => {
+                if let Some(pipe) = &mut self.stdin
+                    && pipe.write_all(bytes).await.is_err()
+                {
+                    // The command reads no more; the client learns it from the command's end.
+                    self.stdin = None;
+                }
+            }
+            Some((&CLOSE, [STDIN])) => self.stdin = None,
+            Some((&RESIZE, json)) => {
+                // A client that sends something else keeps the size it had, as upstream.
+                if let (Some(size_tx), Ok(size)) = (&self.size_tx, serde_json::from_slice(json)) {
+                    size_tx.send_replace(size);
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -92,16 +92,16 @@ async fn exec_runs_beside_and_dropping_it_ends_only_it() {
     let (spec, _) = bench.spec(&["busy"]);
     let container = bench.start(spec).await.unwrap();
     let (stdout, text) = collected();
-    let stdio = Stdio { stdin: None, stdout: Output::Writer(stdout), stderr: Output::Discard };
+    let stdio = Stdio { stdout: Output::Writer(stdout), ..Stdio::default() };
     let exec = container.exec(ExecSpec { argv: vec!["p".to_owned()], stdio });
     let (exit, text) = tokio::join!(exec, text);
     assert_eq!((exit.unwrap().code, text.as_str()), (0, "hi"));
 
-    let stdio = Stdio { stdin: None, stdout: Output::Discard, stderr: Output::Discard };
+    let stdio = Stdio::default();
     let exec = container.exec(ExecSpec { argv: vec!["busy".to_owned()], stdio });
     assert!(tokio::time::timeout(Duration::from_millis(20), exec).await.is_err());
 
-    let stdio = Stdio { stdin: None, stdout: Output::Discard, stderr: Output::Discard };
+    let stdio = Stdio::default();
     let missing = container.exec(ExecSpec { argv: vec!["nope".to_owned()], stdio }).await;
     assert!(matches!(missing, Err(StartError::NotFound(_))));
     container.kill(9);

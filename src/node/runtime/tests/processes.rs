@@ -58,7 +58,7 @@ async fn std_finds_the_files_it_expects() {
 async fn devices_are_there() {
     // EIO for a full device: wasi-libc of Rust 1.95 does not ask a stream for the error's reason.
     let expect = "to stdout\n[0, 0, 0, 0] Some(29) []\n\
-        [\"full\", \"null\", \"random\", \"stderr\", \"stdin\", \"stdout\", \"urandom\", \"zero\"]\n";
+        [\"full\", \"null\", \"random\", \"stderr\", \"stdin\", \"stdout\", \"tty\", \"urandom\", \"zero\"]\n";
     check(&["devices"], expect).await;
 }
 

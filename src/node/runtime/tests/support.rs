@@ -70,6 +70,7 @@ impl Bench {
                 stdin: None,
                 stdout: log(printed.clone()),
                 stderr: log(printed.clone()),
+                ..Stdio::default()
             },
         };
         (spec, printed)

@@ -85,12 +85,17 @@ impl Process {
     }
 
     /// What a device stands for, as a stream of this process.
-    pub(super) fn device(&self, device: Device) -> Arc<Description> {
+    ///
+    /// # Errors
+    /// For the terminal of a process that has none.
+    pub(super) fn device(&self, device: Device) -> Result<Arc<Description>, Error> {
+        let terminal = || self.entry.terminal.clone().map(Description::Terminal).map(Arc::new);
         match device {
-            Device::Stdin => self.stdin.clone(),
-            Device::Stdout => self.stdout.clone(),
-            Device::Stderr => self.stderr.clone(),
-            other => Arc::new(Description::device(other).unwrap_or(Description::Null)),
+            Device::Stdin => Ok(self.stdin.clone()),
+            Device::Stdout => Ok(self.stdout.clone()),
+            Device::Stderr => Ok(self.stderr.clone()),
+            Device::Tty => terminal().ok_or(Error::NoDevice),
+            other => Ok(Arc::new(Description::device(other).unwrap_or(Description::Null))),
         }
     }
 
@@ -135,7 +140,9 @@ impl types::HostDescriptor for Process {
     fn read_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynInputStream>> {
         let stream: DynInputStream = match self.descriptor(&fd)? {
             Descriptor::Directory { .. } => return Err(ErrorCode::IsDirectory.into()),
-            Descriptor::Device { device, .. } => Box::new(Input(self.device(*device))),
+            Descriptor::Device { device, .. } => {
+                Box::new(Input(self.device(*device).map_err(fs_error)?))
+            }
             Descriptor::File { file, .. } if !file.readable() => {
                 return Err(ErrorCode::BadDescriptor.into());
             }
@@ -206,7 +213,8 @@ impl types::HostDescriptor for Process {
         let len = usize::try_from(len).unwrap_or(usize::MAX).min(CHUNK_BYTES_MAX);
         let file = match self.descriptor(&fd)? {
             Descriptor::Device { device, .. } => {
-                let bytes = self.device(*device).read(len).await.map_err(description_error)?;
+                let device = self.device(*device).map_err(fs_error)?;
+                let bytes = device.read(len).await.map_err(description_error)?;
                 return Ok((bytes.to_vec(), bytes.is_empty()));
             }
             _ => self.file(&fd)?,
@@ -220,7 +228,7 @@ impl types::HostDescriptor for Process {
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
         match self.descriptor(&fd)? {
             Descriptor::Device { device, .. } => {
-                let device = self.device(*device);
+                let device = self.device(*device).map_err(fs_error)?;
                 device.write(&bytes).await.map_err(description_error)?;
             }
             _ => self.file(&fd)?.write_at(&bytes, offset).map_err(fs_error)?,
@@ -306,7 +314,10 @@ impl types::HostDescriptor for Process {
             Opened::Directory(place) => {
                 Descriptor::Directory { place, flags: flags | DescriptorFlags::MUTATE_DIRECTORY }
             }
-            Opened::Device(device) => Descriptor::Device { device, flags },
+            Opened::Device(device) => {
+                self.device(device).map_err(fs_error)?;
+                Descriptor::Device { device, flags }
+            }
         })
     }
 
@@ -372,7 +383,9 @@ impl Process {
     ) -> FsResult<Resource<DynOutputStream>> {
         let stream: DynOutputStream = match self.descriptor(fd)? {
             Descriptor::Directory { .. } => return Err(ErrorCode::IsDirectory.into()),
-            Descriptor::Device { device, .. } => Box::new(Output(self.device(*device))),
+            Descriptor::Device { device, .. } => {
+                Box::new(Output(self.device(*device).map_err(fs_error)?))
+            }
             Descriptor::File { file, .. } if !file.writable() => {
                 return Err(ErrorCode::BadDescriptor.into());
             }

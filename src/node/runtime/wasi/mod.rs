@@ -15,7 +15,8 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
-use super::process::{Process, Start};
+use super::container::{Launch, Shared};
+use super::process::Process;
 
 /// The name of the import that stands for wasip1's `proc_exit` in an adapted module: the adapter
 /// itself knows success and failure only.
@@ -53,16 +54,16 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
 }
 
 /// What wasmtime-wasi keeps for a process: arguments, environment, streams, clocks, no network.
-pub(super) fn context(start: &Start) -> WasiCtx {
-    let clock = &start.container.runtime.clock;
+pub(super) fn context(container: &Shared, launch: &Launch) -> WasiCtx {
+    let clock = &container.runtime.clock;
     let mut context = WasiCtx::builder();
     context
-        .args(&start.argv)
-        .envs(&start.env)
-        .initial_cwd(&start.working_dir)
-        .stdin(stdio::Stdin(start.stdin.clone()))
-        .stdout(stdio::Stdout(start.stdout.clone()))
-        .stderr(stdio::Stdout(start.stderr.clone()))
+        .args(&launch.argv)
+        .envs(&launch.env)
+        .initial_cwd(&launch.working_dir)
+        .stdin(stdio::Stdin(launch.stdin.clone()))
+        .stdout(stdio::Stdout(launch.stdout.clone()))
+        .stderr(stdio::Stdout(launch.stderr.clone()))
         .wall_clock(clocks::Wall(clock.clone()))
         .monotonic_clock(clocks::Monotonic(clock.clone()))
         .allow_tcp(false)

@@ -21,13 +21,13 @@ pub(super) struct Output(pub(super) Arc<Description>);
 
 impl IsTerminal for Stdin {
     fn is_terminal(&self) -> bool {
-        false
+        self.0.terminal().is_some()
     }
 }
 
 impl IsTerminal for Stdout {
     fn is_terminal(&self) -> bool {
-        false
+        self.0.terminal().is_some()
     }
 }
 
