@@ -44,6 +44,7 @@ fn error(err: &process::Error) -> io::Error {
         process::Error::Access => ErrorKind::PermissionDenied,
         process::Error::NoSpace => ErrorKind::StorageFull,
         process::Error::BrokenPipe => ErrorKind::BrokenPipe,
+        process::Error::Interrupted => ErrorKind::Interrupted,
         process::Error::Limit | process::Error::Other(_) => {
             return io::Error::other(err.to_string());
         }
