@@ -87,7 +87,7 @@ impl<'a> Bench<'a> {
             root,
             memory_bytes_max: None,
             cpu_millis_max: None,
-            stdio: Stdio { stdin: None, stdout: Output::Log(log), stderr: Output::Discard },
+            stdio: Stdio { stdout: Output::Log(log), ..Stdio::default() },
         };
         let began = Instant::now();
         let container = self.runtime.sandbox("bench").start(spec).await.unwrap();
@@ -119,7 +119,7 @@ impl<'a> Bench<'a> {
         let (container, _) = self.start(&["tool", "park"], self.root()).await;
         let mut lives = Vec::new();
         for _ in 0..count {
-            let stdio = Stdio { stdin: None, stdout: Output::Discard, stderr: Output::Discard };
+            let stdio = Stdio::default();
             let argv = vec!["tool".to_owned(), "echo".to_owned()];
             let began = Instant::now();
             container.exec(ExecSpec { argv, stdio }).await.unwrap();
