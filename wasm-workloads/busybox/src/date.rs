@@ -68,7 +68,7 @@ pub fn date(call: &Call) -> Done {
     print(format(seconds, nanoseconds, pattern) + "\n")
 }
 
-fn since_epoch(time: SystemTime) -> (i64, u32) {
+pub fn since_epoch(time: SystemTime) -> (i64, u32) {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => (after.as_secs() as i64, after.subsec_nanos()),
         Err(before) => (-(before.duration().as_secs() as i64), 0),
@@ -114,7 +114,7 @@ pub fn parse(text: &str) -> Option<i64> {
 }
 
 /// Howard Hinnant's algorithm: days since the epoch of a Gregorian date.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);

@@ -3,6 +3,7 @@
 //! in [`APPLETS`] and one in `applets.txt`, from which the image's links are made.
 
 mod archive;
+mod awk;
 mod call;
 mod copy;
 mod date;
@@ -38,6 +39,7 @@ static APPLETS: &[Applet] = &[
     applet("[", "EXPRESSION ]", system::test),
     applet("[[", "EXPRESSION ]]", system::test),
     applet("arch", "", system::arch),
+    applet("awk", "[-v VAR=VAL]... [-F SEP] { -f FILE... | PROGRAM } [FILE]...", awk::awk),
     applet("basename", "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE...", names::basename),
     applet("cat", "[-nb] [FILE]...", text::cat),
     applet("clear", "", system::clear),

@@ -93,6 +93,27 @@ fn start(
     }
 }
 
+/// Starts a command line of the shell's, as `awk` does; why not, if that fails.
+pub fn shell_command(
+    call: &Call,
+    line: &str,
+    stdin: &Handle,
+    stdout: &Handle,
+) -> Result<Child, String> {
+    let command = Command {
+        program: "/bin/sh".to_owned(),
+        args: ["sh", "-c", line].map(str::to_owned).to_vec(),
+        env: env::vars().collect(),
+        cwd: call.directory.clone(),
+        state: None,
+    };
+    process::spawn(command, stdin, stdout, &process::stderr()).map_err(|err| match err {
+        SpawnError::NotFound => "can't execute '/bin/sh': No such file or directory".to_owned(),
+        SpawnError::Limit => "can't start a command: too many processes".to_owned(),
+        SpawnError::NotExecutable(why) | SpawnError::Other(why) => why,
+    })
+}
+
 fn start_file(
     call: &Call,
     file: &str,

@@ -71,6 +71,8 @@ impl fmt::Display for TooComplex {
     }
 }
 
+impl std::error::Error for TooComplex {}
+
 impl Regexp {
     /// # Errors
     /// It is none; in the words of the C library.

@@ -9,11 +9,13 @@ pub struct Set {
     ascii: u128,
     ranges: Vec<(char, char)>,
     /// Classes, for what is not ASCII.
-    classes: Vec<fn(char) -> bool>,
+    classes: Vec<Test>,
     negated: bool,
 }
 
-const CLASSES: &[(&str, fn(char) -> bool)] = &[
+type Test = fn(char) -> bool;
+
+const CLASSES: &[(&str, Test)] = &[
     ("alpha", char::is_alphabetic),
     ("digit", |c| c.is_ascii_digit()),
     ("alnum", char::is_alphanumeric),

@@ -50,7 +50,11 @@ impl Output {
     /// A line, with its end if it had one.
     pub fn line(&mut self, line: &[u8], end: u8, ended: bool) -> io::Result<()> {
         self.text(line)?;
-        if ended { self.raw(&[end]) } else { Ok(self.unended = Some(end)) }
+        if ended {
+            return self.raw(&[end]);
+        }
+        self.unended = Some(end);
+        Ok(())
     }
 
     /// Text as it is; a line before it gets the end it lacks.

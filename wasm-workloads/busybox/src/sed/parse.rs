@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
         self.next();
         let text = self.delimited(delimiter, true).ok_or_else(|| unmatched(delimiter))?;
         let fold = self.eat('I');
-        Ok(Some(Address::Match(self.regexp(&text, fold)?)))
+        Ok(Some(Address::Match(self.regexp(&text, fold)?.map(Box::new))))
     }
 
     /// Text up to its delimiter, which loses its backslash; in a regular expression's brackets it

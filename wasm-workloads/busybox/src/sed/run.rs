@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
         Ok(match address {
             Address::Line(line) => *line == self.number,
             Address::Last => lines.is_last(),
-            Address::Match(regexp) => self.matches(regexp.as_ref())?,
+            Address::Match(regexp) => self.matches(regexp.as_deref())?,
             Address::Step(first, 0) => self.number == *first,
             Address::Step(first, step) => {
                 self.number >= *first && (self.number - first).is_multiple_of(*step)

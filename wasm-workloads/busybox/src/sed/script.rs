@@ -23,7 +23,7 @@ pub enum Address {
     Line(u64),
     Last,
     /// None: the one used last.
-    Match(Option<Regexp>),
+    Match(Option<Box<Regexp>>),
     /// `first~step`
     Step(u64, u64),
 }
