@@ -105,7 +105,7 @@ pub fn shell_command(
         args: ["sh", "-c", line].map(str::to_owned).to_vec(),
         env: env::vars().collect(),
         cwd: call.directory.clone(),
-        state: None,
+        ..Command::default()
     };
     process::spawn(command, stdin, stdout, &process::stderr()).map_err(|err| match err {
         SpawnError::NotFound => "can't execute '/bin/sh': No such file or directory".to_owned(),
