@@ -85,6 +85,7 @@ impl<'a> Bench<'a> {
             env: Vec::new(),
             working_dir: "/".to_owned(),
             root,
+            tools: None,
             memory_bytes_max: None,
             cpu_millis_max: None,
             stdio: Stdio { stdout: Output::Log(log), ..Stdio::default() },

@@ -5,9 +5,12 @@
 #![expect(clippy::disallowed_methods, reason = "the tests' own environment: KUBECTL and PATH")]
 
 mod bad_input;
+mod bare_wasm;
 mod command_line;
 mod debug;
 mod objects;
+#[path = "../../wasm-workloads/testing/host.rs"]
+mod programs;
 mod restart;
 mod support;
 mod tutorial;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sampan::client::clock::Clock;
 use sampan::node::files::Root;
 use sampan::node::images::{self, Image, Images};
-use sampan::node::runtime::{self, Container, ContainerSpec, Output, Runtime, Stdio};
+use sampan::node::runtime::{self, Container, ContainerSpec, Output, Runtime, Stdio, Tools};
 
 /// Programs compiled and images laid out by earlier tests are used again.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
@@ -31,9 +31,12 @@ pub(crate) async fn busybox() -> Arc<Image> {
 
 /// An image by its reference; local ones may come from anywhere.
 pub(crate) async fn image(reference: &str) -> Arc<Image> {
+    images().resolve(reference).await.expect("the image is there")
+}
+
+fn images() -> Images {
     let directory = format!("{KEPT}/shell/images").into();
-    let images = Images::new(images::Config { directory, allowed_directories: vec!["/".into()] });
-    images.resolve(reference).await.expect("the image is there")
+    Images::new(images::Config { directory, allowed_directories: vec!["/".into()] })
 }
 
 /// What a container printed: output, errors, exit code.
@@ -72,6 +75,7 @@ pub(crate) async fn start(
         env: image.env.clone(),
         working_dir: image.working_dir.clone(),
         root,
+        tools: Some(Tools::new(|| images().tools().map_err(|error| error.to_string()))),
         memory_bytes_max,
         cpu_millis_max: None,
         stdio: Stdio {

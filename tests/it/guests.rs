@@ -5,7 +5,7 @@ use sampan::node::runtime::Exit;
 use crate::containers::{Ran, image, start};
 
 #[path = "../../wasm-workloads/testing/host.rs"]
-mod programs;
+pub(crate) mod programs;
 
 /// A guest as an image of its own.
 async fn run(name: &str, bytes: Vec<u8>, argv: &[&str], memory: Option<u64>) -> (Exit, Ran) {

@@ -89,6 +89,14 @@ impl Images {
         let resolved = tokio::task::spawn_blocking(move || shared.resolve(&reference)).await;
         resolved.unwrap_or_else(|err| Err(Error::Failed(format!("resolving was given up: {err}"))))
     }
+
+    /// The root filesystem of the built-in busybox, laid out if it is not there yet; blocks.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the directory for images takes no files.
+    pub fn tools(&self) -> Result<Dir, Error> {
+        self.shared.busybox()
+    }
 }
 
 impl Shared {
@@ -104,11 +112,10 @@ impl Shared {
 
     fn built_in(&self, reference: &Reference, name: String) -> Result<Arc<Image>, Error> {
         let stand_in = builtin::stand_in(reference).ok_or_else(|| not_there(reference))?;
-        let digest = builtin::digest();
         let image = Image {
             reference: name.clone(),
-            digest: digest.to_owned(),
-            root: self.root(&digest.replace(':', "-"), &builtin::entries())?,
+            digest: builtin::digest().to_owned(),
+            root: self.busybox()?,
             entrypoint: Vec::new(),
             cmd: vec![stand_in.cmd.to_owned()],
             env: vec![("PATH".to_owned(), PATH.to_owned())],
@@ -118,6 +125,10 @@ impl Shared {
             )),
         };
         Ok(self.keep(name, None, image))
+    }
+
+    fn busybox(&self) -> Result<Dir, Error> {
+        self.root(&builtin::digest().replace(':', "-"), &builtin::entries())
     }
 
     fn local(&self, reference: &str) -> Result<Arc<Image>, Error> {

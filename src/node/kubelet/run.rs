@@ -20,7 +20,7 @@ use crate::api::quantity::Quantity;
 use crate::client::events::EventType;
 use crate::node::files::Root;
 use crate::node::images::{self, Image};
-use crate::node::runtime::{Container, ContainerSpec, Output, Sandbox, StartError, Stdio};
+use crate::node::runtime::{Container, ContainerSpec, Output, Sandbox, StartError, Stdio, Tools};
 
 /// Which container to start, and with what around it.
 pub(super) struct Order {
@@ -112,6 +112,7 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
         env,
         working_dir: working_dir(spec, image),
         root: Arc::new(root),
+        tools: tools_for(ctx, image),
         memory_bytes_max: limit("memory").and_then(|limit| u64::try_from(limit.value()).ok()),
         cpu_millis_max: limit("cpu").and_then(|limit| u64::try_from(limit.millis()).ok()),
         stdio: Stdio {
@@ -125,6 +126,13 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let container = order.sandbox.start(container).await.map_err(start_failure)?;
     tell(ctx, order, "Started", format!("Started container {}", spec.name));
     Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper) })
+}
+
+/// The built-in busybox for whoever enters a container of another image.
+fn tools_for(ctx: &Context, image: &Image) -> Option<Tools> {
+    let images = ctx.rooms.images.clone();
+    let lend = move || images.tools().map_err(|error| error.to_string());
+    image.stand_in.is_none().then(|| Tools::new(lend))
 }
 
 fn working_dir(spec: &ContainerSpecOfPod, image: &Image) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use tokio_util::task::TaskTracker;
 
 use super::description::Description;
@@ -18,14 +18,13 @@ use super::program::{Program, find};
 use super::signals::{self, Signals};
 use super::streams::{self, Streams};
 use super::terminal::{Pump, Terminal};
+use super::tools::{DEFAULT_PATH, Found, Tools};
 use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, StartError, Stdio};
 use crate::node::files::{Place, Root};
 
 /// Memory of a container without a limit, in bytes: what one wasm32 memory can be.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 const SIGKILL: u8 = 9;
-/// As container engines set it where an image does not.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What all processes of a container share.
 #[derive(Debug)]
@@ -33,7 +32,10 @@ pub(super) struct Shared {
     pub(super) runtime: Arc<Inner>,
     pub(super) machine: Arc<Machine>,
     pub(super) root: Arc<Root>,
-    env: Vec<(String, String)>,
+    pub(super) tools: Option<Tools>,
+    /// The same root with the tools below it, once someone needed them.
+    pub(super) root_with_tools: OnceCell<Arc<Root>>,
+    pub(super) env: Vec<(String, String)>,
     working_dir: String,
     pub(super) memory: Arc<MemoryBudget>,
     pub(super) cpu: Arc<CpuBudget>,
@@ -48,6 +50,8 @@ pub(super) struct Shared {
 pub(super) struct Launch {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
+    /// The container's, or its view with the tools; its children get the same.
+    pub(super) root: Arc<Root>,
     /// Absolute.
     pub(super) working_dir: String,
     pub(super) working_place: Place,
@@ -108,12 +112,15 @@ pub(super) async fn start(
         tasks: TaskTracker::new(),
         processes: Processes::default(),
         root: spec.root,
+        tools: spec.tools,
+        root_with_tools: OnceCell::new(),
         runtime,
         machine,
     });
     // Whoever drops this future has no use for what it started.
     let mut container = Container { shared: shared.clone(), first: None };
-    let first = shared.start(spec.argv, spec.stdio, working_place).await?;
+    let program = shared.own_program(&working_place, spec.argv).await?;
+    let first = shared.start(program, spec.stdio, working_place)?;
     container.first = Some(first.clone());
     shared.machine.tasks.spawn_on(
         {
@@ -146,7 +153,7 @@ impl Container {
     }
 
     /// One more process, in the container's root, environment and limits; ends with the container,
-    /// or when the future is dropped.
+    /// or when the future is dropped. A program that the container has not is taken from the tools.
     ///
     /// # Errors
     /// [`StartError::NotFound`] if there is no such program.
@@ -155,7 +162,8 @@ impl Container {
         let working_dir = &self.shared.working_dir;
         let place = self.shared.root.create_directories(working_dir);
         let place = place.map_err(|error| StartError::Host(format!("{working_dir}: {error}")))?;
-        let child = self.shared.start(spec.argv, spec.stdio, place).await?;
+        let program = self.shared.own_program_or_tool(&place, spec.argv).await?;
+        let child = self.shared.start(program, spec.stdio, place)?;
         let _killed_on_drop = KillOnDrop(&child);
         Ok(child.wait().await)
     }
@@ -202,22 +210,19 @@ impl Child {
 }
 
 impl Shared {
-    /// Finds a program and starts it with the container's own environment.
-    async fn start(
+    /// Starts a program that nobody in the container asked for.
+    fn start(
         self: &Arc<Self>,
-        argv: Vec<String>,
+        found: Found,
         stdio: Stdio,
         working_place: Place,
     ) -> Result<Child, StartError> {
-        let name = argv.first().cloned().unwrap_or_default();
-        let path = self.env.iter().rfind(|(key, _)| key == "PATH").map(|(_, value)| value.as_str());
-        let found = find::by_name(&self.root, &working_place, path.unwrap_or(DEFAULT_PATH), &name)?;
-        let (program, argv) = self.load(found, argv).await?;
         let streams = Streams::open(self, stdio);
         let terminal = streams.terminal.as_ref().map(|(terminal, _)| terminal.clone());
         let launch = Launch {
-            argv,
-            env: with_terminal(self.env.clone(), terminal.is_some()),
+            argv: found.argv,
+            env: with_terminal(found.env, terminal.is_some()),
+            root: found.root,
             working_dir: self.working_dir.clone(),
             working_place,
             stdin: streams.stdin,
@@ -227,7 +232,7 @@ impl Shared {
             state: None,
             kinship: Kinship { terminal, ..Kinship::default() },
         };
-        let spawned = self.spawn(program, launch);
+        let spawned = self.spawn(found.program, launch);
         let child = spawned.map_err(|error| StartError::Host(error.to_string()))?;
         if let Some((terminal, pump)) = streams.terminal {
             terminal.set_foreground(child.entry.group);
@@ -240,18 +245,16 @@ impl Shared {
     /// The program of a file, and the arguments it is to have (a script's interpreter gets others).
     pub(super) async fn load(
         &self,
+        root: &Root,
         found: find::Executable,
         argv: Vec<String>,
     ) -> Result<(Arc<Program>, Vec<String>), StartError> {
         if let Some(program) = self.machine.programs.known(&found) {
             return Ok((program, argv));
         }
-        let (found, argv) = find::interpreter(&self.root, found, argv)?;
-        let program = self
-            .machine
-            .programs
-            .load(&self.machine, &self.runtime.clock, &self.root, &found)
-            .await?;
+        let (found, argv) = find::interpreter(root, found, argv)?;
+        let program =
+            self.machine.programs.load(&self.machine, &self.runtime.clock, root, &found).await?;
         Ok((program, argv))
     }
 

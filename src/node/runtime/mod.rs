@@ -26,6 +26,7 @@ mod signals;
 mod streams;
 mod terminal;
 mod ticker;
+mod tools;
 mod wasi;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ use tokio::sync::{OnceCell, watch};
 
 use self::container::{Child, Shared};
 use self::machine::Machine;
+pub use self::tools::Tools;
 use crate::client::clock::Clock;
 use crate::client::node_api::{BoxRead, BoxWrite, TerminalSize};
 use crate::node::files::Root;
@@ -105,6 +107,8 @@ pub struct ContainerSpec {
     /// Absolute.
     pub working_dir: String,
     pub root: Arc<Root>,
+    /// For [`Container::exec`]; the container's own processes do not see them.
+    pub tools: Option<Tools>,
     /// Linear memories and tables of all processes together, in bytes.
     pub memory_bytes_max: Option<u64>,
     /// Thousandths of a core, all processes together.

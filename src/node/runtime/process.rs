@@ -15,7 +15,7 @@ use super::processes::Entry;
 use super::program::Program;
 use super::wasi;
 use crate::client::clock::Clock;
-use crate::node::files::Place;
+use crate::node::files::{Place, Root};
 
 /// Bound: streams, files, handles and children a process holds at a time.
 const RESOURCES_MAX: usize = 16 * 1024;
@@ -39,6 +39,7 @@ pub(super) struct Process {
     pub(super) wasi: WasiCtx,
     pub(super) container: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
+    pub(super) root: Arc<Root>,
     pub(super) working_place: Place,
     pub(super) stdin: Arc<Description>,
     pub(super) stdout: Arc<Description>,
@@ -61,6 +62,7 @@ impl Process {
             wasi,
             container,
             entry,
+            root: launch.root,
             working_place: launch.working_place,
             stdin: launch.stdin,
             stdout: launch.stdout,

@@ -64,6 +64,7 @@ impl Bench {
             env: Vec::new(),
             working_dir: "/".to_owned(),
             root: self.root(),
+            tools: None,
             memory_bytes_max: None,
             cpu_millis_max: None,
             stdio: Stdio {

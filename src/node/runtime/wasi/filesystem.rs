@@ -40,7 +40,7 @@ type ListingFd = Resource<types::DirectoryEntryStream>;
 
 impl Process {
     fn root(&self) -> Arc<Root> {
-        self.container.root.clone()
+        self.root.clone()
     }
 
     fn descriptor(&self, fd: &Fd) -> FsResult<&Descriptor> {

@@ -18,7 +18,7 @@ impl io::Host for Process {
         path: String,
         mode: io::OpenMode,
     ) -> wasmtime::Result<Result<Resource<Handle>, io::Error>> {
-        let opened = self.container.root.open(&Place::root(), &path, options(mode));
+        let opened = self.root.open(&Place::root(), &path, options(mode));
         let description = match opened {
             Ok(Opened::File(file)) => {
                 Arc::new(Description::file(file, matches!(mode, io::OpenMode::Append)))

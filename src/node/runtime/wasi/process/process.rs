@@ -7,7 +7,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::wit::process;
 use super::{ChildResource, Handle};
-use crate::node::files::{Follow, Place};
+use crate::node::files::{Follow, Place, Root};
 use crate::node::runtime::container::{Child, Kinship, Launch, LimitReached, Shared};
 use crate::node::runtime::description::Description;
 use crate::node::runtime::process::Process;
@@ -24,19 +24,21 @@ struct Given {
 /// Free of the store: its data cannot be shared across an await.
 async fn try_spawn(
     container: Arc<Shared>,
+    root: Arc<Root>,
     parent: Arc<Entry>,
     command: process::Command,
     streams: Given,
 ) -> Result<Child, process::SpawnError> {
-    let working_place = container.root.locate(&Place::root(), &command.cwd, Follow::Yes);
+    let working_place = root.locate(&Place::root(), &command.cwd, Follow::Yes);
     let (working_place, ..) =
         working_place.map_err(|error| process::SpawnError::Other(error.to_string()))?;
-    let found = find::at(&container.root, &working_place, &command.program)?;
-    let (program, argv) = container.load(found, command.args).await?;
+    let found = find::at(&root, &working_place, &command.program)?;
+    let (program, argv) = container.load(&root, found, command.args).await?;
     let [stdin, stdout, stderr] = streams.standard;
     let launch = Launch {
         argv,
         env: command.env,
+        root,
         working_dir: command.cwd,
         working_place,
         stdin,
@@ -73,7 +75,8 @@ impl process::Host for Process {
             others: others.collect::<wasmtime::Result<_>>()?,
         };
         let parent = self.entry.clone();
-        let child = match try_spawn(self.container.clone(), parent, command, streams).await {
+        let (container, root) = (self.container.clone(), self.root.clone());
+        let child = match try_spawn(container, root, parent, command, streams).await {
             Ok(child) => child,
             Err(error) => return Ok(Err(error)),
         };

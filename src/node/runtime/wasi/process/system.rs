@@ -34,7 +34,7 @@ impl Host for Process {
     }
 
     fn mounts(&mut self) -> wasmtime::Result<Vec<Mount>> {
-        Ok(self.container.root.mounts().into_iter().map(mount).collect())
+        Ok(self.root.mounts().into_iter().map(mount).collect())
     }
 }
 
