@@ -93,3 +93,18 @@ fn profiles_are_taken_and_the_node_is_out_of_reach() {
     let names = cluster.kubectl("get pod counter -o jsonpath={.spec.ephemeralContainers[*].name}");
     assert_eq!(names.split_whitespace().count(), 6, "{names}");
 }
+
+#[test]
+fn a_target_must_run() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl("run bad --image=nosuch/image:1");
+    cluster.kubectl("debug bad --image=busybox --container=one --target=bad -- true");
+    let waiting = "{.status.ephemeralContainerStatuses[0].state.waiting";
+    cluster.wait_for(&format!("jsonpath={waiting}.reason}}=CreateContainerConfigError"), "pod/bad");
+    let message = cluster.kubectl(&format!("get pod bad -o jsonpath={waiting}.message}}"));
+    assert_eq!(message, "unable to find target container bad");
+    cluster.kubectl("debug bad --image=busybox --container=two -- sleep 1000");
+    let second = "{.status.ephemeralContainerStatuses[1].state.running.startedAt}";
+    cluster.wait_for(&format!("jsonpath={second}"), "pod/bad");
+}

@@ -28,7 +28,8 @@ pub(super) struct Order {
     pub(super) container: ContainerSpecOfPod,
     /// Runs begun before this one.
     pub(super) run: u32,
-    pub(super) sandbox: Sandbox,
+    /// Or why there is none, as the user reads it.
+    pub(super) sandbox: Result<Sandbox, String>,
     pub(super) hostname: String,
     pub(super) facts: Facts,
     /// `pods/<uid>`
@@ -85,6 +86,7 @@ async fn find_image(ctx: &Context, order: &Order) -> Result<Arc<Image>, StartFai
 
 async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live, StartFailure> {
     let spec = &order.container;
+    let sandbox = order.sandbox.clone().map_err(StartFailure::Config)?;
     let sources = look_up(ctx, order).await.map_err(StartFailure::Config)?;
     let env =
         env::environment(&order.pod, spec, &image.env, &order.hostname, &order.facts, &sources)
@@ -123,7 +125,7 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
         },
     };
     tell(ctx, order, "Created", format!("Created container: {}", spec.name));
-    let container = order.sandbox.start(container).await.map_err(start_failure)?;
+    let container = sandbox.start(container).await.map_err(start_failure)?;
     tell(ctx, order, "Started", format!("Started container {}", spec.name));
     Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper) })
 }

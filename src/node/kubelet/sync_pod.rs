@@ -24,7 +24,7 @@ use super::{references, termination};
 use crate::api::pod::as_container;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
-use crate::node::runtime::{Exit, Sandbox};
+use crate::node::runtime::{Exit, Processes, Sandbox};
 
 /// SIGTERM: no guest handles it, so it ends them at once.
 const TERM: u8 = 15;
@@ -104,7 +104,7 @@ impl Task {
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
         Self {
-            sandbox: ctx.rooms.runtime.sandbox(&hostname),
+            sandbox: sandbox(&ctx, &pod, &hostname),
             status_writer: StatusWriter::new(ctx.clone(), pod.clone()),
             ctx,
             live,
@@ -232,7 +232,7 @@ impl Task {
             pod: self.pod.clone(),
             container,
             run,
-            sandbox: self.sandbox.clone(),
+            sandbox: self.sandbox_of(&record.name),
             hostname: self.hostname.clone(),
             facts: Facts {
                 node: self.ctx.config.node.clone(),
@@ -251,6 +251,21 @@ impl Task {
                 Err(_aborted) => Event::Abandoned,
             }
         }));
+    }
+
+    /// An ephemeral container may be among the processes of another, which must run.
+    fn sandbox_of(&self, name: &str) -> Result<Sandbox, String> {
+        let spec = self.pod.spec.as_ref();
+        let ephemeral = spec.and_then(|spec| spec.ephemeral_containers.as_ref());
+        let container = ephemeral.into_iter().flatten().find(|container| container.name == name);
+        let target = container.and_then(|container| container.target_container_name.as_deref());
+        match target.filter(|target| !target.is_empty()) {
+            None => Ok(self.sandbox.clone()),
+            Some(target) => match self.live.running(target) {
+                Some(live) => Ok(self.sandbox.sharing(live.container.processes())),
+                None => Err(format!("unable to find target container {target}")),
+            },
+        }
     }
 
     fn spec(&self, name: &str) -> Option<ContainerSpec> {
@@ -395,6 +410,12 @@ fn obstacle(pod: &Pod, has_address: bool) -> Option<(&'static str, String)> {
         volume.name
     );
     Some(("FailedMount", text))
+}
+
+fn sandbox(ctx: &Context, pod: &Pod, hostname: &str) -> Sandbox {
+    let sandbox = ctx.rooms.runtime.sandbox(hostname);
+    let shares = pod.spec.as_ref().and_then(|spec| spec.share_process_namespace);
+    if shares == Some(true) { sandbox.sharing(Processes::default()) } else { sandbox }
 }
 
 /// Upstream: `GeneratePodHostNameAndDomain`.

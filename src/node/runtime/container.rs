@@ -19,7 +19,7 @@ use super::signals::{self, Signals};
 use super::streams::{self, Streams};
 use super::terminal::{Pump, Terminal};
 use super::tools::{DEFAULT_PATH, Found, Tools};
-use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, StartError, Stdio};
+use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, Sandbox, StartError, Stdio};
 use crate::node::files::{Place, Root};
 
 /// Memory of a container without a limit, in bytes: what one wasm32 memory can be.
@@ -93,24 +93,21 @@ pub(super) enum LimitReached {
     Instances,
 }
 
-pub(super) async fn start(
-    runtime: Arc<Inner>,
-    hostname: &str,
-    spec: ContainerSpec,
-) -> Result<Container, StartError> {
+pub(super) async fn start(sandbox: &Sandbox, spec: ContainerSpec) -> Result<Container, StartError> {
+    let runtime = sandbox.runtime.0.clone();
     let machine = runtime.machine().await?;
     let working_place = spec.root.create_directories(&spec.working_dir).map_err(|error| {
         StartError::Host(format!("working directory {}: {error}", spec.working_dir))
     })?;
     let shared = Arc::new(Shared {
-        env: environment(spec.env, hostname),
+        env: environment(spec.env, &sandbox.hostname),
         working_dir: spec.working_dir,
         memory: MemoryBudget::new(spec.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX)),
         cpu: Arc::new(CpuBudget::new(spec.cpu_millis_max)),
         kill: machine.kill.below(),
         started_at: runtime.clock.now(),
         tasks: TaskTracker::new(),
-        processes: Processes::default(),
+        processes: sandbox.processes.clone().unwrap_or_default(),
         root: spec.root,
         tools: spec.tools,
         root_with_tools: OnceCell::new(),
@@ -166,6 +163,11 @@ impl Container {
         let child = self.shared.start(program, spec.stdio, place)?;
         let _killed_on_drop = KillOnDrop(&child);
         Ok(child.wait().await)
+    }
+
+    /// The table that its processes are in, for other containers to join.
+    pub fn processes(&self) -> Processes {
+        self.shared.processes.clone()
     }
 
     /// CPU time of all its processes so far.

@@ -40,6 +40,7 @@ use tokio::sync::{OnceCell, watch};
 
 use self::container::{Child, Shared};
 use self::machine::Machine;
+pub use self::processes::Processes;
 pub use self::tools::Tools;
 use crate::client::clock::Clock;
 use crate::client::node_api::{BoxRead, BoxWrite, TerminalSize};
@@ -69,6 +70,8 @@ struct Inner {
 pub struct Sandbox {
     runtime: Runtime,
     hostname: String,
+    /// `None`: each container has a table of its own.
+    processes: Option<Processes>,
 }
 
 /// Takes the bytes of a log.
@@ -160,7 +163,7 @@ impl Runtime {
     }
 
     pub fn sandbox(&self, hostname: &str) -> Sandbox {
-        Sandbox { runtime: self.clone(), hostname: hostname.to_owned() }
+        Sandbox { runtime: self.clone(), hostname: hostname.to_owned(), processes: None }
     }
 
     /// Ends all guests and waits for their threads. Nothing can be started afterwards.
@@ -187,12 +190,19 @@ impl Inner {
 }
 
 impl Sandbox {
+    /// The same, but the containers started from it join these processes, see them and may signal
+    /// them: Kubernetes' shared process namespace.
+    #[must_use]
+    pub fn sharing(&self, processes: Processes) -> Self {
+        Self { processes: Some(processes), ..self.clone() }
+    }
+
     /// Finds the program, compiles it or loads it from the cache, and sets it going.
     ///
     /// # Errors
     /// The text is what the user reads in an Event; the variant decides the container's reason.
     pub async fn start(&self, spec: ContainerSpec) -> Result<Container, StartError> {
-        container::start(self.runtime.0.clone(), &self.hostname, spec).await
+        container::start(self, spec).await
     }
 }
 

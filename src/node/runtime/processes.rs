@@ -1,4 +1,4 @@
-//! A container's process table.
+//! The process table of a container, or of several that see each other's processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use super::meter::Meter;
 use super::signals::Signals;
 use super::terminal::Terminal;
 
-/// Bound: live processes of a container.
+/// Bound: live processes of a container, or of those that share a table.
 pub(super) const PROCESSES_MAX: usize = 256;
 
-#[derive(Debug, Default)]
-pub(super) struct Processes(Mutex<Table>);
+/// The processes that see and signal each other. Cheap to clone; a clone is the same table.
+#[derive(Debug, Clone, Default)]
+pub struct Processes(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {

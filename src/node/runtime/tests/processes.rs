@@ -192,3 +192,38 @@ async fn a_cpu_limit_holds() {
     let share = container.cpu_time().as_secs_f64() / (clock.monotonic() - began).as_secs_f64();
     assert!(share < 0.35, "{share}");
 }
+
+#[tokio::test]
+async fn containers_that_share_a_table_see_and_signal_each_other() {
+    let bench = bench();
+    let (spec, _) = bench.spec(&["tool", "park"]);
+    let parked = bench.start(spec).await.unwrap();
+    let alone = bench.runtime.sandbox("pod");
+    let beside = alone.sharing(parked.processes());
+    let run = async |sandbox: &Sandbox, argv: &[&str]| {
+        let (spec, printed) = bench.spec(argv);
+        sandbox.start(spec).await.unwrap().wait().await;
+        printed.text()
+    };
+    assert_eq!(run(&beside, &["tool", "processes"]).await, "1 tool park\n2 tool processes\n");
+    assert_eq!(run(&alone, &["tool", "processes"]).await, "1 tool processes\n");
+    assert_eq!(run(&alone, &["tool", "signal", "2", "15"]).await, "false\n");
+    assert_eq!(run(&beside, &["tool", "signal", "1", "15"]).await, "true\n");
+    assert_eq!(parked.wait().await.code, 143);
+}
+
+#[tokio::test]
+async fn a_container_ends_alone_though_it_shares_its_table() {
+    let bench = bench();
+    let sandbox = bench.runtime.sandbox("pod").sharing(Processes::default());
+    let (first, _) = bench.spec(&["tool", "park"]);
+    let (second, _) = bench.spec(&["tool", "park"]);
+    let first = sandbox.start(first).await.unwrap();
+    let second = sandbox.start(second).await.unwrap();
+    first.kill(9);
+    assert_eq!(first.wait().await.code, 137);
+    let (spec, printed) = bench.spec(&["tool", "processes"]);
+    sandbox.start(spec).await.unwrap().wait().await;
+    assert_eq!(printed.text(), "2 tool park\n3 tool processes\n");
+    drop(second);
+}

@@ -28,7 +28,9 @@ const ACTS: &[(&str, Act)] = &[
     ("network", network),
     ("park", park),
     ("pipeline", pipeline),
+    ("processes", processes),
     ("shared", shared),
+    ("signal", signal),
     ("sleep", sleep),
     ("spawns", spawns),
     ("spin", spin),
@@ -171,6 +173,20 @@ fn kill(_: &[String]) -> Outcome {
     spinning.kill(15);
     sleeping.kill(9);
     println!("{} {} {}", spinning.wait(), sleeping.wait(), spinning.wait());
+    Ok(())
+}
+
+/// Who is there.
+fn processes(_: &[String]) -> Outcome {
+    for process in sampan_process::system::processes() {
+        println!("{} {}", process.pid, process.args.join(" "));
+    }
+    Ok(())
+}
+
+/// A pid and a signal.
+fn signal(args: &[String]) -> Outcome {
+    println!("{}", sampan_process::system::kill(args[0].parse()?, args[1].parse()?));
     Ok(())
 }
 
