@@ -1,6 +1,6 @@
 //! `$((…))`: C's integers, 64 bits, wrapping.
 
-/// What an expression reads and writes.
+/// What an expression reads and writes; an element of an array is `name[index]`.
 pub trait Variables {
     /// The value of a variable, empty if unset.
     ///
@@ -237,7 +237,22 @@ impl Expression<'_> {
         let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let (name, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
-        Some(name.to_owned())
+        self.element(name)
+    }
+
+    /// `name[index]` with the index worked out, or the name alone.
+    fn element(&mut self, name: &str) -> Option<String> {
+        let before = self.rest;
+        if !self.eat("[") {
+            return Some(name.to_owned());
+        }
+        match self.comma() {
+            Ok(at) if self.eat("]") => Some(format!("{name}[{at}]")),
+            _ => {
+                self.rest = before;
+                None
+            }
+        }
     }
 
     fn number(&mut self) -> Value {

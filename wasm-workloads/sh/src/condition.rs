@@ -98,6 +98,7 @@ impl Parser<'_> {
                 self.rest = &self.rest[2..];
                 unary(operator, operand, self.files)
             }
+            [_, operator] if is_binary(operator) => Err(format!("{operator}: argument expected")),
             [one, ..] => {
                 self.rest = &self.rest[1..];
                 Ok(!one.is_empty())
@@ -133,7 +134,12 @@ fn is_unary(operator: &str) -> bool {
         && chars.next().is_none()
 }
 
-fn binary(left: &str, operator: &str, right: &str, files: &Files<'_>) -> Result<bool, String> {
+pub(crate) fn binary(
+    left: &str,
+    operator: &str,
+    right: &str,
+    files: &Files<'_>,
+) -> Result<bool, String> {
     let modified = |name: &str| {
         let metadata = fs::metadata(absolute(files.directory, name)).ok();
         metadata.and_then(|metadata| metadata.modified().ok())
@@ -143,24 +149,34 @@ fn binary(left: &str, operator: &str, right: &str, files: &Files<'_>) -> Result<
         "!=" => left != right,
         "<" => left < right,
         ">" => left > right,
-        "-nt" => modified(left) > modified(right),
-        "-ot" => modified(left) < modified(right),
+        "-nt" | "-ot" => match (modified(left), modified(right)) {
+            (Some(left), Some(right)) => {
+                if operator == "-nt" {
+                    left > right
+                } else {
+                    left < right
+                }
+            }
+            _ => false,
+        },
         "-ef" => {
             let canonical = |name| fs::canonicalize(absolute(files.directory, name)).ok();
             canonical(left).is_some_and(|path| Some(path) == canonical(right))
         }
-        _ => {
-            let (left, right) = (number(left)?, number(right)?);
-            match operator {
-                "-eq" => left == right,
-                "-ne" => left != right,
-                "-lt" => left < right,
-                "-le" => left <= right,
-                "-gt" => left > right,
-                _ => left >= right,
-            }
-        }
+        _ => compare(number(left)?, operator, number(right)?),
     })
+}
+
+/// `-eq` and its like.
+pub(crate) fn compare(left: i64, operator: &str, right: i64) -> bool {
+    match operator {
+        "-eq" => left == right,
+        "-ne" => left != right,
+        "-lt" => left < right,
+        "-le" => left <= right,
+        "-gt" => left > right,
+        _ => left >= right,
+    }
 }
 
 fn number(text: &str) -> Result<i64, String> {
@@ -169,7 +185,7 @@ fn number(text: &str) -> Result<i64, String> {
     digits.parse().map_err(|_| format!("{text}: bad number"))
 }
 
-fn unary(operator: &str, operand: &str, files: &Files<'_>) -> Result<bool, String> {
+pub(crate) fn unary(operator: &str, operand: &str, files: &Files<'_>) -> Result<bool, String> {
     let path = absolute(files.directory, operand);
     let metadata = || fs::metadata(&path).ok();
     Ok(match operator {

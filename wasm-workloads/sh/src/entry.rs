@@ -3,7 +3,7 @@
 use sampan_process as process;
 
 use crate::builtins::set_options;
-use crate::shell::{Ran, Shell, Stream, Unwind};
+use crate::shell::{Ran, Shell, Unwind};
 use crate::syntax::Parser;
 
 /// Runs a shell; its exit code.
@@ -106,7 +106,7 @@ fn read_commands(shell: &mut Shell) -> Ran {
     let (mut text, mut line, mut status) = (String::new(), 1, 0);
     loop {
         prompt(shell, text.is_empty());
-        let more = read_line(shell);
+        let more = shell.read_line();
         let ended = more.is_empty();
         text.push_str(&more);
         if ended && text.is_empty() {
@@ -115,7 +115,7 @@ fn read_commands(shell: &mut Shell) -> Ran {
         if text.ends_with("\\\n") && !ended {
             continue;
         }
-        let mut parser = Parser::new(&text, line);
+        let mut parser = Parser::new(&text, line).with_aliases(&shell.aliases);
         let parsed = parser.next_line();
         let waits = parser.is_waiting();
         line = if ended { line } else { parser.line() };
@@ -171,18 +171,4 @@ fn prompt(shell: &mut Shell, first: bool) {
         .replace("\\u", "root");
     let prompt = shell.expand_prompt(&prompt);
     let _ = shell.write(2, prompt.as_bytes());
-}
-
-/// A line with its newline; empty at the end. Byte by byte: the rest is for the commands.
-fn read_line(shell: &Shell) -> String {
-    let mut bytes = Vec::new();
-    if let Some(Stream::Handle(handle)) = shell.streams.get(&0) {
-        while let Ok(read) = handle.read(1) {
-            bytes.extend(&read);
-            if read.is_empty() || read == b"\n" {
-                break;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -101,7 +101,7 @@ impl Printing<'_> {
             let precision = precision.unwrap_or(0);
             spec.precision = usize::try_from(precision).ok().map(|n| n.min(WIDTH_MAX));
         }
-        rest = rest.trim_start_matches(['l', 'h', 'j', 'z', 't', 'L', 'q']);
+        rest = rest.trim_start_matches(['l', 'h', 'j', 'z', 't', 'L']);
         let Some(conversion) = rest.chars().next() else {
             self.printed.errors.push(format!("{text}: invalid format"));
             return ("", false);
@@ -127,6 +127,10 @@ impl Printing<'_> {
                 let argument = self.argument().unwrap_or_default();
                 let argument = spec.precision.map_or(argument.as_str(), |n| prefix(&argument, n));
                 pad(&mut self.printed.bytes, argument.as_bytes(), spec);
+            }
+            'q' => {
+                let quoted = shell_quoted(&self.argument().unwrap_or_default());
+                pad(&mut self.printed.bytes, quoted.as_bytes(), spec);
             }
             'b' => {
                 let (bytes, go_on) = unescape_octal(&self.argument().unwrap_or_default());
@@ -216,6 +220,19 @@ impl Printing<'_> {
             0.0
         })
     }
+}
+
+/// `%q`: as one word of a script, with backslashes as bash has it.
+fn shell_quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "''".to_owned();
+    }
+    if text.contains(|c: char| c.is_control()) {
+        let escaped = text.replace('\\', "\\\\").replace('\'', "\\'");
+        return format!("$'{}'", escaped.replace('\n', "\\n").replace('\t', "\\t"));
+    }
+    let plain = |c: char| c.is_alphanumeric() || "_-+:./%@=,".contains(c) || !c.is_ascii();
+    text.chars().flat_map(|c| [(!plain(c)).then_some('\\'), Some(c)]).flatten().collect()
 }
 
 fn prefix(text: &str, chars: usize) -> &str {

@@ -1,7 +1,7 @@
 //! What changes where the shell goes on: `exit`, `return`, `break`, `eval`, `.`, `exec`, `trap`.
 
 use super::{fault, number};
-use crate::shell::{Ran, Shell, Unwind, quote};
+use crate::shell::{Ran, Shell, Unwind, quote, signals};
 
 pub(super) fn exit(shell: &mut Shell, words: &[String]) -> Ran {
     let status = status(shell, words)?;
@@ -82,33 +82,35 @@ pub(super) fn exec(shell: &mut Shell, words: &[String]) -> Ran {
     Err(Unwind::Exit(shell.run_program(&words[1..])))
 }
 
-/// Signals do not reach guests, so that only `EXIT` is ever run; the others are remembered.
 pub(super) fn trap(shell: &mut Shell, words: &[String]) -> Ran {
     let arguments = match words.get(1).map(String::as_str) {
         Some("--") => &words[2..],
+        Some("-p") if words.len() == 2 => &[],
         _ => &words[1..],
     };
     let Some(action) = arguments.first() else {
         let lines =
             shell.traps.iter().map(|(name, action)| format!("trap -- {} {name}\n", quote(action)));
         let lines: String = lines.collect();
-        let _ = shell.write(1, lines.as_bytes());
-        return Ok(0);
+        return super::output::print(shell, lines.as_bytes());
     };
-    let resets = action == "-" || arguments.len() == 1;
-    let names = if arguments.len() == 1 { arguments } else { &arguments[1..] };
+    // A number alone, or first, is a signal to be put back.
+    let resets = action == "-" || arguments.len() == 1 || action.parse::<u8>().is_ok();
+    let names = if action == "-" || !resets { &arguments[1..] } else { arguments };
     let mut status = 0;
     for name in names {
-        let Some(signal) = super::jobs::signal_name(name) else {
-            shell.complain_as("trap", &format!("{name}: invalid signal specification"));
-            status = 1;
-            continue;
-        };
-        if resets {
-            shell.traps.remove(signal);
-        } else {
-            shell.traps.insert(signal.to_owned(), action.clone());
+        let known = if name == signals::ERR { Some(signals::ERR) } else { named(name) };
+        match known {
+            Some(known) => shell.set_trap(known, (!resets).then(|| action.clone())),
+            None => {
+                shell.complain_as("trap", &format!("{name}: invalid signal specification"));
+                status = 1;
+            }
         }
     }
     Ok(status)
+}
+
+fn named(name: &str) -> Option<&'static str> {
+    signals::signal(name).map(|(_, name)| name)
 }

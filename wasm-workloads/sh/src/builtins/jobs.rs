@@ -1,69 +1,46 @@
 //! Background processes: `wait`, `kill`, `jobs`.
 
+use sampan_process::{self as process, system};
+
 use super::number;
-use crate::shell::{Job, Ran, Shell, Unwind};
-
-/// Signals by number; what ends a guest ends it at once, whatever its name.
-const SIGNALS: &[(u8, &str)] = &[
-    (0, "EXIT"),
-    (1, "HUP"),
-    (2, "INT"),
-    (3, "QUIT"),
-    (4, "ILL"),
-    (5, "TRAP"),
-    (6, "ABRT"),
-    (8, "FPE"),
-    (9, "KILL"),
-    (10, "USR1"),
-    (11, "SEGV"),
-    (12, "USR2"),
-    (13, "PIPE"),
-    (14, "ALRM"),
-    (15, "TERM"),
-    (17, "CHLD"),
-    (18, "CONT"),
-    (19, "STOP"),
-    (20, "TSTP"),
-    (28, "WINCH"),
-];
-
-/// The name of a signal, by its number or its name with or without `SIG`.
-pub(super) fn signal_name(text: &str) -> Option<&'static str> {
-    signal(text).map(|(_, name)| name)
-}
-
-fn signal(text: &str) -> Option<(u8, &'static str)> {
-    let upper = text.to_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let found = SIGNALS.iter().find(|(n, known)| *known == name || text.parse() == Ok(*n));
-    found.copied()
-}
-
-impl Job {
-    /// Its exit status, once it has ended.
-    fn ended(&mut self) -> Option<i32> {
-        self.status = self.status.or_else(|| self.child.try_wait());
-        self.status
-    }
-
-    fn wait(&mut self) -> i32 {
-        *self.status.get_or_insert_with(|| self.child.wait())
-    }
-}
+use crate::shell::signals::{SIGNALS, signal};
+use crate::shell::{Ran, Shell, Unwind};
 
 pub(super) fn wait(shell: &mut Shell, words: &[String]) -> Ran {
-    if words.len() == 1 {
-        for mut job in std::mem::take(&mut shell.jobs) {
-            job.wait();
+    match words.get(1).map(String::as_str) {
+        None => wait_for_all(shell),
+        Some("-n") => match shell.wait_for_any() {
+            Some(at) => Ok(shell.jobs.remove(at).status.unwrap_or(0)),
+            None => Ok(127),
+        },
+        Some(_) => {
+            let mut status = 0;
+            for word in &words[1..] {
+                status = match find(shell, "wait", word)? {
+                    Some(at) => wait_for(shell, at)?,
+                    None => 127,
+                };
+            }
+            Ok(status)
         }
-        return Ok(0);
     }
-    let mut status = 0;
-    for word in &words[1..] {
-        status = match find(shell, "wait", word)? {
-            Some(at) => shell.jobs.remove(at).wait(),
-            None => 127,
-        };
+}
+
+/// A signal's trap ends the wait; the jobs that go on stay.
+fn wait_for_all(shell: &mut Shell) -> Ran {
+    while !shell.jobs.is_empty() {
+        let status = wait_for(shell, 0)?;
+        if status > 128 && shell.jobs.first().is_some_and(|job| job.status.is_none()) {
+            return Ok(status);
+        }
+    }
+    Ok(0)
+}
+
+fn wait_for(shell: &mut Shell, at: usize) -> Ran {
+    let status = shell.wait_for_job(at)?;
+    if shell.jobs.get(at).is_some_and(|job| job.status.is_some()) {
+        shell.jobs.remove(at);
     }
     Ok(status)
 }
@@ -78,6 +55,10 @@ fn find(shell: &Shell, builtin: &str, word: &str) -> Result<Option<usize>, Unwin
             n.parse::<usize>().ok().and_then(|n| n.checked_sub(1))
         };
         return Ok(at.filter(|at| *at < shell.jobs.len()));
+    }
+    if builtin == "kill" && word.parse::<i32>().is_err() {
+        super::output::complain(shell, &format!("invalid number '{word}'"));
+        return Err(Unwind::Error(1));
     }
     let pid = number(shell, builtin, word)?;
     Ok(shell.jobs.iter().position(|job| i64::from(job.child.pid()) == i64::from(pid)))
@@ -104,22 +85,24 @@ pub(super) fn kill(shell: &mut Shell, words: &[String]) -> Ran {
     if let Some(option) = arguments.first().and_then(|word| word.strip_prefix('-')) {
         arguments = &arguments[1..];
         if option == "l" {
-            let names = SIGNALS[1..].iter().map(|(n, name)| format!("{n:2}) {name}\n"));
-            let _ = shell.write(1, names.collect::<String>().as_bytes());
-            return Ok(0);
+            return list_signals(shell, arguments);
         }
         let mut name = option;
-        if let ("s", Some((first, rest))) = (option, arguments.split_first()) {
+        if let ("s" | "n", Some((first, rest))) = (option, arguments.split_first()) {
             (name, arguments) = (first, rest);
         }
         match signal(name) {
             _ if option == "-" => {}
             Some((n, _)) => number = n,
             None => {
-                shell.complain(&format!("bad signal name '{name}'"));
+                super::output::complain(shell, &format!("bad signal name '{name}'"));
                 return Ok(1);
             }
         }
+    }
+    if arguments.is_empty() {
+        super::output::complain(shell, "you need to specify whom to kill");
+        return Ok(1);
     }
     let mut status = 0;
     for word in arguments {
@@ -128,27 +111,42 @@ pub(super) fn kill(shell: &mut Shell, words: &[String]) -> Ran {
     Ok(status)
 }
 
-fn kill_one(shell: &mut Shell, word: &str, signal: u8) -> Ran {
-    if word == shell.pid.to_string() || word == "0" {
-        // A signal that does nothing to a guest unless it is caught.
-        let harmless = matches!(signal, 0 | 17 | 18 | 28);
-        return if harmless { Ok(0) } else { Err(Unwind::Exit(128 + i32::from(signal))) };
-    }
-    if !word.starts_with('%') && word.parse::<i32>().is_err() {
-        shell.complain(&format!("invalid number '{word}'"));
-        return Ok(1);
-    }
-    let job = find(shell, "kill", word)?.and_then(|at| shell.jobs.get_mut(at));
-    match job.map(|job| (job.ended(), job)) {
-        Some((None, job)) => {
-            if signal != 0 {
-                job.child.kill(signal);
+/// All signals, or the names of numbers (an exit status too) and the numbers of names.
+fn list_signals(shell: &mut Shell, words: &[String]) -> Ran {
+    let mut text = String::new();
+    for word in words {
+        let number = word.parse::<u32>().ok();
+        let found = number.map_or_else(|| signal(word), |n| signal(&(n & 0x7f).to_string()));
+        text += &match (number, found) {
+            (Some(_), Some((_, name))) => format!("{name}\n"),
+            (None, Some((number, _))) => format!("{number}\n"),
+            (_, None) => {
+                super::output::complain(shell, &format!("unknown signal '{word}'"));
+                return Ok(1);
             }
-            Ok(0)
-        }
-        _ => {
-            shell.complain(&format!("can't kill pid {word}: No such process"));
-            Ok(1)
-        }
+        };
     }
+    if words.is_empty() {
+        text = SIGNALS[1..].iter().map(|(n, name)| format!("{n:2}) {name}\n")).collect();
+    }
+    super::output::print(shell, text.as_bytes())
+}
+
+fn kill_one(shell: &mut Shell, word: &str, signal: u8) -> Ran {
+    let target = match find(shell, "kill", word) {
+        Ok(Some(at)) if shell.jobs[at].ended().is_none() => shell.jobs[at].child.pid() as i32,
+        Ok(None) if word == "0" => -(process::group() as i32),
+        Ok(None) => match word.parse() {
+            Ok(pid) if pid == process::pid() as i32 => return shell.signal_self(signal),
+            Ok(pid) => pid,
+            Err(_) => 0,
+        },
+        Ok(Some(_)) => 0,
+        Err(_) => return Ok(1),
+    };
+    if target != 0 && system::kill(target, signal) {
+        return Ok(0);
+    }
+    super::output::complain(shell, &format!("can't kill pid {word}: No such process"));
+    Ok(1)
 }

@@ -1,8 +1,10 @@
 //! Commands that the shell does itself. To add one: a function in one of these files, and a line in
 //! [`BUILTINS`].
 
+mod alias;
 mod flow;
 mod jobs;
+mod limits;
 mod options;
 mod output;
 mod read;
@@ -43,10 +45,13 @@ pub static BUILTINS: &[Builtin] = &[
     special(":", output::succeed),
     only_writes("[", output::test),
     only_writes("[[", output::test),
+    regular("alias", alias::alias),
     special("break", flow::break_loop),
+    regular("builtin", whereabouts::builtin),
     regular("cd", whereabouts::cd),
     regular("command", whereabouts::command),
     special("continue", flow::continue_loop),
+    special("declare", variables::declare),
     only_writes("echo", output::echo),
     special("eval", flow::eval),
     special("exec", flow::exec),
@@ -58,20 +63,26 @@ pub static BUILTINS: &[Builtin] = &[
     regular("jobs", jobs::jobs),
     regular("kill", jobs::kill),
     regular("let", variables::let_),
-    regular("local", variables::local),
+    special("local", variables::local),
+    regular("mapfile", read::mapfile),
     only_writes("printf", output::printf),
     only_writes("pwd", whereabouts::pwd),
     regular("read", read::read),
+    regular("readarray", read::mapfile),
     special("readonly", variables::readonly),
     special("return", flow::return_),
     special("set", options::set),
     special("shift", variables::shift),
     regular("source", flow::source),
     only_writes("test", output::test),
+    regular("times", limits::times),
     special("trap", flow::trap),
     only_writes("true", output::succeed),
     regular("type", whereabouts::type_),
-    regular("umask", options::umask),
+    special("typeset", variables::declare),
+    regular("ulimit", limits::ulimit),
+    regular("umask", limits::umask),
+    regular("unalias", alias::unalias),
     special("unset", variables::unset),
     regular("wait", jobs::wait),
 ];

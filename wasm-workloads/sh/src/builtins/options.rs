@@ -1,31 +1,14 @@
 //! `set`, `umask`, `getopts`.
 
 use super::fault;
-use crate::shell::{Ran, Shell, quote};
+use crate::shell::options::{LETTERS, NAMES};
+use crate::shell::{Ran, Shell};
 use crate::syntax::is_name;
-
-/// Options by name; those without a letter have `'\0'`.
-const NAMES: &[(&str, char)] = &[
-    ("errexit", 'e'),
-    ("noglob", 'f'),
-    ("ignoreeof", 'I'),
-    ("interactive", 'i'),
-    ("monitor", 'm'),
-    ("noexec", 'n'),
-    ("stdin", 's'),
-    ("xtrace", 'x'),
-    ("verbose", 'v'),
-    ("noclobber", 'C'),
-    ("allexport", 'a'),
-    ("notify", 'b'),
-    ("nounset", 'u'),
-    ("pipefail", '\0'),
-];
 
 pub(super) fn set(shell: &mut Shell, words: &[String]) -> Ran {
     if words.len() == 1 {
         let lines = shell.variables.iter().filter_map(|(name, variable)| {
-            variable.value.as_ref().map(|value| format!("{name}={}\n", quote(value)))
+            variable.value.as_ref().map(|value| format!("{name}={}\n", value.quoted()))
         });
         let lines: String = lines.collect();
         return super::output::print(shell, lines.as_bytes());
@@ -60,7 +43,7 @@ pub fn set_options(
                     Some(name) => named(shell, name, on)?,
                     None => list(shell, on),
                 }
-            } else if "efmnxvCabuisI".contains(letter) {
+            } else if LETTERS.contains(letter) {
                 shell.options.change(letter, on);
             } else {
                 fault(shell, "set", &format!("illegal option -{letter}"))?;
@@ -71,35 +54,18 @@ pub fn set_options(
 }
 
 fn named(shell: &mut Shell, name: &str, on: bool) -> Result<(), crate::shell::Unwind> {
-    match NAMES.iter().find(|(known, _)| *known == name) {
-        Some(("pipefail", _)) => shell.options.pipefail = on,
-        Some((_, letter)) => shell.options.change(*letter, on),
-        None => {
-            fault(shell, "set", &format!("illegal option -o {name}"))?;
-        }
+    if !shell.options.change_named(name, on) {
+        fault(shell, "set", &format!("illegal option -o {name}"))?;
     }
     Ok(())
 }
 
 fn list(shell: &Shell, readable: bool) {
-    let is_on = |name: &str, letter| match name {
-        "pipefail" => shell.options.pipefail,
-        _ => shell.options.has(letter),
-    };
-    let lines = NAMES.iter().map(|(name, letter)| match (readable, is_on(name, *letter)) {
+    let lines = NAMES.iter().map(|(name, letter)| match (readable, shell.options.has(*letter)) {
         (true, on) => format!("{name:<16}{}\n", if on { "on" } else { "off" }),
         (false, on) => format!("set {}o {name}\n", if on { '-' } else { '+' }),
     });
     let _ = shell.write(1, lines.collect::<String>().as_bytes());
-}
-
-/// WASI files have no modes: the usual one is told, and any is taken.
-pub(super) fn umask(shell: &mut Shell, words: &[String]) -> Ran {
-    match words.get(1).map(String::as_str) {
-        None => super::output::print(shell, b"0022\n"),
-        Some("-S") => super::output::print(shell, b"u=rwx,g=rx,o=rx\n"),
-        Some(_) => Ok(0),
-    }
 }
 
 pub(super) fn getopts(shell: &mut Shell, words: &[String]) -> Ran {
@@ -118,16 +84,8 @@ pub(super) fn getopts(shell: &mut Shell, words: &[String]) -> Ran {
         && !silent
     {
         let message = match &found {
-            Found::Bad(_) => format!(
-                "{}: illegal option -{letter}
-",
-                shell.name
-            ),
-            _ => format!(
-                "{}: no arg for -{letter} option
-",
-                shell.name
-            ),
+            Found::Bad(_) => format!("Illegal option -{letter}\n"),
+            _ => format!("No arg for -{letter} option\n"),
         };
         let _ = shell.write(2, message.as_bytes());
     }

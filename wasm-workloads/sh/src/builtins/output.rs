@@ -1,7 +1,7 @@
 //! `echo`, `printf`, `test`, `true`, `false`.
 
 use crate::condition::{self, Files};
-use crate::shell::{Ran, Shell};
+use crate::shell::{Ran, Shell, Unwind};
 
 pub(super) fn succeed(_shell: &mut Shell, _words: &[String]) -> Ran {
     Ok(0)
@@ -17,6 +17,14 @@ pub(super) fn echo(shell: &mut Shell, words: &[String]) -> Ran {
 
 pub(super) fn printf(shell: &mut Shell, words: &[String]) -> Ran {
     let words = if words.get(1).is_some_and(|word| word == "--") { &words[1..] } else { words };
+    if let [_, option, name, format, arguments @ ..] = words
+        && option == "-v"
+    {
+        let printed = crate::printf::printf(format, arguments);
+        let text = String::from_utf8_lossy(&printed.bytes).into_owned();
+        shell.assign(name, text).or_else(|message| shell.fail(&message))?;
+        return Ok(i32::from(!printed.errors.is_empty()));
+    }
     let Some(format) = words.get(1) else {
         shell.complain("usage: printf FORMAT [ARGUMENT...]");
         return Ok(2);
@@ -40,7 +48,7 @@ pub(super) fn test(shell: &mut Shell, words: &[String]) -> Ran {
         match arguments.split_last() {
             Some((last, rest)) if last == closing => arguments = rest,
             _ => {
-                shell.complain(&format!("missing {closing}"));
+                complain(shell, &format!("missing {closing}"));
                 return Ok(2);
             }
         }
@@ -57,16 +65,15 @@ pub(super) fn test(shell: &mut Shell, words: &[String]) -> Ran {
 }
 
 /// These programs know nothing of the script: they say only what they are part of.
-fn complain(shell: &Shell, message: &str) {
-    let name = shell.name.rsplit('/').next().unwrap_or("sh");
-    let _ = shell.write(2, format!("{name}: {message}\n").as_bytes());
+pub(super) fn complain(shell: &Shell, message: &str) {
+    let _ = shell.write(2, format!("{}: {message}\n", shell.program).as_bytes());
 }
 
-/// A closed pipe is the reader's wish; any other failure is said.
+/// A closed pipe ends the shell that writes, as SIGPIPE does; any other failure is said.
 pub(super) fn print(shell: &Shell, bytes: &[u8]) -> Ran {
     match shell.write(1, bytes) {
         Ok(()) => Ok(0),
-        Err(sampan_process::Error::BrokenPipe) => Ok(141),
+        Err(sampan_process::Error::BrokenPipe) => Err(Unwind::Exit(141)),
         Err(err) => {
             shell.complain(&format!("write error: {err}"));
             Ok(1)

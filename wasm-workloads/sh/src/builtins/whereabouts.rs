@@ -15,7 +15,9 @@ pub(super) fn cd(shell: &mut Shell, words: &[String]) -> Ran {
         Some("-") => (variable(shell, "OLDPWD"), true),
         Some(name) => (name.to_owned(), false),
     };
-    let path = normal(&shell.absolute(&name));
+    let through = through_cdpath(shell, &name);
+    let announce = announce || through.is_some();
+    let path = through.unwrap_or_else(|| normal(&shell.absolute(&name)));
     match fs::metadata(&path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return fault(shell, "cd", &format!("can't cd to {name}: Not a directory")),
@@ -30,6 +32,17 @@ pub(super) fn cd(shell: &mut Shell, words: &[String]) -> Ran {
         shell.variables.entry_mut(name).exported = true;
     }
     if announce { super::output::print(shell, format!("{path}\n").as_bytes()) } else { Ok(0) }
+}
+
+/// Where a relative name is found by `CDPATH`, if that is elsewhere than here.
+fn through_cdpath(shell: &Shell, name: &str) -> Option<String> {
+    let dotted = name.split('/').next().is_some_and(|first| first == "." || first == "..");
+    if name.starts_with('/') || dotted || name.is_empty() {
+        return None;
+    }
+    let bases = shell.variables.get("CDPATH")?.split(':').filter(|base| !base.is_empty());
+    let paths = bases.map(|base| normal(&shell.absolute(&format!("{base}/{name}"))));
+    paths.into_iter().find(|path| fs::metadata(path).is_ok_and(|found| found.is_dir()))
 }
 
 /// An absolute path without `.`, `..` and doubled slashes, as the user sees it.
@@ -73,6 +86,18 @@ fn run(shell: &mut Shell, words: &[String]) -> Ran {
     }
 }
 
+/// A builtin even where a function has its name.
+pub(super) fn builtin(shell: &mut Shell, words: &[String]) -> Ran {
+    match words.get(1).map(|name| (name, super::find(name))) {
+        None => Ok(0),
+        Some((_, Some(_))) => run(shell, &words[1..]),
+        Some((name, None)) => {
+            shell.complain_as("builtin", &format!("{name}: not a shell builtin"));
+            Ok(1)
+        }
+    }
+}
+
 pub(super) fn type_(shell: &mut Shell, words: &[String]) -> Ran {
     describe(shell, &words[1..], long)
 }
@@ -95,6 +120,9 @@ fn describe(shell: &mut Shell, names: &[String], describe: Describe) -> Ran {
 }
 
 fn short(shell: &mut Shell, name: &str) -> Option<String> {
+    if let Some(text) = shell.aliases.borrow().get(name) {
+        return Some(format!("alias {name}={}", crate::shell::quote(text)));
+    }
     let own = shell.functions.contains_key(name) || super::find(name).is_some() || is_keyword(name);
     if own { Some(name.to_owned()) } else { shell.find_program(name) }
 }
@@ -102,6 +130,9 @@ fn short(shell: &mut Shell, name: &str) -> Option<String> {
 fn long(shell: &mut Shell, name: &str) -> Option<String> {
     if is_keyword(name) {
         return Some(format!("{name} is a shell keyword"));
+    }
+    if let Some(text) = shell.aliases.borrow().get(name) {
+        return Some(format!("{name} is an alias for {text}"));
     }
     if shell.functions.contains_key(name) {
         return Some(format!("{name} is a function"));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::fields::{Field, Fields, text};
-use super::{Shell, Unwind};
+use super::{Shell, Unwind, brace};
 use crate::arithmetic;
 use crate::pattern::{self, Char};
 use crate::syntax::{Parser, Piece, Word};
@@ -13,17 +13,19 @@ use crate::syntax::{Parser, Piece, Word};
 enum Mode {
     /// To any number of fields: split, and file names found.
     Fields,
-    /// To one, unsplit: assignments, redirections, `case`.
+    /// To one, unsplit: redirections, `case`.
     Single,
+    /// The same, with tildes after colons.
+    Assigned,
 }
 
 impl Shell {
     /// The fields of a command's words.
     pub fn expand_words(&mut self, words: &[Word]) -> Result<Vec<String>, Unwind> {
         let mut expanded = Vec::new();
-        for word in words {
+        for word in words.iter().flat_map(brace::expand) {
             let mut fields = Fields::default();
-            self.expand_into(word, Mode::Fields, &mut fields)?;
+            self.expand_into(&word, Mode::Fields, &mut fields)?;
             for field in fields.finish() {
                 if self.options.has('f') || !pattern::is_pattern(&field) {
                     expanded.push(text(&field));
@@ -38,6 +40,13 @@ impl Shell {
     /// The text of one word, unsplit.
     pub fn expand_text(&mut self, word: &Word) -> Result<String, Unwind> {
         self.expand_pattern(word).map(|field| text(&field))
+    }
+
+    /// The value that an assignment gives.
+    pub(super) fn expand_assigned(&mut self, word: &Word) -> Result<String, Unwind> {
+        let mut fields = Fields::default();
+        self.expand_into(word, Mode::Assigned, &mut fields)?;
+        Ok(text(&fields.finish().join(&(' ', true))))
     }
 
     /// One word unsplit, its quoting kept, for matching.
@@ -60,16 +69,21 @@ impl Shell {
                     self.literal(literal, n == 0, alone, mode, fields);
                 }
                 Piece::Quoted(literal) => fields.push(literal, true),
-                Piece::Parameter { name, operator, quoted } => {
-                    self.parameter(name, operator, *quoted, mode == Mode::Single, fields)?;
+                Piece::Parameter { parameter, operator, quoted } => {
+                    let single = mode != Mode::Fields;
+                    self.parameter(parameter, operator, *quoted, single, fields)?;
+                }
+                Piece::Process { source, writes } => {
+                    let path = self.process_file(source, *writes)?;
+                    fields.push(&path, true);
                 }
                 Piece::Command { source, quoted } => {
                     let output = self.substitute(source)?;
-                    self.result(&output, *quoted, mode == Mode::Single, fields);
+                    self.result(&output, *quoted, mode != Mode::Fields, fields);
                 }
                 Piece::Arithmetic { expression, quoted } => {
                     let value = self.calculate(expression)?.to_string();
-                    self.result(&value, *quoted, mode == Mode::Single, fields);
+                    self.result(&value, *quoted, mode != Mode::Fields, fields);
                 }
             }
         }
@@ -90,7 +104,7 @@ impl Shell {
     fn literal(&self, literal: &str, first: bool, alone: bool, mode: Mode, fields: &mut Fields) {
         // In an assignment also after each colon.
         let parts: Vec<&str> =
-            if mode == Mode::Single { literal.split(':').collect() } else { vec![literal] };
+            if mode == Mode::Assigned { literal.split(':').collect() } else { vec![literal] };
         for (n, part) in parts.iter().enumerate() {
             if n > 0 {
                 fields.push(":", false);
@@ -196,14 +210,26 @@ struct Arithmetic<'a>(&'a mut Shell);
 
 impl arithmetic::Variables for Arithmetic<'_> {
     fn get(&mut self, name: &str) -> Result<String, String> {
-        match self.0.variables.get(name) {
-            Some(value) => Ok(value.to_owned()),
+        let value = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+            Some((name, at)) => {
+                at.parse().ok().and_then(|at| self.0.array_elements(name).remove(&at))
+            }
+            None => self.0.value(name),
+        };
+        match value {
+            Some(value) => Ok(value),
             None if self.0.options.has('u') => Err(format!("{name}: parameter not set")),
             None => Ok(String::new()),
         }
     }
 
     fn set(&mut self, name: &str, value: String) -> Result<(), String> {
-        self.0.assign(name, value)
+        match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+            Some((name, at)) => {
+                let at = at.parse().map_err(|_| format!("{name}: bad array subscript"))?;
+                self.0.variables.set_element(name, at, value)
+            }
+            None => self.0.assign(name, value),
+        }
     }
 }

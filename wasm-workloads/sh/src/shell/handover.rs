@@ -1,13 +1,14 @@
 //! A shell's state as bytes, for another process that continues it: a subshell, a stage of a
-//! pipeline, a substitution. Open descriptors above 2 stay behind: a child has three.
+//! pipeline, a substitution.
 
 use std::rc::Rc;
 
-use super::{Function, Ran, Shell, Unwind, Variable};
+use super::variables::{Array, Value, Variable};
+use super::{Call, Function, Ran, Shell, Unwind};
 use crate::syntax::{HereDocument, Kind, Parser, Source};
 
 /// The first byte: a state of another layout is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Shell {
     pub(super) fn hand_over(&self, source: &Source) -> Vec<u8> {
@@ -18,39 +19,37 @@ impl Shell {
         writer.number(self.variables.iter().count());
         for (name, variable) in self.variables.iter() {
             writer.text(name);
-            writer.text(variable.value.as_deref().unwrap_or_default());
-            let marks = [variable.value.is_some(), variable.exported, variable.read_only];
-            writer.number(marks.iter().enumerate().map(|(n, set)| usize::from(*set) << n).sum());
+            writer.variable(variable);
         }
         writer.number(self.functions.len());
         for function in self.functions.values() {
             writer.source(&function.source);
         }
-        // An interactive shell's children are not.
-        let letters: String =
-            self.options.letters().chars().filter(|c| !"im".contains(*c)).collect();
-        writer.text(&letters);
+        let aliases = self.aliases.borrow();
+        writer.number(aliases.len());
+        for (name, text) in aliases.iter() {
+            writer.text(name);
+            writer.text(text);
+        }
+        writer.text(&self.options.inherited());
         writer.text(&self.directory);
+        writer.text(&self.last_argument);
         for number in [
-            self.options.pipefail as usize,
             self.status as usize,
             self.pid as usize,
+            self.parent as usize,
             self.last_background.map_or(0, |pid| pid as usize),
             self.line as usize,
             self.in_script as usize,
-            self.calls.len(),
             self.unchecked as usize,
+            self.seconds() as usize,
         ] {
             writer.number(number);
         }
-        writer.list(
-            &self
-                .traps
-                .iter()
-                .filter(|(_, action)| action.is_empty())
-                .map(|(name, _)| name.clone())
-                .collect::<Vec<_>>(),
-        );
+        let calls = self.calls.iter().map(|call| call.name.clone());
+        writer.list(&calls.collect::<Vec<_>>());
+        let ignored = self.traps.iter().filter(|(_, action)| action.is_empty());
+        writer.list(&ignored.map(|(name, _)| name.clone()).collect::<Vec<_>>());
         writer.0
     }
 
@@ -60,6 +59,7 @@ impl Shell {
         match self.take_over(state) {
             Some((text, documents, line)) => {
                 self.is_subshell = is_one_subshell(&text);
+                // Aliases have been replaced where the text was read first.
                 let parser = Parser::new(&text, line).with_here_documents(documents);
                 self.run_parsed(parser)
             }
@@ -76,32 +76,37 @@ impl Shell {
         self.name = reader.text()?;
         self.positional = reader.list()?;
         for _ in 0..reader.number()? {
-            let (name, value, marks) = (reader.text()?, reader.text()?, reader.number()?);
-            let marked = |n: usize| marks & (1 << n) != 0;
-            *self.variables.entry_mut(&name) = Variable {
-                value: marked(0).then_some(value),
-                exported: marked(1),
-                read_only: marked(2),
-            };
+            let name = reader.text()?;
+            *self.variables.entry_mut(&name) = reader.variable()?;
         }
         for _ in 0..reader.number()? {
             let (text, documents) = reader.source()?;
             self.take_function(&text, documents);
         }
+        for _ in 0..reader.number()? {
+            let (name, text) = (reader.text()?, reader.text()?);
+            self.aliases.borrow_mut().insert(name, text);
+        }
         for letter in reader.text()?.chars() {
             self.options.change(letter, true);
         }
         self.directory = reader.text()?;
-        self.options.pipefail = reader.number()? != 0;
+        self.last_argument = reader.text()?;
         self.status = reader.number()? as i32;
         self.pid = reader.number()? as u32;
+        self.parent = reader.number()? as u32;
         self.last_background = Some(reader.number()? as u32).filter(|pid| *pid != 0);
         let line = reader.number()? as u32;
         self.in_script = reader.number()? != 0;
-        // `return` and `local` work in a stage of a function's pipeline.
-        self.calls = vec![Vec::new(); reader.number()?.min(1)];
         self.unchecked = reader.number()? as u32;
-        self.traps.extend(reader.list()?.into_iter().map(|name| (name, String::new())));
+        let seconds = reader.number()? as u64;
+        self.set_seconds(seconds);
+        // `return` and `local` work in a stage of a function's pipeline.
+        let calls = reader.list()?.into_iter();
+        self.calls = calls.map(|name| Call { name, locals: Vec::new() }).collect();
+        for name in reader.list()? {
+            self.set_trap(&name, Some(String::new()));
+        }
         Some((text, documents, line))
     }
 
@@ -152,6 +157,26 @@ impl Writer {
         texts.iter().for_each(|text| self.text(text));
     }
 
+    /// Marks first, then the value: 1 is a text, 2 an array.
+    fn variable(&mut self, variable: &Variable) {
+        self.number(usize::from(variable.exported) | usize::from(variable.read_only) << 1);
+        match &variable.value {
+            None => self.number(0),
+            Some(Value::Text(text)) => {
+                self.number(1);
+                self.text(text);
+            }
+            Some(Value::Array(elements)) => {
+                self.number(2);
+                self.number(elements.len());
+                for (at, text) in elements {
+                    self.number(*at);
+                    self.text(text);
+                }
+            }
+        }
+    }
+
     fn source(&mut self, source: &Source) {
         self.text(&source.text);
         let raw = |document: &Rc<HereDocument>| document.raw.get().cloned().unwrap_or_default();
@@ -177,6 +202,19 @@ impl Reader<'_> {
 
     fn list(&mut self) -> Option<Vec<String>> {
         (0..self.number()?).map(|_| self.text()).collect()
+    }
+
+    fn variable(&mut self) -> Option<Variable> {
+        let marks = self.number()?;
+        let value = match self.number()? {
+            0 => None,
+            1 => Some(Value::Text(self.text()?)),
+            _ => {
+                let elements = (0..self.number()?).map(|_| Some((self.number()?, self.text()?)));
+                Some(Value::Array(elements.collect::<Option<Array>>()?))
+            }
+        };
+        Some(Variable { value, exported: marks & 1 != 0, read_only: marks & 2 != 0 })
     }
 
     fn source(&mut self) -> Option<(String, Vec<String>)> {

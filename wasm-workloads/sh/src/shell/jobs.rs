@@ -7,7 +7,9 @@ use sampan_process::{self as process, Child, Command as Spawn, Handle, SpawnErro
 
 use super::{Ran, Shell, Stream, Unwind};
 use crate::builtins;
-use crate::syntax::{Command, Item, Kind, List, Operator, Parser, Piece, Simple, Source, Word};
+use crate::syntax::{
+    Command, Item, Kind, List, Operator, Parser, Piece, RedirectKind, Simple, Source, Word,
+};
 
 /// A background process.
 #[derive(Debug)]
@@ -16,6 +18,14 @@ pub struct Job {
     pub text: String,
     /// Its end has been asked for by `wait`.
     pub status: Option<i32>,
+}
+
+impl Job {
+    /// Its exit status, once it has ended.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.status = self.status.or_else(|| self.child.try_wait());
+        self.status
+    }
 }
 
 /// A stage that has been set going, or is still to be done by this shell.
@@ -70,9 +80,10 @@ impl Shell {
                 Stage::Here { .. } => 0,
             })
             .collect();
+        self.pipe_status.clone_from(&statuses);
         let failed = statuses.iter().rev().find(|status| **status != 0);
         let last = statuses.last().copied().unwrap_or(0);
-        Ok(if self.options.pipefail { failed.copied().unwrap_or(0) } else { last })
+        Ok(if self.options.pipefail() { failed.copied().unwrap_or(0) } else { last })
     }
 
     fn start_stage(
@@ -113,7 +124,7 @@ impl Shell {
         self.set_stream(1, Some(Stream::Handle(stdout)), &mut saved);
         let ran = self.run_builtin(builtin, words);
         self.restore(saved);
-        ran.unwrap_or(2)
+        status_of(ran)
     }
 
     /// Another shell that continues this one with `source`; an error is reported, and its status.
@@ -126,10 +137,11 @@ impl Shell {
     ) -> Result<Child, i32> {
         let command = Spawn {
             program: process::own_program(),
-            args: vec![self.name.clone()],
+            args: vec![self.program.clone()],
             env: self.variables.environment(),
             cwd: self.directory.clone(),
             state: Some(self.hand_over(source)),
+            others: self.other_handles(),
             ..Spawn::default()
         };
         process::spawn(command, stdin, stdout, stderr).map_err(|err| {
@@ -184,7 +196,6 @@ impl Shell {
             Err(_) => self.output_of_shell(source)?,
         };
         self.substitution = Some(status);
-        self.status = status;
         let mut text = String::from_utf8_lossy(&bytes).replace('\0', "");
         text.truncate(text.trim_end_matches('\n').len());
         Ok(text)
@@ -192,6 +203,9 @@ impl Shell {
 
     /// A single plain command needs no shell around it.
     fn substitute_one(&mut self, list: &List, source: &Rc<str>) -> Result<(Vec<u8>, i32), Unwind> {
+        if let Some(read) = self.read_file(list) {
+            return read;
+        }
         let simple = match list.0.as_slice() {
             [item] if item.rest.is_empty() && !item.background && !item.first.negated => {
                 match item.first.stages.as_slice() {
@@ -229,13 +243,35 @@ impl Shell {
         }
     }
 
+    /// `$(<file)`: what is in it.
+    fn read_file(&mut self, list: &List) -> Option<Result<(Vec<u8>, i32), Unwind>> {
+        let [item] = list.0.as_slice() else { return None };
+        let [command] = item.first.stages.as_slice() else { return None };
+        let (Kind::Simple(simple), [redirect]) = (&command.kind, command.redirects.as_slice())
+        else {
+            return None;
+        };
+        let bare = simple.words.is_empty() && simple.assignments.is_empty();
+        if !bare || !item.rest.is_empty() || !matches!(redirect.kind, RedirectKind::Read(_)) {
+            return None;
+        }
+        let saved = match self.redirect(&command.redirects) {
+            Ok(Ok(saved)) => saved,
+            Ok(Err(())) => return Some(Ok((Vec::new(), 1))),
+            Err(unwind) => return Some(Err(unwind)),
+        };
+        let bytes = read_all(&self.handle(redirect.fd));
+        self.restore(saved);
+        Some(Ok((bytes, 0)))
+    }
+
     fn captured(&mut self, builtin: &builtins::Builtin, words: &[String]) -> (Vec<u8>, i32) {
         let buffer = Rc::new(RefCell::new(Vec::new()));
         let mut saved = Vec::new();
         self.set_stream(1, Some(Stream::Capture(Rc::clone(&buffer))), &mut saved);
         let ran = self.run_builtin(builtin, words);
         self.restore(saved);
-        (buffer.take(), ran.unwrap_or(2))
+        (buffer.take(), status_of(ran))
     }
 
     fn output_of_shell(&self, source: &Rc<str>) -> Result<(Vec<u8>, i32), Unwind> {
@@ -247,6 +283,35 @@ impl Shell {
             Ok(child) => (read_all(&read), child.wait()),
             Err(status) => (Vec::new(), status),
         })
+    }
+}
+
+impl Shell {
+    /// A file to read what `<(…)` writes. There are no names for pipes here, so that it is written
+    /// to its end first; `>(…)` cannot be had so.
+    pub(super) fn process_file(
+        &mut self,
+        source: &Rc<str>,
+        writes: bool,
+    ) -> Result<String, Unwind> {
+        if writes {
+            return self.fail("process substitution >(…) is not supported: pipe into the command");
+        }
+        let (bytes, _) = self.output_of_shell(source)?;
+        let path = super::redirect::temporary_path();
+        let written = process::open(&path, process::OpenMode::WriteNew)
+            .and_then(|handle| handle.write(&bytes));
+        written.or_else(|err| self.fail(&format!("can't create {path}: {err}")))?;
+        self.process_files.push(path.clone());
+        Ok(path)
+    }
+}
+
+/// The status of a builtin that ran in a process's stead: its end is not this shell's.
+fn status_of(ran: Ran) -> i32 {
+    match ran {
+        Ok(status) | Err(Unwind::Exit(status) | Unwind::Error(status)) => status,
+        Err(_) => 2,
     }
 }
 
@@ -272,8 +337,13 @@ fn plain(command: &Command) -> Option<&Simple> {
 fn is_pure(word: &Word) -> bool {
     word.0.iter().all(|piece| match piece {
         Piece::Literal(_) | Piece::Quoted(_) | Piece::Command { .. } => true,
-        // It may assign.
-        Piece::Arithmetic { .. } => false,
+        // It may assign, or start something.
+        Piece::Arithmetic { .. } | Piece::Process { .. } => false,
+        Piece::Parameter { parameter, .. }
+            if parameter.index.is_some() || parameter.name == "BASHPID" =>
+        {
+            false
+        }
         Piece::Parameter { operator, .. } => match operator {
             Operator::Value | Operator::Length => true,
             Operator::Default { word, .. } | Operator::Alternative { word, .. } => is_pure(word),
@@ -286,6 +356,10 @@ fn is_pure(word: &Word) -> bool {
             Operator::Assign { .. }
             | Operator::Error { .. }
             | Operator::Substring { .. }
+            | Operator::Case { .. }
+            | Operator::Transform(_)
+            | Operator::Names
+            | Operator::Indices
             | Operator::Bad => false,
         },
     })

@@ -6,25 +6,34 @@
 //! redirect  open files                         programs  PATH, `#!`, starting a program
 //! ```
 
+mod brace;
+mod compound;
+mod conditional;
 mod expand;
 mod fields;
 mod handover;
 mod jobs;
+pub mod options;
 mod parameter;
 mod programs;
 mod redirect;
 mod run;
-mod variables;
+pub mod signals;
+mod transform;
+mod value;
+pub mod variables;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use sampan_process as process;
 
-use crate::syntax::{Command, Source};
+use crate::syntax::{Aliases, Command, Source};
 
 pub use jobs::Job;
+pub use options::Options;
 pub use run::quote;
 pub use variables::{Variable, Variables};
 
@@ -43,35 +52,19 @@ pub enum Unwind {
 /// What a command comes to: its exit status.
 pub type Ran = Result<i32, Unwind>;
 
-#[derive(Debug, Default, Clone)]
-pub struct Options {
-    /// `-C`, `-a`, `-e` … by letter.
-    set: String,
-    pub pipefail: bool,
-}
-
-impl Options {
-    pub fn has(&self, letter: char) -> bool {
-        self.set.contains(letter)
-    }
-
-    pub fn change(&mut self, letter: char, on: bool) {
-        self.set.retain(|c| c != letter);
-        if on {
-            self.set.push(letter);
-        }
-    }
-
-    pub fn letters(&self) -> &str {
-        &self.set
-    }
-}
-
 #[derive(Debug)]
 pub struct Function {
     pub body: Rc<Command>,
     /// Its definition, for a shell that continues this one.
     pub source: Source,
+}
+
+/// A function that is running.
+#[derive(Debug, Default, Clone)]
+pub struct Call {
+    pub name: String,
+    /// What its local variables were outside of it.
+    pub locals: Vec<(String, Option<Variable>)>,
 }
 
 /// Where a descriptor leads.
@@ -84,6 +77,8 @@ pub enum Stream {
 
 #[derive(Debug)]
 pub struct Shell {
+    /// What it was called by, without its directory; programs in it say so (`sh: missing ]`).
+    pub program: String,
     /// `$0`
     pub name: String,
     pub variables: Variables,
@@ -105,9 +100,11 @@ pub struct Shell {
     pub in_script: bool,
     pub interactive: bool,
     pub traps: BTreeMap<String, String>,
+    /// Trapped signals that the shell sent itself and has not run the traps of.
+    sent: Vec<u8>,
     /// What is being run: loops, and functions with their local variables.
     pub loops: u32,
-    pub calls: Vec<Vec<(String, Option<Variable>)>>,
+    pub calls: Vec<Call>,
     /// Above 0 where a failure is a condition, not an end (`set -e`).
     pub unchecked: u32,
     /// Status of the last substitution in the command being expanded.
@@ -117,6 +114,23 @@ pub struct Shell {
     paths: BTreeMap<String, String>,
     /// How far `getopts` is within a word of several options.
     pub options_index: usize,
+    pub aliases: Aliases,
+    /// What `umask` answers; files have no modes here, so that it means nothing.
+    pub umask: u32,
+    /// `PIPESTATUS`
+    pub pipe_status: Vec<i32>,
+    /// `$_`
+    last_argument: String,
+    /// `PPID`: also in subshells the first shell's parent.
+    pub parent: u32,
+    random: Cell<u32>,
+    /// When `SECONDS` was 0.
+    started: Instant,
+    indirections: u32,
+    /// The descriptor that `>&3-` closes.
+    moved: Option<u32>,
+    /// Files of `<(…)`: removed with the command they are for.
+    process_files: Vec<String>,
 }
 
 impl Shell {
@@ -125,7 +139,9 @@ impl Shell {
         let variables = Variables::from_environment(std::env::vars());
         let directory =
             variables.get("PWD").filter(|path| path.starts_with('/')).map(str::to_owned);
+        let program = name.rsplit('/').next().unwrap_or("sh").trim_start_matches('-').to_owned();
         let mut shell = Self {
+            program,
             name,
             variables,
             positional: Vec::new(),
@@ -145,6 +161,7 @@ impl Shell {
             in_script: false,
             interactive: false,
             traps: BTreeMap::new(),
+            sent: Vec::new(),
             loops: 0,
             calls: Vec::new(),
             unchecked: 0,
@@ -152,7 +169,19 @@ impl Shell {
             is_subshell: false,
             paths: BTreeMap::new(),
             options_index: 0,
+            aliases: Aliases::default(),
+            umask: 0o022,
+            pipe_status: Vec::new(),
+            last_argument: String::new(),
+            parent: process::parent(),
+            random: Cell::new(process::pid().wrapping_mul(2_654_435_761)),
+            started: Instant::now(),
+            indirections: 0,
+            moved: None,
+            process_files: Vec::new(),
         };
+        let others = process::inherited().into_iter();
+        shell.streams.extend(others.map(|(fd, handle)| (fd, Stream::Handle(handle))));
         let directory = shell.directory.clone();
         shell.variables.set_quietly("PWD", directory);
         shell
@@ -190,6 +219,35 @@ impl Shell {
 
     pub fn is_terminal(&self, fd: u32) -> bool {
         matches!(self.streams.get(&fd), Some(Stream::Handle(handle)) if handle.is_terminal())
+    }
+
+    /// A line of standard input with its newline; empty at the end. Read byte by byte: what follows
+    /// belongs to others.
+    pub fn read_line(&self) -> String {
+        let mut bytes = Vec::new();
+        if let Some(Stream::Handle(handle)) = self.streams.get(&0) {
+            while let Ok(read) = handle.read(1) {
+                bytes.extend(&read);
+                if read.is_empty() || read == b"\n" {
+                    break;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Since the shell began, or since `SECONDS` was set.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    fn set_seconds(&mut self, seconds: u64) {
+        let now = Instant::now();
+        self.started = now.checked_sub(Duration::from_secs(seconds)).unwrap_or(now);
     }
 
     /// A path of this shell's working directory made absolute.

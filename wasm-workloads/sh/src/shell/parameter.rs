@@ -1,89 +1,159 @@
 //! Parameters: `$name`, `$@`, `${name:-word}` and their like.
 
-use super::fields::{Fields, text};
-use super::{Shell, Unwind};
-use crate::pattern;
-use crate::syntax::{Operator, Word};
+use super::fields::Fields;
+use super::{Shell, Unwind, quote, transform};
+use crate::syntax::{Operator, Parameter, Parser, Piece, Word};
+
+/// `${!a}` of `a=a` would never end.
+const INDIRECTIONS_MAX: u32 = 10;
 
 impl Shell {
     /// Adds a parameter's value, after its operator, to the fields.
     pub(super) fn parameter(
         &mut self,
-        name: &str,
+        parameter: &Parameter,
         operator: &Operator,
         quoted: bool,
         single: bool,
         fields: &mut Fields,
     ) -> Result<(), Unwind> {
-        let many = name == "@" || name == "*";
-        if many && !self.positional.is_empty() {
-            let plain = match operator {
-                Operator::Value
-                | Operator::Default { .. }
-                | Operator::Assign { .. }
-                | Operator::Error { .. } => true,
-                Operator::Substring { offset, length } => {
-                    let elements = self.slice(offset, length.as_ref())?;
-                    self.elements(name, &elements, quoted, single, fields);
-                    return Ok(());
-                }
-                _ => false,
-            };
-            if plain {
-                let elements = self.positional.clone();
-                self.elements(name, &elements, quoted, single, fields);
-                return Ok(());
-            }
-        } else if many && *operator == Operator::Value {
-            // No fields at all, not even for `"$@"`; `"$*"` is an empty one.
-            if quoted && name == "*" {
-                fields.push("", true);
-            }
-            return Ok(());
+        let is_list = matches!(operator, Operator::Names | Operator::Indices);
+        if parameter.indirect && !is_list {
+            let meant = self.meant(parameter)?;
+            return self.parameter(&meant, operator, quoted, single, fields);
         }
-        self.operate(name, operator, quoted, single, fields)
+        match self.elements(parameter, operator) {
+            Some(elements) => {
+                let star = parameter.name == "*" || index_is(parameter, "*");
+                self.many(parameter, operator, elements, Style { quoted, single, star }, fields)
+            }
+            None => self.operate(parameter, operator, quoted, single, fields),
+        }
     }
 
-    /// `$@` and `$*`.
-    fn elements(
-        &self,
-        name: &str,
-        elements: &[String],
-        quoted: bool,
-        single: bool,
+    /// The parameter whose name is this one's value.
+    fn meant(&mut self, parameter: &Parameter) -> Result<Parameter, Unwind> {
+        let mut name = parameter.clone();
+        name.indirect = false;
+        let text = self.value_of(&name)?.unwrap_or_default();
+        self.indirections += 1;
+        let piece = Parser::new(&format!("${{{text}}}"), self.line).quoted_word();
+        let too_deep = self.indirections > INDIRECTIONS_MAX;
+        self.indirections -= 1;
+        match piece.as_ref().map(|word| word.0.as_slice()) {
+            Ok([Piece::Parameter { parameter, operator: Operator::Value, .. }]) if !too_deep => {
+                Ok(parameter.clone())
+            }
+            _ => self.fail(&format!("{text}: invalid variable name")),
+        }
+    }
+
+    /// The elements, if the parameter means several: `$@`, `${a[@]}`, names.
+    fn elements(&self, parameter: &Parameter, operator: &Operator) -> Option<Vec<String>> {
+        let name = parameter.name.as_str();
+        match operator {
+            Operator::Names => {
+                let names = self.variables.iter().map(|(known, _)| known);
+                return Some(names.filter(|known| known.starts_with(name)).cloned().collect());
+            }
+            Operator::Indices => return Some(self.indices(name)),
+            _ => {}
+        }
+        if name == "@" || name == "*" {
+            Some(self.positional.clone())
+        } else if parameter.index.as_ref().is_some_and(Word::is_all) {
+            Some(self.array(name))
+        } else {
+            None
+        }
+    }
+
+    /// Several values, with an operator for each of them.
+    fn many(
+        &mut self,
+        parameter: &Parameter,
+        operator: &Operator,
+        elements: Vec<String>,
+        style: Style,
         fields: &mut Fields,
-    ) {
-        if (name == "*" && quoted) || single {
+    ) -> Result<(), Unwind> {
+        let is_empty = elements.iter().all(String::is_empty);
+        let is_set = |colon: bool| !(elements.is_empty() || colon && is_empty);
+        let elements = match operator {
+            Operator::Length => {
+                self.result(&elements.len().to_string(), style.quoted, style.single, fields);
+                return Ok(());
+            }
+            Operator::Default { word, colon } if !is_set(*colon) => {
+                return self.alternative(word, style.quoted, style.single, fields);
+            }
+            Operator::Alternative { word, colon } if is_set(*colon) => {
+                return self.alternative(word, style.quoted, style.single, fields);
+            }
+            Operator::Alternative { .. } => Vec::new(),
+            Operator::Error { colon, .. } | Operator::Assign { colon, .. } if !is_set(*colon) => {
+                return self.operate(parameter, operator, style.quoted, style.single, fields);
+            }
+            Operator::Substring { offset, length } => {
+                self.slice(parameter, elements, offset, length.as_ref())?
+            }
+            Operator::Bad => return self.fail("bad substitution"),
+            operator => {
+                let each = elements.into_iter().map(|element| self.transform(element, operator));
+                each.collect::<Result<_, _>>()?
+            }
+        };
+        self.list(&elements, style, fields);
+        Ok(())
+    }
+
+    fn list(&self, elements: &[String], style: Style, fields: &mut Fields) {
+        if elements.is_empty() {
+            // No fields at all, not even for `"$@"`; `"$*"` is an empty one.
+            if style.quoted && style.star {
+                fields.push("", true);
+            }
+            return;
+        }
+        if (style.star && style.quoted) || style.single {
             let separators = self.variables.get("IFS").unwrap_or(" ");
-            let separator = if name == "*" { separators.get(..1).unwrap_or("") } else { " " };
-            fields.push(&elements.join(separator), quoted);
+            let separator = if style.star { first_char(separators) } else { " " };
+            fields.push(&elements.join(separator), style.quoted);
             return;
         }
         for (n, element) in elements.iter().enumerate() {
             if n > 0 {
                 fields.end_field();
             }
-            self.result(element, quoted, false, fields);
+            self.result(element, style.quoted, false, fields);
         }
     }
 
-    /// `${@:offset:length}`
-    fn slice(&mut self, offset: &Word, length: Option<&Word>) -> Result<Vec<String>, Unwind> {
-        let mut all = vec![self.name.clone()];
-        all.extend(self.positional.iter().cloned());
-        let (from, to) = self.range(all.len(), offset, length)?;
-        Ok(all[from..to].to_vec())
+    /// `${@:offset:length}`: of the positional parameters `$0` is the first.
+    fn slice(
+        &mut self,
+        parameter: &Parameter,
+        mut elements: Vec<String>,
+        offset: &Word,
+        length: Option<&Word>,
+    ) -> Result<Vec<String>, Unwind> {
+        if parameter.index.is_none() {
+            elements.insert(0, self.name.clone());
+        }
+        let (from, to) = self.range(elements.len(), offset, length)?;
+        Ok(elements[from..to].to_vec())
     }
 
     fn operate(
         &mut self,
-        name: &str,
+        parameter: &Parameter,
         operator: &Operator,
         quoted: bool,
         single: bool,
         fields: &mut Fields,
     ) -> Result<(), Unwind> {
-        let value = self.value(name);
+        let name = &parameter.name;
+        let value = self.value_of(parameter)?;
         let is_set = |colon: bool| value.as_ref().is_some_and(|value| !(colon && value.is_empty()));
         let changed = match operator {
             Operator::Bad => return self.fail("bad substitution"),
@@ -99,7 +169,7 @@ impl Shell {
                     return self.fail(&format!("{name}: bad variable name"));
                 }
                 let value = self.expand_text(word)?;
-                self.assign(name, value.clone()).or_else(|message| self.fail(&message))?;
+                self.assign_at(name, parameter.index.as_ref(), value.clone())?;
                 value
             }
             Operator::Error { word, colon } if !is_set(*colon) => {
@@ -112,10 +182,10 @@ impl Shell {
                 value.unwrap_or_default()
             }
             _ => {
-                if value.is_none() && self.options.has('u') && !"@*".contains(name) {
+                if value.is_none() && self.options.has('u') && !"@*".contains(name.as_str()) {
                     return self.fail(&format!("{name}: parameter not set"));
                 }
-                self.transform(value.unwrap_or_default(), name, operator)?
+                self.transform(value.unwrap_or_default(), operator)?
             }
         };
         self.result(&changed, quoted, single, fields);
@@ -142,7 +212,7 @@ impl Shell {
         // Unquoted literals in it are split like an expansion's result.
         for piece in &word.0 {
             match piece {
-                crate::syntax::Piece::Literal(literal) if !literal.starts_with('~') => {
+                Piece::Literal(literal) if !literal.starts_with('~') => {
                     self.result(literal, false, false, fields);
                 }
                 piece => self.expand_fields(&Word(vec![piece.clone()]), fields)?,
@@ -151,34 +221,15 @@ impl Shell {
         Ok(())
     }
 
-    fn transform(
-        &mut self,
-        value: String,
-        name: &str,
-        operator: &Operator,
-    ) -> Result<String, Unwind> {
+    fn transform(&mut self, value: String, operator: &Operator) -> Result<String, Unwind> {
         let chars: Vec<char> = value.chars().collect();
         Ok(match operator {
-            Operator::Length if "@*".contains(name) => self.positional.len().to_string(),
             Operator::Length => chars.len().to_string(),
             Operator::RemovePrefix { pattern, longest } => {
-                let pattern = self.expand_pattern(pattern)?;
-                let mut ends: Vec<usize> = (0..=chars.len()).collect();
-                if *longest {
-                    ends.reverse();
-                }
-                let end = ends.into_iter().find(|end| pattern::matches(&pattern, &chars[..*end]));
-                chars[end.unwrap_or(0)..].iter().collect()
+                transform::remove_prefix(&chars, &self.expand_pattern(pattern)?, *longest)
             }
             Operator::RemoveSuffix { pattern, longest } => {
-                let pattern = self.expand_pattern(pattern)?;
-                let mut starts: Vec<usize> = (0..=chars.len()).collect();
-                if !*longest {
-                    starts.reverse();
-                }
-                let start =
-                    starts.into_iter().find(|start| pattern::matches(&pattern, &chars[*start..]));
-                chars[..start.unwrap_or(chars.len())].iter().collect()
+                transform::remove_suffix(&chars, &self.expand_pattern(pattern)?, *longest)
             }
             Operator::Substring { offset, length } => {
                 let (from, to) = self.range(chars.len(), offset, length.as_ref())?;
@@ -186,9 +237,17 @@ impl Shell {
             }
             Operator::Replace { pattern, replacement, all } => {
                 let pattern = self.expand_pattern(pattern)?;
-                let replacement = self.expand_pattern(replacement)?;
-                replace(&chars, &pattern, &text(&replacement), *all)
+                let replacement = self.expand_text(replacement)?;
+                transform::replace(&chars, &pattern, &replacement, *all)
             }
+            Operator::Case { pattern, upper, all } => {
+                transform::change_case(&chars, &self.expand_pattern(pattern)?, *upper, *all)
+            }
+            Operator::Transform('Q') => quote(&value).replace("'\"'\"'", "'\\''"),
+            Operator::Transform('U') => value.to_uppercase(),
+            Operator::Transform('L') => value.to_lowercase(),
+            Operator::Transform('u') => transform::change_case(&chars, &[], true, false),
+            Operator::Transform(_) => return self.fail("bad substitution"),
             _ => value,
         })
     }
@@ -212,81 +271,22 @@ impl Shell {
         };
         Ok((from as usize, to as usize))
     }
-
-    /// The value of a variable or a special parameter.
-    pub fn value(&self, name: &str) -> Option<String> {
-        if name.starts_with(|c: char| c.is_ascii_digit()) {
-            let n: usize = name.parse().ok()?;
-            return if n == 0 {
-                Some(self.name.clone())
-            } else {
-                self.positional.get(n - 1).cloned()
-            };
-        }
-        match name {
-            "?" => Some(self.status.to_string()),
-            "#" => Some(self.positional.len().to_string()),
-            "$" => Some(self.pid.to_string()),
-            "!" => Some(self.last_background.map_or_else(String::new, |pid| pid.to_string())),
-            "-" => Some(self.options.letters().to_owned()),
-            "@" | "*" => (!self.positional.is_empty()).then(|| self.positional.join(" ")),
-            "LINENO" => Some(self.line.to_string()),
-            name => self.variables.get(name).map(str::to_owned),
-        }
-    }
-
-    /// Gives a variable a value; with what hangs on it.
-    ///
-    /// # Errors
-    /// It is read-only; in busybox's words.
-    pub fn assign(&mut self, name: &str, value: String) -> Result<(), String> {
-        if name == "PATH" {
-            self.forget_programs();
-        }
-        if name == "OPTIND" {
-            self.options_index = 0;
-        }
-        self.variables.set(name, value)?;
-        if self.options.has('a') {
-            self.variables.entry_mut(name).exported = true;
-        }
-        Ok(())
-    }
 }
 
-/// Replaces the longest match at each place.
-fn replace(chars: &[char], pattern: &[pattern::Char], replacement: &str, all: bool) -> String {
-    let mut pattern = pattern;
-    let (mut at_start, mut at_end) = (false, false);
-    if let [('#', false), rest @ ..] = pattern {
-        (pattern, at_start) = (rest, true);
-    } else if let [('%', false), rest @ ..] = pattern {
-        (pattern, at_end) = (rest, true);
-    }
-    if pattern.is_empty() && !at_start && !at_end {
-        return chars.iter().collect();
-    }
-    let (mut replaced, mut at) = (String::new(), 0);
-    while at <= chars.len() {
-        let ends = (at..=chars.len()).rev().filter(|end| !at_end || *end == chars.len());
-        let end = ends.into_iter().find(|end| pattern::matches(pattern, &chars[at..*end]));
-        match end.filter(|end| *end > at || at_start || at_end) {
-            Some(end) => {
-                replaced.push_str(replacement);
-                let next = end.max(at);
-                if !all || at_start || at_end {
-                    replaced.extend(&chars[next..]);
-                    return replaced;
-                }
-                at = next;
-            }
-            None if at_start => break,
-            None => {
-                replaced.extend(chars.get(at));
-                at += 1;
-            }
-        }
-    }
-    replaced.extend(chars.get(at..).unwrap_or_default());
-    replaced
+/// How several values become fields.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    quoted: bool,
+    single: bool,
+    /// Joined, if quoted.
+    star: bool,
+}
+
+fn index_is(parameter: &Parameter, text: &str) -> bool {
+    let index = parameter.index.as_ref().map(|index| index.0.as_slice());
+    matches!(index, Some([Piece::Quoted(index)]) if index == text)
+}
+
+fn first_char(text: &str) -> &str {
+    text.chars().next().map_or("", |c| &text[..c.len_utf8()])
 }

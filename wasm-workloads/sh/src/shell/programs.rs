@@ -49,8 +49,9 @@ impl Shell {
         let spawn = |program: &str, args: Vec<String>| {
             let env = self.variables.environment();
             let cwd = self.directory.clone();
-            let command =
-                Command { program: program.to_owned(), args, env, cwd, ..Command::default() };
+            let program = program.to_owned();
+            let others = self.other_handles();
+            let command = Command { program, args, env, cwd, others, ..Command::default() };
             process::spawn(command, stdin, stdout, stderr)
         };
         let mut started = spawn(&path, words.to_vec());

@@ -21,8 +21,11 @@ impl Shell {
         for redirect in redirects {
             match self.target(redirect) {
                 Ok(Ok(stream)) => {
+                    if let Some(moved) = self.moved.take() {
+                        self.set_stream(moved, None, &mut saved);
+                    }
                     self.set_stream(redirect.fd, stream.clone(), &mut saved);
-                    if matches!(redirect.kind, RedirectKind::Both(_)) {
+                    if matches!(redirect.kind, RedirectKind::Both { .. }) {
                         self.set_stream(2, stream, &mut saved);
                     }
                 }
@@ -71,10 +74,12 @@ impl Shell {
             RedirectKind::Write(word) if self.options.has('C') => {
                 open(self, word, OpenMode::WriteNew)
             }
-            RedirectKind::Write(word) | RedirectKind::Clobber(word) | RedirectKind::Both(word) => {
-                open(self, word, OpenMode::Write)
+            RedirectKind::Write(word)
+            | RedirectKind::Clobber(word)
+            | RedirectKind::Both { word, append: false } => open(self, word, OpenMode::Write),
+            RedirectKind::Append(word) | RedirectKind::Both { word, append: true } => {
+                open(self, word, OpenMode::Append)
             }
-            RedirectKind::Append(word) => open(self, word, OpenMode::Append),
             RedirectKind::ReadWrite(word) => open(self, word, OpenMode::ReadWrite),
             RedirectKind::Duplicate(word) => {
                 let name = self.expand_text(word)?;
@@ -94,12 +99,16 @@ impl Shell {
         }
     }
 
-    fn duplicate(&self, name: &str) -> Result<Option<Stream>, String> {
+    fn duplicate(&mut self, name: &str) -> Result<Option<Stream>, String> {
         if name == "-" {
             return Ok(None);
         }
-        let fd: u32 = name.parse().map_err(|_| "syntax error: bad fd number".to_owned())?;
+        // `3-` moves: the other one is closed.
+        let number = name.strip_suffix('-');
+        let fd: u32 =
+            number.unwrap_or(name).parse().map_err(|_| "syntax error: bad fd number".to_owned())?;
         let stream = self.streams.get(&fd).cloned();
+        self.moved = number.map(|_| fd).filter(|_| stream.is_some());
         stream.map(Some).ok_or_else(|| format!("{fd}: Bad file descriptor"))
     }
 
@@ -137,6 +146,17 @@ impl Shell {
         Ok(read)
     }
 
+    /// What a program is given beyond the three.
+    pub(super) fn other_handles(&self) -> Vec<(u32, Handle)> {
+        let others = self.streams.iter().filter(|(fd, _)| **fd > 2);
+        others
+            .filter_map(|(fd, stream)| match stream {
+                Stream::Handle(handle) => Some((*fd, handle.clone())),
+                Stream::Capture(_) => None,
+            })
+            .collect()
+    }
+
     /// What a program is given as descriptor `fd`.
     pub(super) fn handle(&self, fd: u32) -> Handle {
         match self.streams.get(&fd) {
@@ -149,12 +169,17 @@ impl Shell {
 
 /// A file of its own, whose name is gone before anyone reads it.
 fn readable_file(text: &str) -> Result<Handle, Error> {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = format!("/tmp/.sh-{}-{n}", process::pid());
+    let path = temporary_path();
     process::open(&path, OpenMode::WriteNew)?.write(text.as_bytes())?;
     let handle = process::open(&path, OpenMode::Read);
     let _ = std::fs::remove_file(&path);
     handle
+}
+
+/// A name in /tmp that no other process of the container has.
+pub(super) fn temporary_path() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("/tmp/.sh-{}-{n}", process::pid())
 }

@@ -1,13 +1,11 @@
 //! Running commands in this process.
 
-use std::rc::Rc;
-
 use sampan_process::OpenMode;
 
-use super::{Function, Ran, Shell, Unwind};
+use super::variables::Variable;
+use super::{Call, Function, Ran, Shell, Unwind, signals};
 use crate::builtins;
-use crate::pattern;
-use crate::syntax::{Arm, Command, Connector, Item, Kind, List, Parser, Pipeline, Simple, Word};
+use crate::syntax::{Assignment, Command, Connector, Item, Kind, List, Parser, Pipeline, Simple};
 
 /// Functions in functions: deeper ones would exhaust a guest's stack.
 const CALLS_MAX: usize = 200;
@@ -15,13 +13,19 @@ const CALLS_MAX: usize = 200;
 impl Shell {
     /// Runs a script's text; the status of its last command.
     pub fn run_text(&mut self, text: &str, line: u32) -> Ran {
-        self.run_parsed(Parser::new(text, line))
+        self.run_parsed(Parser::new(text, line).with_aliases(&self.aliases))
     }
 
-    pub(super) fn run_parsed(&mut self, mut parser: Parser<'_>) -> Ran {
+    pub(super) fn run_parsed(&mut self, mut parser: Parser) -> Ran {
         let mut status = 0;
         loop {
-            match parser.next_line() {
+            let parsed = parser.next_line();
+            let taken = parser.taken();
+            if self.options.has('v') {
+                let _ = self.write(2, taken.as_bytes());
+            }
+            match parsed {
+                Ok(Some(_)) if self.options.has('n') && !self.interactive => {}
                 Ok(Some(list)) => status = self.run_list(&list)?,
                 Ok(None) => return Ok(status),
                 Err(err) => {
@@ -35,8 +39,12 @@ impl Shell {
     pub fn run_list(&mut self, list: &List) -> Ran {
         let mut status = 0;
         for item in &list.0 {
+            if self.options.has('n') && !self.interactive {
+                break;
+            }
             status = if item.background { self.run_background(item) } else { self.run_item(item)? };
             self.status = status;
+            self.run_traps()?;
         }
         Ok(status)
     }
@@ -57,7 +65,12 @@ impl Shell {
         let unchecked = condition || pipeline.negated;
         self.unchecked += u32::from(unchecked);
         let ran = match pipeline.stages.as_slice() {
-            [command] => self.run_command(command),
+            [command] => {
+                let ran = self.run_command(command);
+                self.pipe_status.clear();
+                self.pipe_status.extend(ran.as_ref().ok());
+                ran
+            }
             stages => self.run_stages(stages),
         };
         self.unchecked -= u32::from(unchecked);
@@ -68,13 +81,26 @@ impl Shell {
         self.status = status;
         let compound =
             matches!(pipeline.stages.as_slice(), [command] if is_transparent(&command.kind));
-        if status != 0 && !unchecked && !compound && self.unchecked == 0 && self.options.has('e') {
-            return Err(Unwind::Exit(status));
+        if status != 0 && !unchecked && !compound && self.unchecked == 0 {
+            self.run_trap(signals::ERR)?;
+            if self.options.has('e') {
+                return Err(Unwind::Exit(status));
+            }
         }
         Ok(status)
     }
 
     pub(super) fn run_command(&mut self, command: &Command) -> Ran {
+        let files = self.process_files.len();
+        let ran = self.run_kind(command);
+        for path in self.process_files.drain(files..) {
+            // The command may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+        ran
+    }
+
+    fn run_kind(&mut self, command: &Command) -> Ran {
         self.line = command.line;
         if let Kind::Simple(simple) = &command.kind {
             return self.run_simple(simple, command);
@@ -89,111 +115,17 @@ impl Shell {
         ran
     }
 
-    fn run_compound(&mut self, kind: &Kind, command: &Command) -> Ran {
-        match kind {
-            Kind::Simple(_) => Ok(0),
-            Kind::Group(list) | Kind::Subshell(list) => self.run_list(list),
-            Kind::If { arms, otherwise } => {
-                for (condition, body) in arms {
-                    if self.run_condition(condition)? == 0 {
-                        return self.run_list(body);
-                    }
-                }
-                otherwise.as_ref().map_or(Ok(0), |list| self.run_list(list))
-            }
-            Kind::Loop { until, condition, body } => self.run_loop(*until, condition, body),
-            Kind::For { name, words, body } => self.run_for(name, words.as_deref(), body),
-            Kind::Case { subject, arms } => self.run_case(subject, arms),
-            Kind::Function { name, body } => {
-                let function = Function { body: Rc::clone(body), source: command.source.clone() };
-                self.functions.insert(name.clone(), Rc::new(function));
-                Ok(0)
-            }
-        }
-    }
-
-    fn run_condition(&mut self, condition: &List) -> Ran {
-        self.unchecked += 1;
-        let ran = self.run_list(condition);
-        self.unchecked -= 1;
-        ran
-    }
-
-    fn run_loop(&mut self, until: bool, condition: &List, body: &List) -> Ran {
-        let mut status = 0;
-        self.loops += 1;
-        let ended = loop {
-            let ran = match self.run_condition(condition) {
-                Ok(held) if (held == 0) == until => break Ok(status),
-                Ok(_) => self.run_list(body),
-                Err(unwind) => Err(unwind),
-            };
-            match after_turn(ran) {
-                Ok(Some(ran)) => status = ran,
-                Ok(None) => break Ok(0),
-                Err(unwind) => break Err(unwind),
-            }
-        };
-        self.loops -= 1;
-        ended
-    }
-
-    fn run_for(&mut self, name: &str, words: Option<&[Word]>, body: &List) -> Ran {
-        let values = match words {
-            Some(words) => self.expand_words(words)?,
-            None => self.positional.clone(),
-        };
-        let mut status = 0;
-        self.loops += 1;
-        let mut ended = Ok(());
-        for value in values {
-            if let Err(message) = self.assign(name, value) {
-                ended = self.fail(&message);
-                break;
-            }
-            match after_turn(self.run_list(body)) {
-                Ok(Some(ran)) => status = ran,
-                Ok(None) => {
-                    status = 0;
-                    break;
-                }
-                Err(unwind) => {
-                    ended = Err(unwind);
-                    break;
-                }
-            }
-        }
-        self.loops -= 1;
-        ended.map(|()| status)
-    }
-
-    fn run_case(&mut self, subject: &Word, arms: &[Arm]) -> Ran {
-        let subject: Vec<char> = self.expand_text(subject)?.chars().collect();
-        let (mut status, mut falling) = (0, false);
-        for arm in arms {
-            let mut matched = falling;
-            for pattern in &arm.patterns {
-                let pattern = if matched { break } else { self.expand_pattern(pattern)? };
-                matched = pattern::matches(&pattern, &subject);
-            }
-            if matched {
-                status = self.run_list(&arm.body)?;
-                falling = arm.falls_through;
-                if !falling {
-                    break;
-                }
-            }
-        }
-        Ok(status)
-    }
-
     fn run_simple(&mut self, simple: &Simple, command: &Command) -> Ran {
         self.substitution = None;
         let words = self.expand_words(&simple.words)?;
         let Some(name) = words.first() else { return self.run_assignments(simple, command) };
         let function = self.functions.get(name).cloned();
         let builtin = if function.is_some() { None } else { builtins::find(name) };
-        let Ok(saved) = self.redirect(&command.redirects)? else { return Ok(1) };
+        let Ok(saved) = self.redirect(&command.redirects)? else {
+            // A special builtin's redirections are part of the shell's own life.
+            let special = builtin.is_some_and(|builtin| builtin.special && name != "exec");
+            return if special { Err(Unwind::Error(2)) } else { Ok(1) };
+        };
         let special = builtin.is_some_and(|builtin| builtin.special);
         let before = match self.assign_for(simple, special) {
             Ok(before) => before,
@@ -203,9 +135,10 @@ impl Shell {
             }
         };
         self.trace(&simple.assignments, &words);
+        self.last_argument = words.last().cloned().unwrap_or_default();
         let ran = match (function, builtin) {
             (Some(function), _) => self.call(&function, &words),
-            (None, Some(builtin)) => self.run_builtin(builtin, &words),
+            (None, Some(builtin)) => self.run_declaring(builtin, &words, simple),
             (None, None) => Ok(self.run_program(&words)),
         };
         for (name, variable) in before.into_iter().rev() {
@@ -220,6 +153,25 @@ impl Shell {
         ran
     }
 
+    /// A builtin with arrays among its arguments: marked first, then filled; `readonly` the other
+    /// way round.
+    fn run_declaring(
+        &mut self,
+        builtin: &builtins::Builtin,
+        words: &[String],
+        simple: &Simple,
+    ) -> Ran {
+        let read_only = words[0] == "readonly" || words.iter().any(|word| word == "-r");
+        let arrays = || simple.declared.iter();
+        if read_only {
+            arrays().try_for_each(|array| self.make_assignment(array))?;
+            return self.run_builtin(builtin, words);
+        }
+        let status = self.run_builtin(builtin, words)?;
+        arrays().try_for_each(|array| self.make_assignment(array))?;
+        Ok(status)
+    }
+
     pub(super) fn run_builtin(&mut self, builtin: &builtins::Builtin, words: &[String]) -> Ran {
         match (builtin.run)(self, words) {
             // A fault in a regular builtin is a failed command.
@@ -229,9 +181,8 @@ impl Shell {
     }
 
     fn run_assignments(&mut self, simple: &Simple, command: &Command) -> Ran {
-        for (name, word) in &simple.assignments {
-            let value = self.expand_text(word)?;
-            self.assign(name, value).or_else(|message| self.fail(&message))?;
+        for assignment in &simple.assignments {
+            self.make_assignment(assignment)?;
         }
         self.trace(&simple.assignments, &[]);
         let Ok(saved) = self.redirect(&command.redirects)? else { return Ok(1) };
@@ -244,14 +195,14 @@ impl Shell {
         &mut self,
         simple: &Simple,
         special: bool,
-    ) -> Result<Vec<(String, Option<super::Variable>)>, Unwind> {
+    ) -> Result<Vec<(String, Option<Variable>)>, Unwind> {
         let mut before = Vec::new();
-        for (name, word) in &simple.assignments {
-            let value = self.expand_text(word)?;
+        for assignment in &simple.assignments {
+            let name = &assignment.name;
             if !special {
                 before.push((name.clone(), self.variables.entry(name).cloned()));
             }
-            self.assign(name, value).or_else(|message| self.fail(&message))?;
+            self.make_assignment(assignment)?;
             if !special {
                 self.variables.entry_mut(name).exported = true;
             }
@@ -265,9 +216,9 @@ impl Shell {
         }
         let positional = std::mem::replace(&mut self.positional, words[1..].to_vec());
         let loops = std::mem::take(&mut self.loops);
-        self.calls.push(Vec::new());
+        self.calls.push(Call { name: words[0].clone(), locals: Vec::new() });
         let ran = self.run_command(&function.body);
-        for (name, variable) in self.calls.pop().unwrap_or_default().into_iter().rev() {
+        for (name, variable) in self.calls.pop().unwrap_or_default().locals.into_iter().rev() {
             self.variables.restore(name, variable);
         }
         self.loops = loops;
@@ -281,13 +232,13 @@ impl Shell {
     }
 
     /// `set -x`
-    fn trace(&mut self, assignments: &[(String, Word)], words: &[String]) {
+    fn trace(&mut self, assignments: &[Assignment], words: &[String]) {
         if !self.options.has('x') {
             return;
         }
         let prefix = self.variables.get("PS4").unwrap_or("+ ").to_owned();
         let mut line = self.expand_prompt(&prefix);
-        let values = assignments.iter().map(|(name, _)| {
+        let values = assignments.iter().map(|Assignment { name, .. }| {
             let value = self.variables.get(name).unwrap_or_default();
             if value.is_empty() {
                 format!("{name}=")
@@ -334,18 +285,6 @@ impl Shell {
 /// Commands whose own commands have been checked for `set -e` already.
 fn is_transparent(kind: &Kind) -> bool {
     !matches!(kind, Kind::Simple(_) | Kind::Subshell(_))
-}
-
-/// What a turn of a loop means for the loop: its status, its end, or that of more than it.
-fn after_turn(ran: Ran) -> Result<Option<i32>, Unwind> {
-    match ran {
-        Ok(status) => Ok(Some(status)),
-        Err(Unwind::Continue(1)) => Ok(Some(0)),
-        Err(Unwind::Continue(n)) => Err(Unwind::Continue(n - 1)),
-        Err(Unwind::Break(1)) => Ok(None),
-        Err(Unwind::Break(n)) => Err(Unwind::Break(n - 1)),
-        Err(unwind) => Err(unwind),
-    }
 }
 
 /// Quoted, so that a shell reads the same word again.

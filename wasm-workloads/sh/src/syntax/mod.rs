@@ -8,15 +8,20 @@
 //! A word is kept with its quoting, for expansion; a command with its source text, because a stage
 //! of a pipeline is handed to another shell as text.
 
+mod alias;
+mod braces;
 mod command;
+mod compound;
+mod condition;
 mod parser;
+mod redirect;
 mod word;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 pub use command::{RESERVED, is_name};
-pub use parser::Parser;
+pub use parser::{Aliases, Parser};
 
 /// Commands up to a newline, `&&` and `||` bound tighter than `;` and `&`.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +78,23 @@ pub enum Kind {
         words: Option<Vec<Word>>,
         body: List,
     },
+    /// `for ((start; while_; step))`, arithmetic.
+    Count {
+        start: Word,
+        while_: Word,
+        step: Word,
+        body: List,
+    },
+    /// A menu; as `For`, but the user chooses, again and again.
+    Select {
+        name: String,
+        words: Option<Vec<Word>>,
+        body: List,
+    },
+    /// `((…))`
+    Arithmetic(Word),
+    /// `[[ … ]]`
+    Condition(Condition),
     Case {
         subject: Word,
         arms: Vec<Arm>,
@@ -85,16 +107,57 @@ pub enum Kind {
 
 #[derive(Debug, Default)]
 pub struct Simple {
-    pub assignments: Vec<(String, Word)>,
+    pub assignments: Vec<Assignment>,
     pub words: Vec<Word>,
+    /// Arrays among the words of `declare` and its like, of which the words have the names.
+    pub declared: Vec<Assignment>,
+}
+
+/// `name=value`, `name[index]=value`, `name=(…)`, each with `=` or `+=`.
+#[derive(Debug)]
+pub struct Assignment {
+    pub name: String,
+    pub index: Option<Word>,
+    pub append: bool,
+    pub value: Assigned,
+}
+
+#[derive(Debug)]
+pub enum Assigned {
+    Text(Word),
+    /// The elements of an array, some with an index of their own.
+    Elements(Vec<(Option<Word>, Word)>),
+}
+
+/// Inside of `[[ … ]]`: words are not split, and no file names are made of them.
+#[derive(Debug)]
+pub enum Condition {
+    Not(Box<Condition>),
+    And(Box<Condition>, Box<Condition>),
+    Or(Box<Condition>, Box<Condition>),
+    /// `-f name` and the like.
+    Unary(String, Word),
+    Binary(Word, String, Word),
+    /// A word alone: whether it is more than nothing.
+    Text(Word),
 }
 
 #[derive(Debug)]
 pub struct Arm {
     pub patterns: Vec<Word>,
     pub body: List,
-    /// Ended by `;&`: the next arm's body runs too.
-    pub falls_through: bool,
+    pub then: Then,
+}
+
+/// What follows an arm that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// `;;`
+    End,
+    /// `;&`: the next arm's body runs too.
+    NextBody,
+    /// `;;&`: the patterns after it are tried too.
+    NextPattern,
 }
 
 #[derive(Debug)]
@@ -111,10 +174,13 @@ pub enum RedirectKind {
     Clobber(Word),
     Append(Word),
     ReadWrite(Word),
-    /// `>&word` and `<&word`: a number or `-`.
+    /// `>&word` and `<&word`: a number, `-`, or a number to be moved, `3-`.
     Duplicate(Word),
-    /// `&>word`: standard output and error.
-    Both(Word),
+    /// `&>word`: standard output and error; `>&word` too, unless the word is a number or `-`.
+    Both {
+        word: Word,
+        append: bool,
+    },
     HereDocument(Rc<HereDocument>),
     /// `<<<word`
     HereString(Word),
@@ -150,7 +216,7 @@ pub enum Piece {
     /// Quoted; empty for `""`, which makes a field of its own.
     Quoted(String),
     Parameter {
-        name: String,
+        parameter: Parameter,
         operator: Operator,
         quoted: bool,
     },
@@ -163,6 +229,21 @@ pub enum Piece {
         expression: Word,
         quoted: bool,
     },
+    /// `<(…)` or `>(…)`: a file name.
+    Process {
+        source: Rc<str>,
+        writes: bool,
+    },
+}
+
+/// A parameter that is expanded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: String,
+    /// `${name[index]}`, of which `@` and `*` are all elements.
+    pub index: Option<Word>,
+    /// `${!name}`: the value is the name of the one that is meant.
+    pub indirect: bool,
 }
 
 /// What is done with a parameter's value.
@@ -208,6 +289,18 @@ pub enum Operator {
         replacement: Word,
         all: bool,
     },
+    /// `^`, `^^`, `,`, `,,`: the case of the first or all characters that match.
+    Case {
+        pattern: Word,
+        upper: bool,
+        all: bool,
+    },
+    /// `@Q` and the like.
+    Transform(char),
+    /// `${!prefix*}`: the names that begin so.
+    Names,
+    /// `${!name[@]}`
+    Indices,
     /// `${…` of a form unknown: fails when it is expanded, as in other shells.
     Bad,
 }
@@ -219,6 +312,11 @@ impl Word {
             [Piece::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether an index is `@` or `*`: all elements.
+    pub fn is_all(&self) -> bool {
+        matches!(self.0.as_slice(), [Piece::Quoted(text)] if text == "@" || text == "*")
     }
 
     pub fn quoted(text: String) -> Self {

@@ -1,7 +1,7 @@
 //! The cursor over a script, its lines and here-documents, and what the parser answers.
 
-use std::cell::OnceCell;
-use std::collections::VecDeque;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
@@ -12,8 +12,8 @@ const DEPTH_MAX: u32 = 200;
 
 /// Reads a script command by command.
 #[derive(Debug)]
-pub struct Parser<'a> {
-    pub(super) text: &'a str,
+pub struct Parser {
+    pub(super) text: Rc<str>,
     /// Byte offset of the next character.
     pub(super) at: usize,
     pub(super) line: u32,
@@ -22,9 +22,21 @@ pub struct Parser<'a> {
     /// Texts of here-documents that the script's source does not hold.
     supplied: VecDeque<String>,
     pub(super) depth: u32,
+    asked: usize,
+    /// How often this line took something for arithmetic that was none.
+    pub(super) retries: u32,
     /// A here-document ended with the text, not with its delimiter.
     cut_short: bool,
+    pub(super) aliases: Option<Aliases>,
+    /// Aliases whose text is being read, each with where it ends counted from the text's end: within
+    /// it the name is no alias.
+    pub(super) expanding: Vec<(String, usize)>,
+    /// An alias that ended in a blank: the next word may be one too, if it begins here.
+    pub(super) next_alias_at: Option<usize>,
 }
+
+/// What a shell and its parser know of `alias`; a line sees those defined before it.
+pub type Aliases = Rc<RefCell<BTreeMap<String, String>>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
@@ -43,18 +55,29 @@ impl fmt::Display for SyntaxError {
 
 pub(super) type Parsed<T> = Result<T, SyntaxError>;
 
-impl<'a> Parser<'a> {
+impl Parser {
     /// `line` is the number of the text's first line.
-    pub fn new(text: &'a str, line: u32) -> Self {
+    pub fn new(text: &str, line: u32) -> Self {
         Self {
-            text,
+            text: text.into(),
             at: 0,
             line,
             pending: Vec::new(),
             supplied: VecDeque::new(),
             depth: 0,
+            asked: 0,
+            retries: 0,
             cut_short: false,
+            aliases: None,
+            expanding: Vec::new(),
+            next_alias_at: None,
         }
+    }
+
+    /// For text that a user wrote, and that no parser has read yet.
+    pub fn with_aliases(mut self, aliases: &Aliases) -> Self {
+        self.aliases = Some(Rc::clone(aliases));
+        self
     }
 
     /// For the text of a [`Source`]: its late here-documents.
@@ -68,12 +91,19 @@ impl<'a> Parser<'a> {
         self.cut_short
     }
 
+    /// What has been read since this was asked last (`set -v`).
+    pub fn taken(&mut self) -> &str {
+        let from = std::mem::replace(&mut self.asked, self.at);
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
     pub fn line(&self) -> u32 {
         self.line
     }
 
     /// The commands of the next line that has some; `None` at the end.
     pub fn next_line(&mut self) -> Parsed<Option<List>> {
+        self.retries = 0;
         self.skip_newlines()?;
         if self.peek().is_none() {
             self.read_here_documents()?;
@@ -89,7 +119,7 @@ impl<'a> Parser<'a> {
         Ok(Some(list))
     }
 
-    pub(super) fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &str {
         &self.text[self.at..]
     }
 
@@ -128,7 +158,8 @@ impl<'a> Parser<'a> {
             }
         }
         if self.peek() == Some('#') {
-            self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+            let end = self.rest().find('\n').unwrap_or(self.rest().len());
+            self.at += end;
         }
     }
 
@@ -194,7 +225,7 @@ impl<'a> Parser<'a> {
 
     /// The operator or reserved word that stands here.
     fn token(&self) -> Option<&'static str> {
-        const OPERATORS: &[&str] = &["&&", "||", ";;", "&", "|", ";", "(", ")"];
+        const OPERATORS: &[&str] = &["&&", "||", ";;&", ";;", ";&", "&", "|", ";", "(", ")"];
         let rest = self.rest();
         OPERATORS.iter().find(|operator| rest.starts_with(**operator)).copied().or_else(|| {
             let end = rest.find([' ', '\t', '\n', ';', '&', '|', '(', ')', '<', '>']);

@@ -1,19 +1,27 @@
 //! Words: quoting, parameters, substitutions.
 
 use super::parser::Parsed;
-use super::{Operator, Parser, Piece, Word};
+use super::{Operator, Parameter, Parser, Piece, Word};
+
+/// Each place that looks like arithmetic and is none is read twice, and so is what is in it: more of
+/// them in one line would take time exponential in their depth.
+const RETRIES_MAX: u32 = 200;
 
 /// What a word is part of, which decides what ends it and what a quote means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Within {
+pub(super) enum Within {
     /// Between blanks and operators.
     Command,
     /// Inside double quotes.
     Quotes,
     /// Inside `${…}`; with whether that is inside double quotes.
     Braces { quoted: bool, slash: bool, colon: bool },
-    /// Inside `$((…))`.
-    Arithmetic,
+    /// Inside `$((…))`; with whether a semicolon ends it, as in `for ((…))`.
+    Arithmetic { part: bool },
+    /// An array's index, up to its bracket.
+    Index,
+    /// What follows `=~`.
+    Regex,
     /// The text of a here-document.
     HereDocument,
 }
@@ -22,9 +30,9 @@ impl Within {
     /// Whether expansions are as if in double quotes.
     fn is_quoted(self) -> bool {
         match self {
-            Self::Command => false,
+            Self::Command | Self::Regex => false,
             Self::Braces { quoted, .. } => quoted,
-            Self::Quotes | Self::Arithmetic | Self::HereDocument => true,
+            Self::Quotes | Self::Arithmetic { .. } | Self::Index | Self::HereDocument => true,
         }
     }
 
@@ -35,7 +43,9 @@ impl Within {
             Self::Braces { slash, colon, .. } => {
                 c == '}' || (slash && c == '/') || (colon && c == ':')
             }
-            Self::Arithmetic => c == ')' && parentheses == 0,
+            Self::Arithmetic { part } => parentheses == 0 && (c == ')' || (part && c == ';')),
+            Self::Index => c == ']' || c == '\n',
+            Self::Regex => c == '\n' || (parentheses == 0 && (c == ' ' || c == '\t' || c == ')')),
             Self::HereDocument => false,
         }
     }
@@ -61,7 +71,7 @@ impl Pieces {
     }
 }
 
-impl Parser<'_> {
+impl Parser {
     /// The word that stands here, if one does.
     pub(super) fn word(&mut self) -> Parsed<Option<Word>> {
         let word = self.pieces(Within::Command)?;
@@ -78,11 +88,15 @@ impl Parser<'_> {
         self.pieces(Within::HereDocument)
     }
 
-    fn pieces(&mut self, within: Within) -> Parsed<Word> {
+    pub(super) fn pieces(&mut self, within: Within) -> Parsed<Word> {
         let mut pieces = Pieces::default();
         let mut parentheses = 0;
         while let Some(c) = self.peek() {
             if within.ends_at(c, parentheses) {
+                if within == Within::Command && self.at_process() {
+                    pieces.0.push(self.process()?);
+                    continue;
+                }
                 break;
             }
             if within == Within::Command && self.rest().starts_with("\r\n") {
@@ -93,7 +107,7 @@ impl Parser<'_> {
                 '\\' => self.backslash(within, &mut pieces),
                 '\'' if matches!(
                     within,
-                    Within::Command | Within::Braces { quoted: false, .. }
+                    Within::Command | Within::Regex | Within::Braces { quoted: false, .. }
                 ) =>
                 {
                     pieces.quoted("");
@@ -129,13 +143,61 @@ impl Parser<'_> {
         Ok(Word(pieces.0))
     }
 
+    /// The inside of `((…))`; `None`, and back at its start, if its parentheses turn out to be those
+    /// of a subshell in something else.
+    pub(super) fn arithmetic_expression(&mut self) -> Parsed<Option<Word>> {
+        let before = (self.at, self.line);
+        let expression = self.nested(|parser| parser.pieces(Within::Arithmetic { part: false }))?;
+        if self.eat("))") {
+            return Ok(Some(expression));
+        }
+        if self.peek().is_none() {
+            return Err(self.incomplete("missing '))'"));
+        }
+        if self.retries >= RETRIES_MAX {
+            return Err(self.error("nested too deeply"));
+        }
+        self.retries += 1;
+        (self.at, self.line) = before;
+        Ok(None)
+    }
+
+    /// A part of `for ((…; …; …))`.
+    pub(super) fn arithmetic_part(&mut self) -> Parsed<Word> {
+        self.nested(|parser| parser.pieces(Within::Arithmetic { part: true }))
+    }
+
+    /// An array's index; its brackets are the caller's.
+    pub(super) fn index(&mut self) -> Parsed<Word> {
+        self.nested(|parser| parser.pieces(Within::Index))
+    }
+
+    /// What follows `=~`.
+    pub(super) fn regex(&mut self) -> Parsed<Word> {
+        self.pieces(Within::Regex)
+    }
+
+    fn at_process(&self) -> bool {
+        self.rest().starts_with("<(") || self.rest().starts_with(">(")
+    }
+
+    /// `<(…)` or `>(…)`
+    fn process(&mut self) -> Parsed<Piece> {
+        let writes = self.peek() == Some('>');
+        self.at += 2;
+        let source = self.substitution()?;
+        Ok(Piece::Process { source: source.into(), writes })
+    }
+
     fn backslash(&mut self, within: Within, pieces: &mut Pieces) {
         let next = self.peek();
         let special = match within {
-            Within::Command | Within::Braces { quoted: false, .. } => next.is_some(),
+            Within::Command | Within::Regex | Within::Braces { quoted: false, .. } => {
+                next.is_some()
+            }
             Within::Quotes => matches!(next, Some('$' | '`' | '"' | '\\' | '\n')),
             Within::Braces { .. } => matches!(next, Some('$' | '`' | '"' | '\\' | '\n' | '}')),
-            Within::HereDocument | Within::Arithmetic => {
+            Within::HereDocument | Within::Arithmetic { .. } | Within::Index => {
                 matches!(next, Some('$' | '`' | '\\' | '\n'))
             }
         };
@@ -153,7 +215,8 @@ impl Parser<'_> {
         let end = end.ok_or_else(|| self.incomplete("unterminated quoted string"))?;
         let text = &self.rest()[..end];
         pieces.quoted(text);
-        self.line += text.matches('\n').count() as u32;
+        let lines = text.matches('\n').count();
+        self.line += lines as u32;
         self.at += end + 1;
         Ok(())
     }
@@ -185,11 +248,14 @@ impl Parser<'_> {
     fn dollar(&mut self, within: Within, pieces: &mut Pieces) -> Parsed<()> {
         let quoted = within.is_quoted();
         if self.eat("((") {
-            let expression = self.nested(|parser| parser.pieces(Within::Arithmetic))?;
-            if !self.eat("))") {
-                return Err(self.incomplete("missing '))'"));
+            if let Some(expression) = self.arithmetic_expression()? {
+                pieces.0.push(Piece::Arithmetic { expression, quoted });
+                return Ok(());
             }
-            pieces.0.push(Piece::Arithmetic { expression, quoted });
+            // A substitution that begins with a subshell.
+            self.at -= 1;
+            let source = self.substitution()?;
+            pieces.0.push(Piece::Command { source: source.into(), quoted });
         } else if self.eat("(") {
             let source = self.substitution()?;
             pieces.0.push(Piece::Command { source: source.into(), quoted });
@@ -200,7 +266,10 @@ impl Parser<'_> {
             pieces.quoted("");
             self.escaped_quoted(pieces)?;
         } else if let Some(name) = self.parameter_name() {
-            pieces.0.push(Piece::Parameter { name, operator: Operator::Value, quoted });
+            let parameter = Parameter { name, ..Parameter::default() };
+            pieces.0.push(Piece::Parameter { parameter, operator: Operator::Value, quoted });
+        } else if within == Within::Regex {
+            pieces.literal('$');
         } else {
             // A lone dollar is itself; quoted, so that it never begins a pattern.
             pieces.quoted("$");
@@ -221,8 +290,8 @@ impl Parser<'_> {
             }
             Ok(())
         });
-        parsed?;
         self.pending = outer;
+        parsed?;
         let source = self.text[start..self.at].to_owned();
         if !self.eat(")") {
             return Err(self.unexpected(Some(")")));
@@ -246,99 +315,5 @@ impl Parser<'_> {
                 Some(c) => source.push(c),
             }
         }
-    }
-
-    /// The name after `$`, or inside `${`.
-    fn parameter_name(&mut self) -> Option<String> {
-        let rest = self.rest();
-        let first = rest.chars().next()?;
-        let length = if first.is_ascii_alphabetic() || first == '_' {
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())
-        } else if first.is_ascii_digit() || "@*#?-$!".contains(first) {
-            1
-        } else {
-            return None;
-        };
-        self.at += length;
-        Some(rest[..length].to_owned())
-    }
-
-    /// `${…}`; the brace has been taken.
-    fn braces(&mut self, quoted: bool) -> Parsed<Piece> {
-        let is_length = self.at_length();
-        if is_length {
-            self.at += 1;
-        }
-        let digits =
-            self.rest().len() - self.rest().trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let name = if digits > 0 {
-            self.at += digits;
-            Some(self.text[self.at - digits..self.at].to_owned())
-        } else {
-            self.parameter_name()
-        };
-        let operator = match &name {
-            Some(_) if is_length => Operator::Length,
-            Some(_) => self.operator(quoted)?,
-            None => Operator::Bad,
-        };
-        let operator = if self.peek() == Some('}') { operator } else { Operator::Bad };
-        if operator == Operator::Bad {
-            self.pieces(Within::Braces { quoted, slash: false, colon: false })?;
-        }
-        if !self.eat("}") {
-            return Err(self.incomplete("missing '}'"));
-        }
-        Ok(Piece::Parameter { name: name.unwrap_or_default(), operator, quoted })
-    }
-
-    /// Whether `${#…` asks for a length, or is about the parameter `#`.
-    fn at_length(&self) -> bool {
-        let Some(rest) = self.rest().strip_prefix('#') else { return false };
-        match rest.chars().next() {
-            None | Some('}' | '-' | '=' | '+' | ':' | '%' | '/') => false,
-            Some('?' | '#') => rest[1..].starts_with('}'),
-            Some(_) => true,
-        }
-    }
-
-    fn operator(&mut self, quoted: bool) -> Parsed<Operator> {
-        let plain = Within::Braces { quoted, slash: false, colon: false };
-        // A pattern's own quotes count even inside double quotes.
-        let pattern = Within::Braces { quoted: false, slash: false, colon: false };
-        let before_slash = Within::Braces { quoted: false, slash: true, colon: false };
-        let before_colon = Within::Braces { quoted: true, slash: false, colon: true };
-        let colon = self.eat(":");
-        let Some(c) = self.peek() else { return Ok(Operator::Bad) };
-        if colon && !"-=?+".contains(c) {
-            let offset = self.pieces(before_colon)?;
-            let length = if self.eat(":") { Some(self.pieces(plain)?) } else { None };
-            return Ok(Operator::Substring { offset, length });
-        }
-        if c == '}' {
-            return Ok(Operator::Value);
-        }
-        self.next();
-        Ok(match c {
-            '-' => Operator::Default { word: self.pieces(plain)?, colon },
-            '=' => Operator::Assign { word: self.pieces(plain)?, colon },
-            '?' => Operator::Error { word: self.pieces(plain)?, colon },
-            '+' => Operator::Alternative { word: self.pieces(plain)?, colon },
-            '#' => {
-                let longest = self.eat("#");
-                Operator::RemovePrefix { pattern: self.pieces(pattern)?, longest }
-            }
-            '%' => {
-                let longest = self.eat("%");
-                Operator::RemoveSuffix { pattern: self.pieces(pattern)?, longest }
-            }
-            '/' => {
-                let all = self.eat("/");
-                let pattern = self.pieces(before_slash)?;
-                let replacement = if self.eat("/") { self.pieces(plain)? } else { Word::default() };
-                Operator::Replace { pattern, replacement, all }
-            }
-            _ => Operator::Bad,
-        })
     }
 }
