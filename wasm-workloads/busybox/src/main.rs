@@ -15,10 +15,12 @@ mod lines;
 mod list;
 mod names;
 mod run;
+mod screen;
 mod sed;
 mod stream;
 mod system;
 mod text;
+mod vi;
 
 use call::{Call, Done, Failure};
 
@@ -95,6 +97,7 @@ static APPLETS: &[Applet] = &[
     applet("tty", "[-s]", system::tty),
     applet("uname", "[-amnrspv]", system::uname),
     applet("uniq", "[-cdui] [INPUT [OUTPUT]]", lines::uniq),
+    applet("vi", "[-R] [-c CMD] [+LINE] [FILE]...", vi::vi),
     applet("wc", "[-cmlw] [FILE]...", text::wc),
     applet("which", "[-a] COMMAND...", names::which),
     applet("whoami", "", system::whoami),
