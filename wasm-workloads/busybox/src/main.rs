@@ -5,6 +5,7 @@
 mod archive;
 mod awk;
 mod call;
+mod container;
 mod copy;
 mod date;
 mod expression;
@@ -14,13 +15,17 @@ mod grep;
 mod lines;
 mod list;
 mod names;
+mod pager;
+mod processes;
 mod run;
 mod screen;
 mod sed;
 mod stream;
+mod stty;
 mod system;
 mod text;
 mod vi;
+mod watch;
 
 use call::{Call, Done, Failure};
 
@@ -48,6 +53,7 @@ static APPLETS: &[Applet] = &[
     applet("cp", "[-arRfpnuT] SOURCE... DEST", copy::cp),
     applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
     applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
+    applet("df", "[-PkmhTa] [-B SIZE] [-t TYPE] [FILE]...", container::df),
     applet("dirname", "FILENAME", names::dirname),
     applet("echo", "[-neE] [ARG]...", system::echo),
     applet("egrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
@@ -60,6 +66,7 @@ static APPLETS: &[Applet] = &[
         "[PATH]... [-name PATTERN] [-type f|d|l] [-maxdepth N] [-mindepth N] [-print]",
         find::find,
     ),
+    applet("free", "[-bkmgh]", container::free),
     applet(
         "grep",
         "[-HhnlLoqvsrRiwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... } [FILE]...",
@@ -68,16 +75,26 @@ static APPLETS: &[Applet] = &[
     applet("head", "[-n N] [-c N] [-q] [-v] [FILE]...", text::head),
     applet("hostname", "", system::hostname),
     applet("id", "[-ugnG]", system::id),
+    applet("kill", "[-l] [-SIG] PID...", processes::kill),
+    applet("killall", "[-lq] [-SIG] PROCESS_NAME...", processes::killall),
+    applet("less", "[-EFINSR] [FILE]...", pager::less),
     applet("ln", "[-sfnT] TARGET... LINK|DIR", files::ln),
     applet("ls", "[-1AaCdFhlpRrSt] [FILE]...", list::ls),
     applet("mkdir", "[-p] [-m MODE] DIRECTORY...", files::mkdir),
+    applet("more", "[FILE]...", pager::more),
+    applet("mount", "[-t FSTYPE]", container::mount),
     applet("mv", "[-fn] SOURCE... DEST", copy::mv),
-    applet("nproc", "", system::nproc),
+    applet("nproc", "[--all] [--ignore=N]", container::nproc),
+    applet("pgrep", "[-flanovxc] [-P PPID] [-g PGRP] [PATTERN]", processes::pgrep),
+    applet("pidof", "[-s] [-o PID] [NAME]...", processes::pidof),
+    applet("pkill", "[-l|-SIGNAL] [-fnovx] [-P PPID] [-g PGRP] [PATTERN]", processes::pkill),
     applet("printenv", "[VARIABLE]...", run::printenv),
     applet("printf", "FORMAT [ARG]...", system::printf),
+    applet("ps", "[-o COL1,COL2=HEADER]", processes::ps),
     applet("pwd", "", names::pwd),
     applet("readlink", "[-fn] FILE", names::readlink),
     applet("realpath", "FILE...", names::realpath),
+    applet("reset", "", stty::reset),
     applet("rev", "[FILE]...", lines::rev),
     applet("rm", "[-irf] FILE...", files::rm),
     applet("rmdir", "[-p] DIRECTORY...", files::rmdir),
@@ -85,19 +102,24 @@ static APPLETS: &[Applet] = &[
     applet("seq", "[-w] [-s SEP] [FIRST [INC]] LAST", system::seq),
     applet("sleep", "[N]...", system::sleep),
     applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", lines::sort),
+    applet("stty", "[-a|g] [-F DEVICE] [SETTING]...", stty::stty),
     applet("tac", "[FILE]...", lines::tac),
     applet("tail", "[-fqv] [-n N] [-c N] [FILE]...", text::tail),
     applet("tar", "c|x|t [-vmkO] [-f TARFILE] [-C DIR] [FILE]...", archive::tar),
     applet("tee", "[-ai] [FILE]...", text::tee),
     applet("test", "EXPRESSION", system::test),
+    applet("time", "[-p] PROG ARGS", watch::time),
     applet("timeout", "[-s SIG] SECS PROG ARGS", run::timeout),
+    applet("top", "[-b] [-n COUNT] [-d SECONDS]", processes::top),
     applet("touch", "[-cd:r:] FILE...", files::touch),
     applet("tr", "[-cds] STRING1 [STRING2]", lines::tr),
     applet("true", "", system::true_),
     applet("tty", "[-s]", system::tty),
     applet("uname", "[-amnrspv]", system::uname),
     applet("uniq", "[-cdui] [INPUT [OUTPUT]]", lines::uniq),
+    applet("uptime", "", container::uptime),
     applet("vi", "[-R] [-c CMD] [+LINE] [FILE]...", vi::vi),
+    applet("watch", "[-n SEC] [-t] PROG ARGS", watch::watch),
     applet("wc", "[-cmlw] [FILE]...", text::wc),
     applet("which", "[-a] COMMAND...", names::which),
     applet("whoami", "", system::whoami),

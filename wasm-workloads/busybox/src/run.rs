@@ -69,7 +69,7 @@ pub fn env(call: &Call) -> Done {
 }
 
 /// Starts a command sought in `PATH`; exit code and reason if that fails.
-fn start(
+pub fn start(
     call: &Call,
     command: &[String],
     environment: Vec<(String, String)>,

@@ -133,11 +133,6 @@ pub fn arch(_call: &Call) -> Done {
     print("wasm32\n")
 }
 
-/// An instance has one thread.
-pub fn nproc(_call: &Call) -> Done {
-    print("1\n")
-}
-
 pub fn yes(call: &Call) -> Done {
     let words = call.arguments().join(" ");
     let line = if words.is_empty() { "y\n".to_owned() } else { words + "\n" };
