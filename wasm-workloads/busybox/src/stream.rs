@@ -37,7 +37,6 @@ impl Write for Stream {
 
 fn error(err: &process::Error) -> io::Error {
     let kind = match err {
-        process::Error::Interrupted => ErrorKind::Interrupted,
         process::Error::NotFound => ErrorKind::NotFound,
         process::Error::Exists => ErrorKind::AlreadyExists,
         process::Error::IsDirectory => ErrorKind::IsADirectory,

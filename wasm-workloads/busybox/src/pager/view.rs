@@ -135,17 +135,17 @@ impl<L: Lines> View<L> {
         }
     }
 
-    fn to_line(&mut self, line: usize) {
+    fn go_to_line(&mut self, line: usize) {
         (self.top, self.skipped) = (0, 0);
         let last = self.lines.fetch(line).len().saturating_sub(1);
         self.top = line.min(last);
         // The last page stays full.
         if self.is_at_end() {
-            self.to_end();
+            self.go_to_end();
         }
     }
 
-    pub fn to_end(&mut self) {
+    pub fn go_to_end(&mut self) {
         let count = self.lines.fetch(usize::MAX).len();
         (self.top, self.skipped) = (count, 0);
         self.up(self.page());
@@ -192,14 +192,14 @@ impl<L: Lines> View<L> {
             Key::Char('u') | Key::Control('u') => self.up(count.unwrap_or(half)),
             Key::Char('j' | 'e') | Key::Enter | Key::Down | Key::Control('e' | 'n') => self.down(n),
             Key::Char('k' | 'y') | Key::Up | Key::Control('y' | 'p') => self.up(n),
-            Key::Char('g' | '<') | Key::Home => self.to_line(n - 1),
+            Key::Char('g' | '<') | Key::Home => self.go_to_line(n - 1),
             Key::Char('G' | '>') | Key::End => match count {
-                Some(line) => self.to_line(line.saturating_sub(1)),
-                None => self.to_end(),
+                Some(line) => self.go_to_line(line.saturating_sub(1)),
+                None => self.go_to_end(),
             },
             Key::Char('p' | '%') => {
                 let lines = self.lines.fetch(usize::MAX).len();
-                self.to_line(lines * count.unwrap_or(0).min(100) / 100);
+                self.go_to_line(lines * count.unwrap_or(0).min(100) / 100);
             }
             Key::Char(sign @ ('/' | '?')) => self.input = Some((sign, String::new())),
             Key::Char('n') => self.again(false),

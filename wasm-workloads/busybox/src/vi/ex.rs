@@ -3,6 +3,9 @@
 use super::buffer::Place;
 use super::editor::{Editor, Register, Request};
 
+/// The first and the last line.
+type Range = (usize, usize);
+
 impl Editor {
     pub fn ex(&mut self, text: &str) -> Option<Request> {
         match self.try_ex(text.trim_start_matches([' ', ':'])) {
@@ -200,7 +203,7 @@ impl Editor {
     }
 
     /// The lines named before a command, and what follows.
-    fn ex_range<'a>(&self, text: &'a str) -> Result<(Option<(usize, usize)>, &'a str), String> {
+    fn ex_range<'a>(&self, text: &'a str) -> Result<(Option<Range>, &'a str), String> {
         if let Some(rest) = text.strip_prefix('%') {
             return Ok((Some((0, self.buffer.last())), rest));
         }
