@@ -8,7 +8,7 @@ use std::io::Write;
 use rows::Style;
 use view::{Lines, Next, View};
 
-use crate::call::{Call, Done, output, reason};
+use crate::call::{Call, Done, Failure, output, reason};
 use crate::screen::{Event, Screen, Use};
 use crate::stream::Input;
 
@@ -59,6 +59,10 @@ fn pager(call: &Call, is_less: bool) -> Done {
         call.arguments().iter().cloned().partition(|word| word.starts_with('+'));
     let options = call.options_of(arguments, "EFIiMmNSRrXe~dcsu")?;
     let files = Call::inputs(&options.operands);
+    // Its keys cannot be its text as well.
+    if files.iter().any(|name| name == "-") && sampan_process::stdin().is_terminal() {
+        return Err(Failure::Usage("missing filename".to_owned()));
+    }
     let Some(mut screen) = Screen::enter(Use { alternate: is_less, interruptible: false }) else {
         return crate::text::cat(call);
     };
