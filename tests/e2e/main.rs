@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on ends by panicking")]
 #![expect(clippy::disallowed_methods, reason = "the tests' own environment: KUBECTL and PATH")]
 
+#[cfg(target_os = "linux")]
+mod abuse;
 mod bad_input;
 mod bare_wasm;
 mod command_line;

@@ -147,6 +147,14 @@ impl Cluster<'_> {
         Following::start(self.command(line))
     }
 
+    /// Memory of sampan itself, guests included.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// As `kill -9`.
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();

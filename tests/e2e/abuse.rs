@@ -1,0 +1,117 @@
+//! Guests that mean harm, or forget themselves: they are bounded and end with their Pod, and the
+//! cluster goes on.
+
+use std::process::{Child, Stdio};
+
+use crate::support::{Cluster, Following, Home};
+
+const MIB: u64 = 1 << 20;
+
+/// A Pod `guest` of busybox that waits, or does what it is told.
+fn with_guest<'a>(home: &'a Home, command: &[&str]) -> Cluster<'a> {
+    let cluster = home.up();
+    let manifest = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "guest"},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "guest", "image": "busybox", "command": command}],
+        },
+    });
+    let pod = home.file("guest.json", manifest.to_string());
+    cluster.kubectl(&format!("apply -f {pod}"));
+    cluster.wait_for("condition=Ready", "pod/guest");
+    cluster
+}
+
+fn in_shell(home: &Home, script: &str) -> Following {
+    Following::start(home.kubectl(&["exec", "guest", "--", "sh", "-c", script]))
+}
+
+/// The API answers, another Pod runs, and the guest is gone when it is told to go.
+#[track_caller]
+fn check_unharmed(cluster: &Cluster<'_>) {
+    cluster.kubectl("run other --image=busybox --restart=Never -- echo alive");
+    cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/other");
+    assert_eq!(cluster.kubectl("logs other"), "alive\n");
+    cluster.kubectl("delete pod guest --timeout=20s");
+}
+
+#[test]
+fn a_fork_bomb_is_bounded_and_ends_with_its_pod() {
+    let home = Home::new();
+    let cluster = with_guest(&home, &["sleep", "1000"]);
+    let bomb = in_shell(&home, ":(){ :|:& };:; sleep 1000");
+    bomb.line_with("can't fork: Resource temporarily unavailable");
+    check_unharmed(&cluster);
+}
+
+#[test]
+fn a_guest_that_ignores_every_signal_ends_with_its_pod() {
+    let deaf = "trap '' HUP INT QUIT TERM; echo deaf; while :; do :; done";
+    let home = Home::new();
+    let cluster = with_guest(&home, &["sh", "-c", deaf]);
+    cluster.follow("logs -f guest").line_with("deaf");
+    let another = in_shell(&home, deaf);
+    another.line_with("deaf");
+    check_unharmed(&cluster);
+}
+
+#[test]
+fn what_nobody_reads_is_not_kept() {
+    let home = Home::new();
+    let cluster = with_guest(&home, &["sleep", "1000"]);
+    let pipe = in_shell(&home, "yes | { head -n 1; sleep 1000; }");
+    pipe.line_with("y");
+    let client = Unread::start(&home);
+    let before = cluster.resident_bytes();
+    // Some seconds: a guest that is not held back writes a gigabyte.
+    for _ in 0..20 {
+        cluster.kubectl("get pod guest");
+    }
+    assert_growth(before, cluster.resident_bytes(), 32 * MIB);
+    drop(client);
+    check_unharmed(&cluster);
+}
+
+#[test]
+fn a_thousand_processes_leave_no_memory_behind() {
+    let home = Home::new();
+    let cluster = with_guest(&home, &["sleep", "1000"]);
+    let run = |count: u32| {
+        let script = format!("i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done");
+        let answer = cluster.run_words(&["exec", "guest", "--", "sh", "-c", &script]);
+        assert_eq!(answer.code, 0, "{}", answer.all());
+    };
+    // What is made once is made now: compiled code, threads, buffers.
+    run(200);
+    let before = cluster.resident_bytes();
+    run(1000);
+    // 4 KiB for each would be found.
+    assert_growth(before, cluster.resident_bytes(), 4 * MIB);
+}
+
+#[track_caller]
+fn assert_growth(before: u64, after: u64, bytes_max: u64) {
+    assert!(after < before + bytes_max, "{} KiB became {} KiB", before >> 10, after >> 10);
+}
+
+/// A kubectl whose output nobody takes; killed when dropped.
+struct Unread(Child);
+
+impl Unread {
+    fn start(home: &Home) -> Self {
+        let mut kubectl = home.kubectl(&["exec", "guest", "--", "yes"]);
+        kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(kubectl.spawn().unwrap())
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
