@@ -108,3 +108,17 @@ fn a_target_must_run() {
     let second = "{.status.ephemeralContainerStatuses[1].state.running.startedAt}";
     cluster.wait_for(&format!("jsonpath={second}"), "pod/bad");
 }
+
+#[test]
+fn a_debugger_has_a_terminal() {
+    let home = Home::new();
+    let cluster = with_counter(&home);
+    let script = "read x; test -t 0 && test -t 1 && echo terminal-$x; exit 4";
+    let line = format!(
+        "kubectl debug counter -it --quiet --image=busybox --container=tty -- sh -c '{script}'"
+    );
+    let answer = run_with_input(home.in_terminal(&line), b"typed\n");
+    assert!(answer.stdout.contains("terminal-typed\r\n"), "{}", answer.all());
+    let state = "{.status.ephemeralContainerStatuses[0].state.terminated.exitCode}";
+    cluster.wait_for(&format!("jsonpath={state}=4"), "pod/counter");
+}
