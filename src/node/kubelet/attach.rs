@@ -9,7 +9,7 @@ use bytes::Bytes;
 use k8s_openapi::api::core::v1::Container;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::logs::Stream;
@@ -124,13 +124,24 @@ impl Hub {
     }
 
     async fn feed(&self, mut from: BoxRead) {
-        let mut stdin = self.stdin.lock().await;
-        if let Some(to) = stdin.as_mut() {
+        let mut feeding = Feeding { stdin: self.stdin.lock().await, once: self.stdin_once };
+        if let Some(to) = feeding.stdin.as_mut() {
             // Either side may go at any time; there is nobody to tell.
             let _ = copy(&mut from, to).await;
         }
-        if self.stdin_once {
-            *stdin = None;
+    }
+}
+
+/// The client that feeds stdin; with `once`, stdin ends when it leaves, in whatever way.
+struct Feeding<'a> {
+    stdin: MutexGuard<'a, Option<DuplexStream>>,
+    once: bool,
+}
+
+impl Drop for Feeding<'_> {
+    fn drop(&mut self) {
+        if self.once {
+            *self.stdin = None;
         }
     }
 }
@@ -212,6 +223,19 @@ mod tests {
         let (attached, text) = tokio::join!(hub.attach(streams), read);
         attached.unwrap();
         assert_eq!(text, "typed");
+    }
+
+    #[tokio::test]
+    async fn stdin_that_is_open_once_ends_with_a_client_who_is_cut_off() {
+        let (hub, ends) = hub(true, false);
+        let (_typed, keyboard) = tokio::io::duplex(16);
+        let streams = Streams { stdin: Some(Box::new(keyboard)), ..Streams::default() };
+        let mut attached = Box::pin(hub.attach(streams));
+        assert!(futures::poll!(&mut attached).is_pending());
+        drop(attached);
+        let mut text = String::new();
+        ends.stdin.unwrap().read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "");
     }
 
     #[tokio::test]
