@@ -84,6 +84,7 @@ async fn start(runtime: &Runtime, directory: &Path) -> Container {
         env: image.env.clone(),
         working_dir: "/".to_owned(),
         root: Arc::new(Root::new(vec![image.root.try_clone().unwrap()], upper)),
+        tools: None,
         memory_bytes_max: None,
         cpu_millis_max: None,
         stdio: Stdio::default(),
