@@ -15,4 +15,5 @@ mod objects;
 mod programs;
 mod restart;
 mod support;
+mod system;
 mod tutorial;
