@@ -1,13 +1,20 @@
 //! `tar`: what `kubectl cp` and people's scripts need of it, uncompressed ustar with long names.
 
 use std::fs::{self, File, FileTimes};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::time::{Duration, UNIX_EPOCH};
+
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
 
 use crate::call::{Call, Done, Failure, Options, output, reason};
 use crate::files::symlink;
+use crate::stream::Input;
 
 const BLOCK: usize = 512;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// A name that does not fit the header is sent before it; no path is longer than this.
 const NAME_BYTES_MAX: u64 = 64 << 10;
@@ -19,8 +26,9 @@ pub fn tar(call: &Call) -> Done {
         first.insert(0, '-');
     }
     let options = call.options_of(arguments, "cxtvmkOf:C:pozjJahT:X:")?;
-    if let Some(letter) = options.last_of("zjJ") {
-        return Err(Failure::Message(format!("compressed archives (-{letter}) are not there yet")));
+    if let Some(letter) = options.last_of("jJ") {
+        let why = format!("-{letter}: only gzip's compression (-z) is supported");
+        return Err(Failure::Message(why));
     }
     let directory =
         options.value('C').map_or_else(|| call.directory.clone(), |name| call.path(name));
@@ -31,6 +39,10 @@ pub fn tar(call: &Call) -> Done {
             let mut input = call.try_open(name).map_err(|err| {
                 Failure::Message(format!("can't open '{name}': {}", reason(&err)))
             })?;
+            // What is compressed says so itself.
+            if input.fill_buf().is_ok_and(|bytes| bytes.starts_with(&GZIP_MAGIC)) {
+                input = Input::of(MultiGzDecoder::new(input));
+            }
             extract(call, &options, &mut input, &directory, mode == 'x')
         }
         None => Err(Failure::usage()),
@@ -59,6 +71,9 @@ fn create(call: &Call, options: &Options, name: &str, directory: &str) -> Done {
     } else {
         Box::new(io::BufWriter::new(File::create(call.path(name)).map_err(failed(name))?))
     };
+    if options.has('z') || (options.has('a') && name.ends_with("gz")) {
+        out = Box::new(GzEncoder::new(out, Compression::default()));
+    }
     let mut code = 0;
     let mut waiting: Vec<String> = options.operands.iter().rev().cloned().collect();
     while let Some(name) = waiting.pop() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 
 use crate::stream::Input;
 pub use crate::stream::{output, print};
@@ -271,6 +271,34 @@ impl Call {
             return Err(ErrorKind::IsADirectory.into());
         }
         Ok(Input::of(file))
+    }
+
+    /// Does something with each input, standard input if none is named; complains of those that
+    /// cannot be opened.
+    pub fn each_input(
+        &self,
+        operands: &[String],
+        mut act: impl FnMut(&str, Input) -> Result<(), Failure>,
+    ) -> Done {
+        let mut code = 0;
+        for name in Self::inputs(operands) {
+            match self.open(&name, |name, why| format!("{name}: {why}")) {
+                Some(input) => act(&name, input)?,
+                None => code = 1,
+            }
+        }
+        Ok(code)
+    }
+
+    /// All of one input.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_all(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let read = self.try_open(name).and_then(|mut input| input.read_to_end(&mut bytes));
+        read.map_err(|err| Failure::Message(format!("{name}: {}", reason(&err))))?;
+        Ok(bytes)
     }
 
     /// The operands, or `-` if there are none.

@@ -5,9 +5,14 @@
 mod archive;
 mod awk;
 mod call;
+mod columns;
+mod compress;
 mod container;
 mod copy;
 mod date;
+mod delta;
+mod dump;
+mod encode;
 mod expression;
 mod files;
 mod find;
@@ -15,6 +20,7 @@ mod grep;
 mod lines;
 mod list;
 mod names;
+mod octal;
 mod pager;
 mod processes;
 mod run;
@@ -22,6 +28,7 @@ mod screen;
 mod sed;
 mod stream;
 mod stty;
+mod sums;
 mod system;
 mod text;
 mod vi;
@@ -47,17 +54,23 @@ static APPLETS: &[Applet] = &[
     applet("[[", "EXPRESSION ]]", system::test),
     applet("arch", "", system::arch),
     applet("awk", "[-v VAR=VAL]... [-F SEP] { -f FILE... | PROGRAM } [FILE]...", awk::awk),
+    applet("base64", "[-d] [-w COL] [FILE]", encode::base64),
     applet("basename", "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE...", names::basename),
     applet("cat", "[-nb] [FILE]...", text::cat),
+    applet("cksum", "[FILE]...", sums::cksum),
     applet("clear", "", system::clear),
+    applet("cmp", "[-ls] [-n NUM] FILE1 [FILE2]", delta::cmp),
+    applet("comm", "[-123] FILE1 FILE2", columns::comm),
     applet("cp", "[-arRfpnuT] SOURCE... DEST", copy::cp),
     applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
     applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
     applet("df", "[-PkmhTa] [-B SIZE] [-t TYPE] [FILE]...", container::df),
+    applet("diff", "[-abiNqrsw] [-L LABEL] [-U LINES] FILE1 FILE2", delta::diff),
     applet("dirname", "FILENAME", names::dirname),
     applet("echo", "[-neE] [ARG]...", system::echo),
     applet("egrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
     applet("env", "[-i0] [-u NAME]... [NAME=VALUE]... [PROG ARGS]", run::env),
+    applet("expand", "[-i] [-t N] [FILE]...", columns::expand),
     applet("expr", "EXPRESSION", expression::expr),
     applet("false", "", system::false_),
     applet("fgrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
@@ -66,13 +79,18 @@ static APPLETS: &[Applet] = &[
         "[PATH]... [-name PATTERN] [-type f|d|l] [-maxdepth N] [-mindepth N] [-print]",
         find::find,
     ),
+    applet("fold", "[-bs] [-w WIDTH] [FILE]...", columns::fold),
     applet("free", "[-bkmgh]", container::free),
     applet(
         "grep",
         "[-HhnlLoqvsrRiwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... } [FILE]...",
         grep::grep,
     ),
+    applet("gunzip", "[-cfkt] [FILE]...", compress::gunzip),
+    applet("gzip", "[-cfkdt1-9] [FILE]...", compress::gzip),
+    applet("hd", "[-v] [-n LEN] [-s OFS] [FILE]...", dump::hexdump),
     applet("head", "[-n N] [-c N] [-q] [-v] [FILE]...", text::head),
+    applet("hexdump", "[-bcCdox] [-v] [-n LEN] [-s OFS] [FILE]...", dump::hexdump),
     applet("hostname", "", system::hostname),
     applet("id", "[-ugnG]", system::id),
     applet("kill", "[-l] [-SIG] PID...", processes::kill),
@@ -80,11 +98,19 @@ static APPLETS: &[Applet] = &[
     applet("less", "[-EFINSR] [FILE]...", pager::less),
     applet("ln", "[-sfnT] TARGET... LINK|DIR", files::ln),
     applet("ls", "[-1AaCdFhlpRrSt] [FILE]...", list::ls),
+    applet("md5sum", "[-c [-s]] [FILE]...", sums::md5sum),
     applet("mkdir", "[-p] [-m MODE] DIRECTORY...", files::mkdir),
     applet("more", "[FILE]...", pager::more),
     applet("mount", "[-t FSTYPE]", container::mount),
     applet("mv", "[-fn] SOURCE... DEST", copy::mv),
+    applet("nl", "[-b a|t|n] [-n ln|rn|rz] [-i N] [-s SEP] [-v N] [-w N] [FILE]...", columns::nl),
     applet("nproc", "[--all] [--ignore=N]", container::nproc),
+    applet(
+        "od",
+        "[-abcdfhilovxs] [-t TYPE]... [-A RADIX] [-N SIZE] [-j SKIP] [-w[BYTES]] [FILE]...",
+        octal::od,
+    ),
+    applet("paste", "[-s] [-d LIST] [FILE]...", columns::paste),
     applet("pgrep", "[-flanovxc] [-P PPID] [-g PGRP] [PATTERN]", processes::pgrep),
     applet("pidof", "[-s] [-o PID] [NAME]...", processes::pidof),
     applet("pkill", "[-l|-SIGNAL] [-fnovx] [-P PPID] [-g PGRP] [PATTERN]", processes::pkill),
@@ -100,9 +126,16 @@ static APPLETS: &[Applet] = &[
     applet("rmdir", "[-p] DIRECTORY...", files::rmdir),
     applet("sed", "[-i[SFX]] [-nrEsz] [-f FILE]... [-e CMD]... [FILE]...", sed::sed),
     applet("seq", "[-w] [-s SEP] [FIRST [INC]] LAST", system::seq),
+    applet("sha1sum", "[-c [-s]] [FILE]...", sums::sha1sum),
+    applet("sha256sum", "[-c [-s]] [FILE]...", sums::sha256sum),
+    applet("sha512sum", "[-c [-s]] [FILE]...", sums::sha512sum),
+    applet("shuf", "[-e WORD... | -i LOW-HIGH | FILE] [-n N] [-z]", columns::shuf),
     applet("sleep", "[N]...", system::sleep),
     applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", lines::sort),
+    applet("split", "[-l N | -b N] [-a N] [INPUT [PREFIX]]", columns::split),
+    applet("strings", "[-fo] [-t o|d|x] [-n LEN] [FILE]...", dump::strings),
     applet("stty", "[-a|g] [-F DEVICE] [SETTING]...", stty::stty),
+    applet("sum", "[-rs] [FILE]...", sums::sum),
     applet("tac", "[FILE]...", lines::tac),
     applet("tail", "[-fqv] [-n N] [-c N] [FILE]...", text::tail),
     applet("tar", "c|x|t [-vmkO] [-f TARFILE] [-C DIR] [FILE]...", archive::tar),
@@ -116,6 +149,7 @@ static APPLETS: &[Applet] = &[
     applet("true", "", system::true_),
     applet("tty", "[-s]", system::tty),
     applet("uname", "[-amnrspv]", system::uname),
+    applet("unexpand", "[-fa] [-t N] [FILE]...", columns::unexpand),
     applet("uniq", "[-cdui] [INPUT [OUTPUT]]", lines::uniq),
     applet("uptime", "", container::uptime),
     applet("vi", "[-R] [-c CMD] [+LINE] [FILE]...", vi::vi),
@@ -124,7 +158,9 @@ static APPLETS: &[Applet] = &[
     applet("which", "[-a] COMMAND...", names::which),
     applet("whoami", "", system::whoami),
     applet("xargs", "[-0r] [-n N] [-I STR] [PROG ARGS]", run::xargs),
+    applet("xxd", "[-pru] [-g N] [-c N] [-l LEN] [-s OFS] [FILE]", dump::xxd),
     applet("yes", "[STRING]", system::yes),
+    applet("zcat", "[FILE]...", compress::zcat),
 ];
 
 fn main() {
