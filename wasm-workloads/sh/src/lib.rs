@@ -10,6 +10,7 @@ pub mod printf;
 
 mod arithmetic;
 mod builtins;
+mod editor;
 mod entry;
 mod pattern;
 mod shell;
