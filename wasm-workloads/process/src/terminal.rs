@@ -108,7 +108,7 @@ mod backend {
 /// What cannot be done is left: these programs are only tried here.
 #[cfg(not(target_family = "wasm"))]
 mod backend {
-    use rustix::process::Pid;
+    use rustix::process::{Pid, Signal};
     use rustix::termios::{
         self, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector, Termios,
     };
@@ -157,7 +157,15 @@ mod backend {
         let _ = termios::tcflush(&*of.0, QueueSelector::IFlush);
     }
 
+    /// None for a program that taking the foreground would stop: signals cannot be ignored here,
+    /// only by who started it (`trap '' TTOU`).
     pub fn foreground(of: &Handle) -> Option<u32> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+        if ignored & (1 << (Signal::TTOU.as_raw() - 1)) == 0 {
+            return None;
+        }
         let group = termios::tcgetpgrp(&*of.0).ok()?;
         Some(group.as_raw_nonzero().get() as u32)
     }

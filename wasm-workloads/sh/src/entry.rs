@@ -3,7 +3,8 @@
 use sampan_process as process;
 
 use crate::builtins::set_options;
-use crate::shell::{Ran, Shell, Unwind};
+use crate::interactive::Entered;
+use crate::shell::{INTERRUPTED, Ran, Shell, Unwind};
 use crate::syntax::Parser;
 
 /// Runs a shell; its exit code.
@@ -103,15 +104,33 @@ fn call(shell: &mut Shell, arguments: &[String]) -> Option<Call> {
 
 /// Runs commands from standard input as they are read; what follows one belongs to it.
 fn read_commands(shell: &mut Shell) -> Ran {
-    let (mut text, mut line, mut status) = (String::new(), 1, 0);
+    let (mut text, mut line) = (String::new(), 1);
+    if shell.interactive {
+        let ran = shell.start_session();
+        recover(shell, ran)?;
+    }
+    let mut status = shell.status;
     loop {
-        prompt(shell, text.is_empty());
-        let more = shell.read_line();
-        let ended = more.is_empty();
-        text.push_str(&more);
-        if ended && text.is_empty() {
-            return Ok(status);
+        if text.is_empty() {
+            shell.tell_of_jobs();
         }
+        let ended = match shell.enter_line(text.is_empty()) {
+            Entered::Line(more) => {
+                text.push_str(&more);
+                false
+            }
+            Entered::Interrupted => {
+                text.clear();
+                (status, shell.status) = (INTERRUPTED, INTERRUPTED);
+                continue;
+            }
+            Entered::End if text.is_empty() => return Ok(status),
+            Entered::End => true,
+            Entered::TimedOut => {
+                let _ = shell.write(2, b"\x07timed out waiting for input: auto-logout\n");
+                return Ok(status);
+            }
+        };
         if text.ends_with("\\\n") && !ended {
             continue;
         }
@@ -119,56 +138,39 @@ fn read_commands(shell: &mut Shell) -> Ran {
         let parsed = parser.next_line();
         let waits = parser.is_waiting();
         line = if ended { line } else { parser.line() };
-        match parsed {
-            Err(err) if err.incomplete && !ended => {
-                line -= text.matches('\n').count().min(line as usize - 1) as u32;
-                continue;
-            }
-            Ok(Some(_)) if waits && !ended => {
-                line -= text.matches('\n').count().min(line as usize - 1) as u32;
-                continue;
-            }
+        let incomplete = match &parsed {
+            Err(err) => err.incomplete,
+            Ok(list) => list.is_some() && waits,
+        };
+        if incomplete && !ended {
+            line -= text.matches('\n').count().min(line as usize - 1) as u32;
+            continue;
+        }
+        shell.remember(&text);
+        let ran = match parsed {
+            Ok(None) => Ok(status),
+            Ok(Some(list)) => shell.run_list(&list),
             Err(err) => {
                 shell.line = err.line;
-                let _ = shell.fail::<()>(&err.to_string());
-                status = 2;
-                shell.status = 2;
-                if !shell.interactive {
-                    return Err(Unwind::Error(2));
-                }
+                shell.fail(&err.to_string())
             }
-            Ok(None) => {}
-            Ok(Some(list)) => match shell.run_list(&list) {
-                Ok(ran) => status = ran,
-                Err(Unwind::Error(ran)) if shell.interactive => {
-                    status = ran;
-                    shell.status = ran;
-                }
-                Err(unwind) => return Err(unwind),
-            },
-        }
+        };
+        status = recover(shell, ran)?;
         text.clear();
     }
 }
 
-fn prompt(shell: &mut Shell, first: bool) {
-    if !shell.interactive {
-        return;
-    }
-    let prompt = shell.variables.get(if first { "PS1" } else { "PS2" }).unwrap_or("$ ").to_owned();
-    let home = shell.variables.get("HOME").unwrap_or_default().to_owned();
-    let directory = match shell.directory.strip_prefix(&home) {
-        Some(rest) if home.len() > 1 && (rest.is_empty() || rest.starts_with('/')) => {
-            format!("~{rest}")
+/// An interactive shell goes on after a fault, and after ^C.
+fn recover(shell: &mut Shell, ran: Ran) -> Ran {
+    let status = match ran {
+        Err(Unwind::Error(status)) if shell.interactive => status,
+        Err(Unwind::Interrupt) => {
+            // The terminal has shown ^C only.
+            let _ = shell.write(2, b"\n");
+            INTERRUPTED
         }
-        _ => shell.directory.clone(),
+        ran => return ran,
     };
-    let host = shell.variables.get("HOSTNAME").unwrap_or("localhost").to_owned();
-    let prompt = prompt
-        .replace("\\w", &directory)
-        .replace("\\$", "#")
-        .replace("\\h", &host)
-        .replace("\\u", "root");
-    let prompt = shell.expand_prompt(&prompt);
-    let _ = shell.write(2, prompt.as_bytes());
+    shell.status = status;
+    Ok(status)
 }

@@ -12,6 +12,7 @@ mod arithmetic;
 mod builtins;
 mod editor;
 mod entry;
+mod interactive;
 mod pattern;
 mod shell;
 mod syntax;

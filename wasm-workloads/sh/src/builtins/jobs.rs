@@ -48,11 +48,10 @@ fn wait_for(shell: &mut Shell, at: usize) -> Ran {
 /// A job by its process or by `%n`.
 fn find(shell: &Shell, builtin: &str, word: &str) -> Result<Option<usize>, Unwind> {
     if let Some(n) = word.strip_prefix('%') {
-        let last = shell.jobs.len().checked_sub(1);
-        let at = if matches!(n, "" | "%" | "+") {
-            last
-        } else {
-            n.parse::<usize>().ok().and_then(|n| n.checked_sub(1))
+        let at = match n {
+            "" | "%" | "+" => shell.jobs.len().checked_sub(1),
+            "-" => shell.jobs.len().checked_sub(2),
+            n => shell.jobs.iter().position(|job| n.parse() == Ok(job.number)),
         };
         return Ok(at.filter(|at| *at < shell.jobs.len()));
     }
@@ -65,18 +64,43 @@ fn find(shell: &Shell, builtin: &str, word: &str) -> Result<Option<usize>, Unwin
 }
 
 pub(super) fn jobs(shell: &mut Shell, _words: &[String]) -> Ran {
-    let mut lines = String::new();
-    for (n, job) in shell.jobs.iter_mut().enumerate() {
-        let state = match job.ended() {
-            None => "Running".to_owned(),
-            Some(0) => "Done".to_owned(),
-            Some(status) => format!("Done({status})"),
-        };
-        lines += &format!("[{}]   {state:<26} {}\n", n + 1, job.text);
+    for job in &mut shell.jobs {
+        job.ended();
     }
+    let lines: String = (0..shell.jobs.len()).rev().map(|at| shell.describe_job(at)).collect();
     let _ = shell.write(1, lines.as_bytes());
     shell.jobs.retain(|job| job.status.is_none());
     Ok(0)
+}
+
+/// `fg`: waits for a job as for a command.
+pub(super) fn foreground(shell: &mut Shell, words: &[String]) -> Ran {
+    let Some(at) = one(shell, words)? else { return Ok(2) };
+    let job = shell.jobs.remove(at);
+    super::output::print(shell, format!("{}\n", job.text).as_bytes())?;
+    Ok(shell.wait_in_foreground(job))
+}
+
+/// `bg`: jobs cannot be stopped here, so that all of them run.
+pub(super) fn background(shell: &mut Shell, words: &[String]) -> Ran {
+    let Some(at) = one(shell, words)? else { return Ok(2) };
+    let job = &shell.jobs[at];
+    super::output::print(shell, format!("[{}] {}\n", job.number, job.text).as_bytes())
+}
+
+/// The job of an argument, or the last; nothing after a message.
+fn one(shell: &mut Shell, words: &[String]) -> Result<Option<usize>, Unwind> {
+    shell.jobs.retain_mut(|job| job.ended().is_none());
+    let word = words.get(1).map_or("%", String::as_str);
+    let job = find(shell, &words[0], word)?;
+    if job.is_none() {
+        let missing = match words.get(1) {
+            Some(word) => format!("{word}: no such job"),
+            None => "No current job".to_owned(),
+        };
+        shell.complain_as(&words[0], &missing);
+    }
+    Ok(job)
 }
 
 pub(super) fn kill(shell: &mut Shell, words: &[String]) -> Ran {
@@ -134,7 +158,11 @@ fn list_signals(shell: &mut Shell, words: &[String]) -> Ran {
 
 fn kill_one(shell: &mut Shell, word: &str, signal: u8) -> Ran {
     let target = match find(shell, "kill", word) {
-        Ok(Some(at)) if shell.jobs[at].ended().is_none() => shell.jobs[at].child.pid() as i32,
+        Ok(Some(at)) if shell.jobs[at].ended().is_none() => {
+            let job = &shell.jobs[at];
+            let whole = job.grouped && word.starts_with('%');
+            job.child.pid() as i32 * if whole { -1 } else { 1 }
+        }
         Ok(None) if word == "0" => -(process::group() as i32),
         Ok(None) => match word.parse() {
             Ok(pid) if pid == process::pid() as i32 => return shell.signal_self(signal),

@@ -3,6 +3,7 @@
 
 mod alias;
 mod flow;
+mod history;
 mod jobs;
 mod limits;
 mod options;
@@ -46,6 +47,7 @@ pub static BUILTINS: &[Builtin] = &[
     only_writes("[", output::test),
     only_writes("[[", output::test),
     regular("alias", alias::alias),
+    regular("bg", jobs::background),
     special("break", flow::break_loop),
     regular("builtin", whereabouts::builtin),
     regular("cd", whereabouts::cd),
@@ -58,8 +60,10 @@ pub static BUILTINS: &[Builtin] = &[
     special("exit", flow::exit),
     special("export", variables::export),
     only_writes("false", output::fail),
+    regular("fg", jobs::foreground),
     regular("getopts", options::getopts),
     regular("hash", whereabouts::hash),
+    regular("history", history::history),
     regular("jobs", jobs::jobs),
     regular("kill", jobs::kill),
     regular("let", variables::let_),

@@ -14,7 +14,11 @@ use crate::syntax::{
 /// A background process.
 #[derive(Debug)]
 pub struct Job {
+    /// As `%1`.
+    pub number: u32,
     pub child: Child,
+    /// It is a process group of its own.
+    pub grouped: bool,
     pub text: String,
     /// Its end has been asked for by `wait`.
     pub status: Option<i32>,
@@ -43,15 +47,23 @@ enum Stage {
 impl Shell {
     /// `(…)`
     pub(super) fn run_subshell(&mut self, command: &Command) -> Ran {
-        let child =
-            self.start_shell(&command.source, &self.handle(0), &self.handle(1), &self.handle(2));
-        Ok(child.map_or_else(|status| status, |child| child.wait()))
+        let group = self.job_group();
+        let (stdin, stdout, stderr) = (self.handle(0), self.handle(1), self.handle(2));
+        let child = match self.start_shell(&command.source, &stdin, &stdout, &stderr, group) {
+            Ok(child) => child,
+            Err(status) => return Ok(status),
+        };
+        self.bring_forward(group, child.pid());
+        let status = child.wait();
+        self.end_foreground(&[status]);
+        Ok(status)
     }
 
     /// `a | b | …`; the status of the last one.
     pub(super) fn run_stages(&mut self, stages: &[Rc<Command>]) -> Ran {
         let mut running = Vec::new();
         let mut input = self.handle(0);
+        let mut group = self.job_group();
         for (n, command) in stages.iter().enumerate() {
             let last = n + 1 == stages.len();
             let (next, output) = if last {
@@ -59,7 +71,11 @@ impl Shell {
             } else {
                 process::pipe().or_else(|err| self.fail(&format!("pipe: {err}")))?
             };
-            running.push(self.start_stage(command, &input, output, n == 0));
+            let stage = self.start_stage(command, &input, output, n == 0, group);
+            if let Stage::Child(child) = &stage {
+                group = self.bring_forward(group, child.pid());
+            }
+            running.push(stage);
             input = next;
         }
         drop(input);
@@ -81,6 +97,7 @@ impl Shell {
             })
             .collect();
         self.pipe_status.clone_from(&statuses);
+        self.end_foreground(&statuses);
         let failed = statuses.iter().rev().find(|status| **status != 0);
         let last = statuses.last().copied().unwrap_or(0);
         Ok(if self.options.pipefail() { failed.copied().unwrap_or(0) } else { last })
@@ -92,6 +109,7 @@ impl Shell {
         stdin: &Handle,
         stdout: Handle,
         first: bool,
+        group: Option<u32>,
     ) -> Stage {
         if let Some(simple) = plain(command)
             && let Ok(words) = self.expand_words(&simple.words)
@@ -105,7 +123,7 @@ impl Shell {
                 }
                 Some(_) => {}
                 None => {
-                    let started = self.start(&words, stdin, &stdout, &self.handle(2));
+                    let started = self.start(&words, stdin, &stdout, &self.handle(2), group);
                     return match started {
                         Ok(child) => Stage::Child(child),
                         Err(err) => Stage::Failed(self.report(&err)),
@@ -114,7 +132,7 @@ impl Shell {
             }
         }
         let stderr = self.handle(2);
-        self.start_shell(&command.source, stdin, &stdout, &stderr)
+        self.start_shell(&command.source, stdin, &stdout, &stderr, group)
             .map_or_else(Stage::Failed, Stage::Child)
     }
 
@@ -134,6 +152,7 @@ impl Shell {
         stdin: &Handle,
         stdout: &Handle,
         stderr: &Handle,
+        group: Option<u32>,
     ) -> Result<Child, i32> {
         let command = Spawn {
             program: process::own_program(),
@@ -142,6 +161,7 @@ impl Shell {
             cwd: self.directory.clone(),
             state: Some(self.hand_over(source)),
             others: self.other_handles(),
+            group,
             ..Spawn::default()
         };
         process::spawn(command, stdin, stdout, stderr).map_err(|err| {
@@ -157,7 +177,9 @@ impl Shell {
 
     /// `list &`
     pub(super) fn run_background(&mut self, item: &Item) -> i32 {
-        let stdin = if self.interactive { self.handle(0) } else { process::null() };
+        // Nothing can be stopped for reading the terminal in the background.
+        let stdin = process::null();
+        let group = self.job_group();
         let (stdout, stderr) = (self.handle(1), self.handle(2));
         let words = match item.first.stages.as_slice() {
             [command] if item.rest.is_empty() && !item.first.negated => {
@@ -172,19 +194,29 @@ impl Shell {
         });
         let started = match program {
             Some(words) => {
-                let started = self.start(&words, &stdin, &stdout, &stderr);
+                let started = self.start(&words, &stdin, &stdout, &stderr, group);
                 started.map_err(|err| self.report(&err))
             }
-            None => self.start_shell(&item.source, &stdin, &stdout, &stderr),
+            None => self.start_shell(&item.source, &stdin, &stdout, &stderr, group),
         };
         match started {
             Ok(child) => {
                 self.last_background = Some(child.pid());
-                self.jobs.push(Job { child, text: item.source.text.to_string(), status: None });
+                self.add_job(child, &item.source.text);
                 0
             }
             Err(status) => status,
         }
+    }
+
+    fn add_job(&mut self, child: Child, text: &str) {
+        let is_free = |number: &u32| self.jobs.iter().all(|job| job.number != *number);
+        let number = (1..).find(is_free).unwrap_or(u32::MAX);
+        let grouped = self.job_group().is_some();
+        if self.session.is_some() {
+            let _ = self.write(2, format!("[{number}] {}\n", child.pid()).as_bytes());
+        }
+        self.jobs.push(Job { number, child, grouped, text: text.to_owned(), status: None });
     }
 
     /// The output of `$(…)`, without the newlines at its end.
@@ -196,6 +228,7 @@ impl Shell {
             Err(_) => self.output_of_shell(source)?,
         };
         self.substitution = Some(status);
+        self.check_signals()?;
         let mut text = String::from_utf8_lossy(&bytes).replace('\0', "");
         text.truncate(text.trim_end_matches('\n').len());
         Ok(text)
@@ -233,10 +266,10 @@ impl Shell {
             None => {
                 let (read, write) =
                     process::pipe().or_else(|err| self.fail(&format!("pipe: {err}")))?;
-                let started = self.start(&words, &self.handle(0), &write, &self.handle(2));
+                let started = self.start(&words, &self.handle(0), &write, &self.handle(2), None);
                 drop(write);
                 Ok(match started {
-                    Ok(child) => (read_all(&read), child.wait()),
+                    Ok(child) => (self.read_all(&read), child.wait()),
                     Err(err) => (Vec::new(), self.report(&err)),
                 })
             }
@@ -260,7 +293,7 @@ impl Shell {
             Ok(Err(())) => return Some(Ok((Vec::new(), 1))),
             Err(unwind) => return Some(Err(unwind)),
         };
-        let bytes = read_all(&self.handle(redirect.fd));
+        let bytes = self.read_all(&self.handle(redirect.fd));
         self.restore(saved);
         Some(Ok((bytes, 0)))
     }
@@ -274,13 +307,13 @@ impl Shell {
         (buffer.take(), status_of(ran))
     }
 
-    fn output_of_shell(&self, source: &Rc<str>) -> Result<(Vec<u8>, i32), Unwind> {
+    fn output_of_shell(&mut self, source: &Rc<str>) -> Result<(Vec<u8>, i32), Unwind> {
         let source = Source { text: Rc::clone(source), late: Vec::new() };
         let (read, write) = process::pipe().or_else(|err| self.fail(&format!("pipe: {err}")))?;
-        let child = self.start_shell(&source, &self.handle(0), &write, &self.handle(2));
+        let child = self.start_shell(&source, &self.handle(0), &write, &self.handle(2), None);
         drop(write);
         Ok(match child {
-            Ok(child) => (read_all(&read), child.wait()),
+            Ok(child) => (self.read_all(&read), child.wait()),
             Err(status) => (Vec::new(), status),
         })
     }
@@ -313,17 +346,6 @@ fn status_of(ran: Ran) -> i32 {
         Ok(status) | Err(Unwind::Exit(status) | Unwind::Error(status)) => status,
         Err(_) => 2,
     }
-}
-
-fn read_all(handle: &Handle) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while let Ok(chunk) = handle.read(65536) {
-        if chunk.is_empty() {
-            break;
-        }
-        bytes.extend(chunk);
-    }
-    bytes
 }
 
 /// A simple command that this shell may expand in a subshell's stead: words only, and none of them

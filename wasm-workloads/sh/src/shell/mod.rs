@@ -11,6 +11,7 @@ mod compound;
 mod conditional;
 mod expand;
 mod fields;
+mod foreground;
 mod handover;
 mod jobs;
 pub mod options;
@@ -30,8 +31,10 @@ use std::time::{Duration, Instant};
 
 use sampan_process as process;
 
+use crate::interactive::Session;
 use crate::syntax::{Aliases, Command, Source};
 
+pub use foreground::INTERRUPTED;
 pub use jobs::Job;
 pub use options::Options;
 pub use run::quote;
@@ -47,6 +50,8 @@ pub enum Unwind {
     Exit(i32),
     /// A fault that ends a shell unless it is interactive; it has been reported.
     Error(i32),
+    /// ^C: back to the prompt.
+    Interrupt,
 }
 
 /// What a command comes to: its exit status.
@@ -99,6 +104,10 @@ pub struct Shell {
     /// Reads a script file: its messages carry line numbers.
     pub in_script: bool,
     pub interactive: bool,
+    /// The terminal that someone sits at.
+    pub session: Option<Box<Session>>,
+    /// ^C came; what is being done is to end.
+    pub(crate) interrupted: bool,
     pub traps: BTreeMap<String, String>,
     /// Trapped signals that the shell sent itself and has not run the traps of.
     sent: Vec<u8>,
@@ -160,6 +169,8 @@ impl Shell {
             line: 0,
             in_script: false,
             interactive: false,
+            session: None,
+            interrupted: false,
             traps: BTreeMap::new(),
             sent: Vec::new(),
             loops: 0,
@@ -207,7 +218,8 @@ impl Shell {
 
     /// A message of a builtin.
     pub fn complain_as(&self, builtin: &str, text: &str) {
-        let message = format!("{}: {builtin}: line {}: {text}\n", self.name, self.line);
+        let line = if self.interactive { String::new() } else { format!("line {}: ", self.line) };
+        let message = format!("{}: {builtin}: {line}{text}\n", self.name);
         let _ = self.write(2, message.as_bytes());
     }
 

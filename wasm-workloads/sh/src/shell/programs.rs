@@ -20,11 +20,15 @@ impl Shell {
     /// Starts a program and waits for it; its exit status.
     pub fn run_program(&mut self, words: &[String]) -> i32 {
         let (stdin, stdout, stderr) = (self.handle(0), self.handle(1), self.handle(2));
-        match self.start(words, &stdin, &stdout, &stderr) {
+        let group = self.job_group();
+        match self.start(words, &stdin, &stdout, &stderr, group) {
             Ok(child) => {
                 // Its pipes must end with it, not with this shell's copies.
                 drop((stdin, stdout, stderr));
-                child.wait()
+                self.bring_forward(group, child.pid());
+                let status = child.wait();
+                self.end_foreground(&[status]);
+                status
             }
             Err(err) => self.report(&err),
         }
@@ -41,6 +45,7 @@ impl Shell {
         stdin: &Handle,
         stdout: &Handle,
         stderr: &Handle,
+        group: Option<u32>,
     ) -> Result<Child, NotStarted> {
         let name = words.first().map(String::as_str).unwrap_or_default();
         let not_found = || NotStarted { message: format!("{name}: not found"), status: 127 };
@@ -51,7 +56,7 @@ impl Shell {
             let cwd = self.directory.clone();
             let program = program.to_owned();
             let others = self.other_handles();
-            let command = Command { program, args, env, cwd, others, ..Command::default() };
+            let command = Command { program, args, env, cwd, group, others, ..Command::default() };
             process::spawn(command, stdin, stdout, stderr)
         };
         let mut started = spawn(&path, words.to_vec());
@@ -94,14 +99,18 @@ impl Shell {
         if let Some(path) = self.paths.get(name) {
             return Some(path.clone());
         }
-        let directories = self.variables.get("PATH").unwrap_or("/sbin:/usr/sbin:/bin:/usr/bin");
-        let path = directories.split(':').find_map(|directory| {
+        let path = self.program_path().split(':').find_map(|directory| {
             let directory = if directory.is_empty() { "." } else { directory };
             let path = self.absolute(&format!("{}/{name}", directory.trim_end_matches('/')));
             fs::metadata(&path).is_ok_and(|found| found.is_file()).then_some(path)
         })?;
         self.paths.insert(name.to_owned(), path.clone());
         Some(path)
+    }
+
+    /// Directories with `:` between them.
+    pub fn program_path(&self) -> &str {
+        self.variables.get("PATH").unwrap_or("/sbin:/usr/sbin:/bin:/usr/bin")
     }
 
     pub(super) fn forget_programs(&mut self) {

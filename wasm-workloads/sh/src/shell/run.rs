@@ -3,7 +3,7 @@
 use sampan_process::OpenMode;
 
 use super::variables::Variable;
-use super::{Call, Function, Ran, Shell, Unwind, signals};
+use super::{Call, Function, INTERRUPTED, Ran, Shell, Unwind, signals};
 use crate::builtins;
 use crate::syntax::{Assignment, Command, Connector, Item, Kind, List, Parser, Pipeline, Simple};
 
@@ -75,6 +75,7 @@ impl Shell {
         };
         self.unchecked -= u32::from(unchecked);
         let mut status = ran?;
+        self.check_signals()?;
         if pipeline.negated {
             status = i32::from(status == 0);
         }
@@ -271,6 +272,7 @@ impl Shell {
             Ok(status)
             | Err(Unwind::Return(status) | Unwind::Exit(status) | Unwind::Error(status)) => status,
             Err(Unwind::Break(_) | Unwind::Continue(_)) => 0,
+            Err(Unwind::Interrupt) => INTERRUPTED,
         };
         if let Some(action) = self.traps.remove("EXIT").filter(|action| !action.is_empty()) {
             self.status = status;

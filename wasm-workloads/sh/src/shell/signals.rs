@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sampan_process::signals::{self, Disposition};
 
-use super::{Ran, Shell, Unwind};
+use super::{INTERRUPTED, Ran, Shell, Unwind};
 
 /// Signals by number; 0 is the shell's own end.
 pub const SIGNALS: &[(u8, &str)] = &[
@@ -55,7 +55,9 @@ fn is_harmless(number: u8) -> bool {
 impl Shell {
     /// `None` puts the signal back to what it does by itself.
     pub fn set_trap(&mut self, name: &str, action: Option<String>) {
+        let own = ["INT", "QUIT", "TERM"].contains(&name) && self.session.is_some();
         let disposition = match &action {
+            None if own => Disposition::Catch,
             None => Disposition::Default,
             Some(action) if action.is_empty() => Disposition::Ignore,
             Some(_) => Disposition::Catch,
@@ -69,7 +71,7 @@ impl Shell {
         };
     }
 
-    /// Runs the traps of the signals that have come; the last of them, as 128 and its number.
+    /// Runs the traps of the signals that have come; the last of them, or ^C, as 128 and its number.
     pub fn run_traps(&mut self) -> Result<Option<i32>, Unwind> {
         let mut last = None;
         while let Some(number) = self.take_signal() {
@@ -78,14 +80,27 @@ impl Shell {
                 self.run_trap(name)?;
             }
         }
-        Ok(last)
+        Ok(if self.interrupted { Some(INTERRUPTED) } else { last })
     }
 
     fn take_signal(&mut self) -> Option<u8> {
-        if self.traps.is_empty() {
-            return None;
+        self.is_interrupted();
+        if self.sent.is_empty() { None } else { Some(self.sent.remove(0)) }
+    }
+
+    /// Takes the signals that came, for their traps; whether ^C is to end what the shell does. A
+    /// shell that someone sits at is not ended by the others that it catches.
+    pub fn is_interrupted(&mut self) -> bool {
+        if self.session.is_some() || !self.traps.is_empty() {
+            while let Some(number) = signals::take() {
+                if name(number).is_some_and(|name| self.traps.contains_key(name)) {
+                    self.sent.push(number);
+                } else {
+                    self.interrupted |= number == signals::INTERRUPT;
+                }
+            }
         }
-        if self.sent.is_empty() { signals::take() } else { Some(self.sent.remove(0)) }
+        self.interrupted
     }
 
     /// A trap leaves `$?` as it was.
@@ -122,12 +137,14 @@ impl Shell {
         if let Some(status) = self.jobs[at].ended() {
             return Ok(status);
         }
-        match self.jobs[at].child.wait_or_signal() {
-            Some(status) => {
+        loop {
+            if let Some(status) = self.jobs[at].child.wait_or_signal() {
                 self.jobs[at].status = Some(status);
-                Ok(status)
+                return Ok(status);
             }
-            None => Ok(self.run_traps()?.unwrap_or(128)),
+            if let Some(status) = self.run_traps()? {
+                return Ok(status);
+            }
         }
     }
 
@@ -141,6 +158,9 @@ impl Shell {
         loop {
             if let Some(at) = self.jobs.iter_mut().position(|job| job.ended().is_some()) {
                 return Some(at);
+            }
+            if self.is_interrupted() {
+                return None;
             }
             std::thread::sleep(TURN);
         }
