@@ -10,6 +10,8 @@ mod bad_input;
 mod bare_wasm;
 mod command_line;
 mod debug;
+#[cfg(unix)]
+mod interactive;
 mod objects;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;

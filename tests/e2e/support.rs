@@ -1,5 +1,8 @@
 //! A cluster of the test's own, and kubectl pointed at it.
 
+#[cfg(unix)]
+mod seat;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+#[cfg(unix)]
+pub(crate) use seat::Seat;
 
 /// No command of a test takes longer; a hang becomes a failure.
 const TIME_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,134 @@
+//! Someone sits in a Pod: the real kubectl on a real terminal.
+
+use crate::support::{Cluster, Home, Seat};
+
+const PROMPT: &str = "/ # ";
+
+fn pod(cluster: &Cluster<'_>, name: &str) {
+    cluster.kubectl(&format!("run {name} --image=busybox -- sleep 1000"));
+    cluster.wait_for("condition=Ready", &format!("pod/{name}"));
+}
+
+fn sit_down(cluster: &Cluster<'_>, line: &str) -> Seat {
+    let mut seat = Seat::take(cluster.command(line), 80, 24);
+    seat.until(PROMPT);
+    seat
+}
+
+#[test]
+fn a_pod_is_a_place_one_can_be_in() {
+    let home = Home::new();
+    let cluster = home.up();
+    pod(&cluster, "place");
+    let mut seat = sit_down(&cluster, "exec -it place -- sh");
+
+    assert_eq!(seat.run("echo $((6 * 7))", PROMPT), "42\n");
+    assert_eq!(seat.run("echo misteak\x7f\x7f\x7f\x7fake | tr k t", PROMPT), "mistate\n");
+    // Arrow up, arrow up, backspace.
+    assert_eq!(seat.run("\x1b[A\x1b[A\x7f\x7f- 2))", PROMPT), "4\n");
+    assert_eq!(seat.run("cat /etc/host\t | tr 0-9a-z x | head -c 1", PROMPT), "x");
+
+    seat.type_in("sleep 100\r");
+    seat.until("sleep 100\r\n");
+    seat.type_in("\x03");
+    seat.until(PROMPT);
+    assert_eq!(seat.run("echo $?", PROMPT), "130\n");
+    seat.type_in("while :; do :; done; echo never\r");
+    seat.until("\r\n");
+    seat.type_in("\x03");
+    seat.until(PROMPT);
+    seat.type_in("echo never\x03");
+    seat.until("^C\r\n");
+    seat.until(PROMPT);
+    assert_eq!(seat.run("echo $?", PROMPT), "130\n");
+
+    seat.type_in("if true\r");
+    seat.until("> ");
+    seat.type_in("then echo yes; fi\r");
+    seat.until("\r\nyes\r\n");
+    seat.until(PROMPT);
+
+    seat.type_in("exit 3\r");
+    let (code, shown) = seat.leave();
+    assert!(code == 3 && shown.contains("command terminated with exit code 3"), "{code} {shown}");
+}
+
+#[test]
+fn jobs_run_behind_the_prompt() {
+    let home = Home::new();
+    let cluster = home.up();
+    pod(&cluster, "place");
+    let mut seat = sit_down(&cluster, "exec -it place -- sh");
+    assert!(seat.run("sleep 500 &", PROMPT).starts_with("[1] "));
+    assert_eq!(seat.run("jobs", PROMPT), "[1]+  Running                    sleep 500\n");
+    seat.run("kill %1; wait %1", PROMPT);
+    assert_eq!(seat.run("jobs", PROMPT), "");
+    seat.run("sleep 500 &", PROMPT);
+    seat.type_in("fg\r");
+    seat.until("fg\r\nsleep 500\r\n");
+    seat.type_in("\x03");
+    seat.until(PROMPT);
+    assert_eq!(seat.run("jobs", PROMPT), "");
+    seat.type_in("read x; echo never\r");
+    seat.until("never\r\n");
+    seat.type_in("\x03");
+    seat.until("^C\r\n");
+    seat.until(PROMPT);
+    assert_eq!(seat.run("echo $?", PROMPT), "130\n");
+}
+
+#[test]
+fn two_sit_in_one_pod() {
+    let home = Home::new();
+    let cluster = home.up();
+    pod(&cluster, "place");
+    let mut one = sit_down(&cluster, "exec -it place -- sh");
+    let mut two = sit_down(&cluster, "exec -it place -- bash");
+    assert_eq!(one.run("echo from one >/tmp/note", PROMPT), "");
+    assert_eq!(two.run("cat /tmp/note", "# "), "from one\n");
+    two.type_in("sleep 100\r");
+    two.until("sleep 100\r\n");
+    one.type_in("\x03");
+    one.until("^C\r\n");
+    one.until(PROMPT);
+    assert_eq!(one.run("echo here", PROMPT), "here\n");
+    two.type_in("\x03");
+    two.until("# ");
+    two.type_in("\x04");
+    assert_eq!(two.leave().0, 130);
+    one.type_in("\x04");
+    assert_eq!(one.leave().0, 0);
+}
+
+#[test]
+fn a_pod_is_run_to_sit_in() {
+    let home = Home::new();
+    let cluster = home.up();
+    let line = "run place -it --rm --image=busybox --restart=Never";
+    let mut seat = Seat::take(cluster.command(line), 80, 24);
+    // A prompt that came before kubectl attached is not shown: return asks for another.
+    seat.until("If you don't see a command prompt, try pressing enter.");
+    seat.type_in("\r");
+    seat.until(PROMPT);
+    seat.run("x=kept", PROMPT);
+    let mut other = Seat::take(cluster.command("attach -it place"), 80, 24);
+    other.until("try pressing enter.");
+    other.type_in("\r");
+    other.until(PROMPT);
+    other.type_in("echo $x\r");
+    other.until("kept\r\n");
+    drop(other);
+    seat.type_in("\x15exit\r");
+    seat.until("pod \"place\" deleted");
+    assert_eq!(seat.leave().0, 0);
+}
+
+#[test]
+fn without_a_terminal_there_is_no_prompt() {
+    let home = Home::new();
+    let cluster = home.up();
+    pod(&cluster, "place");
+    let command = cluster.command("exec -i place -- sh");
+    let answer = crate::support::run_with_input(command, b"echo one\nexit 4\n");
+    assert_eq!((answer.code, answer.stdout.as_str()), (4, "one\n"), "{}", answer.stderr);
+}
