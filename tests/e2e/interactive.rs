@@ -23,10 +23,11 @@ fn a_pod_is_a_place_one_can_be_in() {
     let mut seat = sit_down(&cluster, "exec -it place -- sh");
 
     assert_eq!(seat.run("echo $((6 * 7))", PROMPT), "42\n");
-    assert_eq!(seat.run("echo misteak\x7f\x7f\x7f\x7fake | tr k t", PROMPT), "mistate\n");
+    assert_eq!(seat.run("echo misteak\x7f\x7f\x7fake | tr k t", PROMPT), "mistate\n");
     // Arrow up, arrow up, backspace.
-    assert_eq!(seat.run("\x1b[A\x1b[A\x7f\x7f- 2))", PROMPT), "4\n");
-    assert_eq!(seat.run("cat /etc/host\t | tr 0-9a-z x | head -c 1", PROMPT), "x");
+    assert_eq!(seat.run("\x1b[A\x1b[A\x7f\x7f- 2))", PROMPT), "40\n");
+    assert_eq!(seat.run("echo found >'/tmp/a file'", PROMPT), "");
+    assert_eq!(seat.run("cat /tm\ta\t", PROMPT), "found\n");
 
     seat.type_in("sleep 100\r");
     seat.until("sleep 100\r\n");
@@ -46,6 +47,15 @@ fn a_pod_is_a_place_one_can_be_in() {
     seat.until("> ");
     seat.type_in("then echo yes; fi\r");
     seat.until("\r\nyes\r\n");
+    seat.until(PROMPT);
+
+    // A line of 100 characters: two rows, then one in a wider window.
+    seat.type_in(&format!("echo {}", "x".repeat(95)));
+    seat.until(&"x".repeat(95));
+    seat.resize(120, 30);
+    seat.until("\x1b[J");
+    seat.until(&"x".repeat(95));
+    seat.type_in("\x03");
     seat.until(PROMPT);
 
     seat.type_in("exit 3\r");
@@ -83,7 +93,8 @@ fn two_sit_in_one_pod() {
     let cluster = home.up();
     pod(&cluster, "place");
     let mut one = sit_down(&cluster, "exec -it place -- sh");
-    let mut two = sit_down(&cluster, "exec -it place -- bash");
+    let mut two = Seat::take(cluster.command("exec -it place -- bash"), 80, 24);
+    two.until("root@place:/# ");
     assert_eq!(one.run("echo from one >/tmp/note", PROMPT), "");
     assert_eq!(two.run("cat /tmp/note", "# "), "from one\n");
     two.type_in("sleep 100\r");
@@ -111,16 +122,25 @@ fn a_pod_is_run_to_sit_in() {
     seat.type_in("\r");
     seat.until(PROMPT);
     seat.run("x=kept", PROMPT);
-    let mut other = Seat::take(cluster.command("attach -it place"), 80, 24);
-    other.until("try pressing enter.");
-    other.type_in("\r");
-    other.until(PROMPT);
-    other.type_in("echo $x\r");
-    other.until("kept\r\n");
-    drop(other);
-    seat.type_in("\x15exit\r");
+    assert_eq!(seat.run("echo $x $$", PROMPT), "kept 1\n");
+    seat.type_in("exit\r");
     seat.until("pod \"place\" deleted");
     assert_eq!(seat.leave().0, 0);
+}
+
+#[test]
+fn a_pods_own_shell_is_attached_to() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl("run place -it --image=busybox --restart=Never --attach=false");
+    cluster.wait_for("condition=Ready", "pod/place");
+    let mut seat = Seat::take(cluster.command("attach -it place"), 80, 24);
+    seat.until("try pressing enter.");
+    seat.type_in("\r");
+    seat.until(PROMPT);
+    assert_eq!(seat.run("echo $$", PROMPT), "1\n");
+    seat.type_in("exit 3\r");
+    cluster.wait_for("jsonpath={.status.phase}=Failed", "pod/place");
 }
 
 #[test]

@@ -65,9 +65,17 @@ impl Seat {
                 return std::mem::replace(&mut self.unread, rest);
             }
             match self.shown_rx.recv_timeout(TIME_MAX) {
-                Ok(bytes) => self.unread += &String::from_utf8_lossy(&bytes),
+                Ok(bytes) => self.show(&bytes),
                 Err(_) => panic!("no {text:?}; the terminal shows {:?}", self.unread),
             }
+        }
+    }
+
+    /// Without the marks that ask for pasted text to be marked: nobody sees them.
+    fn show(&mut self, bytes: &[u8]) {
+        self.unread += &String::from_utf8_lossy(bytes);
+        for mark in ["\x1b[?2004h", "\x1b[?2004l"] {
+            self.unread = self.unread.replace(mark, "");
         }
     }
 
@@ -92,7 +100,7 @@ impl Seat {
         let status = self.process.wait().unwrap();
         assert!(!self.killer.fired(), "it took longer than {TIME_MAX:?}: {:?}", self.unread);
         while let Ok(bytes) = self.shown_rx.recv_timeout(TIME_MAX) {
-            self.unread += &String::from_utf8_lossy(&bytes);
+            self.show(&bytes);
         }
         (status.code().unwrap_or(-1), std::mem::take(&mut self.unread))
     }

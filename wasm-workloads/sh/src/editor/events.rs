@@ -38,7 +38,8 @@ pub fn expand(line: &str, history: &History) -> Result<Option<String>, String> {
 /// Not in `! command`, `!=`, `!(`, `$!`, `${!` and `[!`.
 fn is_event(before: &str, after: &str, quoted: bool) -> bool {
     let starts = after.chars().next().is_some_and(|c| {
-        !c.is_whitespace() && !matches!(c, '=' | '(' | ';' | '&' | '|') && !(quoted && c == '"')
+        let plain = c.is_whitespace() || matches!(c, '=' | '(' | ';' | '&' | '|');
+        !plain && (c != '"' || !quoted)
     });
     starts && !before.ends_with(['$', '[']) && !before.ends_with("${")
 }
