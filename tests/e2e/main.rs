@@ -16,6 +16,7 @@ mod objects;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;
 mod restart;
+mod shell;
 mod support;
 mod system;
 mod tutorial;

@@ -109,8 +109,8 @@ mkdir d; ./d 2>/dev/null; echo $?
 ### a file that is not executable [ash dash bash]
 echo data > f; ./f 2>/dev/null; echo $?
 ### a script without its hash bang [ash dash bash]
-printf 'echo ran $1\n' > s; chmod +x s; ./s arg
+printf 'echo ran $1\n' > s; chmod +x s 2>/dev/null; ./s arg
 ### a script with a hash bang [ash dash bash guest]
-printf '#!/bin/sh\necho "ran $0 $1"\n' > s; chmod +x s; ./s arg
+printf '#!/bin/sh\necho "ran $0 $1"\n' > s; chmod +x s 2>/dev/null; ./s arg
 ### deep nesting [ash dash bash]
 ( ( ( ( { { if true; then ( echo deep ); fi; }; } ) ) ) )

@@ -17,6 +17,10 @@ mod parser;
 mod redirect;
 mod word;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use std::cell::OnceCell;
 use std::rc::Rc;
 
