@@ -9,7 +9,6 @@ pub mod auth;
 mod controllers;
 mod registry;
 mod scheduler;
-#[cfg_attr(not(test), expect(dead_code, reason = "exec comes next"))]
 mod spdy;
 pub mod storage;
 

@@ -17,6 +17,7 @@ mod objects;
 mod programs;
 mod restart;
 mod shell;
+mod spdy;
 mod support;
 mod system;
 mod tutorial;

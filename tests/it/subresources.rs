@@ -69,15 +69,34 @@ async fn logs_come_from_the_node() {
 }
 
 #[tokio::test]
-async fn exec_wants_a_websocket_and_no_terminal() {
+async fn exec_wants_an_upgrade_and_a_command() {
     let server = server().await;
     bound_pod(&server).await;
     let plain = server.get(&format!("{PODS}/a/exec?command=sh&stdout=true")).await;
     assert!(plain.message(400).starts_with("Upgrade request required"));
-    let terminal = server.get(&format!("{PODS}/a/exec?command=sh&stdout=true&tty=true")).await;
-    assert!(terminal.message(400).contains("no terminals yet"));
     let nothing = server.get(&format!("{PODS}/a/exec?stdout=true")).await;
     assert!(nothing.message(400).contains("at least 1 command"));
+}
+
+#[tokio::test]
+async fn spdy_begins_with_a_version_that_both_speak() {
+    let server = server().await;
+    bound_pod(&server).await;
+    let line = format!("POST {PODS}/a/exec?command=sh&stdout=true");
+    let ask = async |versions: &[&str]| {
+        let headers = [&["Connection: Upgrade", "Upgrade: SPDY/3.1"], versions].concat();
+        server.send(&line, &headers, "").await
+    };
+    let strange = ask(&["X-Stream-Protocol-Version: v9.channel.k8s.io"]).await;
+    assert_eq!(strange.code, 403);
+    assert_eq!(
+        String::from_utf8(strange.bytes).unwrap(),
+        "unable to upgrade: unable to negotiate protocol: client supports [v9.channel.k8s.io], server \
+         accepts [v4.channel.k8s.io v3.channel.k8s.io v2.channel.k8s.io channel.k8s.io]\n"
+    );
+    let accepted = strange.headers.get_all("x-accepted-stream-protocol-versions");
+    assert_eq!(accepted.iter().count(), 4);
+    assert_eq!(ask(&[]).await.code, 400);
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use super::codec::{Decoder, Encoder};
 use super::frame::{Frame, GoAwayStatus, ResetStatus, StreamId};
-use super::headers::HEADERS_BYTES_MAX;
+use super::headers::{HEADERS_BYTES_MAX, Headers};
 use super::tests::opening;
-use super::{Headers, Session, Stream};
+use super::{Session, Stream};
 use crate::client::clock::Clock;
 
 /// Splitmix64: one number tells the whole run.

@@ -26,6 +26,5 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use headers::Headers;
 pub(crate) use session::Session;
 pub(crate) use stream::{Incoming, Stream};

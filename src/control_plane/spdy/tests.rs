@@ -11,7 +11,8 @@ use tokio_util::codec::{Decoder as _, Encoder as _, FramedRead, FramedWrite};
 
 use super::codec::{Decoder, Encoder};
 use super::frame::{Frame, FrameError, GoAwayStatus, ResetStatus, StreamId, SynStream};
-use super::{Headers, Incoming, Session, Stream};
+use super::headers::Headers;
+use super::{Incoming, Session, Stream};
 use crate::client::clock::Clock;
 
 /// Between the two; small, so that a side that does not read is felt soon.

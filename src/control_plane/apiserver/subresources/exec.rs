@@ -1,11 +1,11 @@
-//! `pods/exec` and `pods/attach`: a command's streams over a WebSocket.
+//! `pods/exec` and `pods/attach`: a command's streams over a WebSocket, or over SPDY.
 //!
 //! Upstream: `pkg/registry/core/pod/rest/subresources.go`, `k8s.io/kubelet/pkg/cri/streaming/remotecommand`.
 
 use http::{HeaderMap, Response, request};
 
-use super::pod;
 use super::websocket::{self, Handshake};
+use super::{pod, spdy};
 use crate::api::status;
 use crate::control_plane::apiserver::body::Body;
 use crate::control_plane::apiserver::call::Call;
@@ -50,16 +50,22 @@ async fn stream(call: Call, head: request::Parts, task: Task) -> Outcome<Respons
     }
     let wanted = wanted(&call.query)?;
     let node = pod::node(&call)?;
-    let handshake = Handshake::of(&head.headers).ok_or_else(|| no_websocket(&head.headers))?;
-    let response = handshake.response();
+    let (way, response) = match upgrade(&head.headers)? {
+        Upgrade::To(way, response) => (way, response),
+        Upgrade::Refused(response) => return Ok(*response),
+    };
     let server = call.server.clone();
+    let clock = server.clock().clone();
     let stopping = server.stopping().clone();
     server.tracker().spawn(stopping.run_until_cancelled_owned(async move {
         let run = async |streams| match task {
             Task::Exec(command) => node.exec(&container, command, streams).await,
             Task::Attach => node.attach(&container, streams).await.map(|()| 0),
         };
-        websocket::serve(head, wanted, run).await;
+        match way {
+            Way::WebSocket => websocket::serve(head, wanted, run).await,
+            Way::Spdy(version) => spdy::serve(head, version, wanted, clock, run).await,
+        }
     }));
     Ok(response)
 }
@@ -80,16 +86,36 @@ fn wanted(query: &Query) -> Outcome<Wanted> {
     Ok(wanted)
 }
 
-fn no_websocket(headers: &HeaderMap) -> Failure {
-    let speaks_spdy = headers
-        .get(http::header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"spdy"));
-    let text = if speaks_spdy {
-        "sampan does not speak SPDY: use a client that speaks WebSocket (kubectl 1.31 or newer)"
-    } else {
-        "Upgrade request required: WebSocket with the subprotocol v5.channel.k8s.io or v4.channel.k8s.io"
-    };
-    status::bad_request(text).into()
+/// How the streams travel.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    WebSocket,
+    Spdy(spdy::Version),
+}
+
+enum Upgrade {
+    To(Way, Response<Body>),
+    /// The client speaks SPDY, but of other streams.
+    Refused(Box<Response<Body>>),
+}
+
+/// # Errors
+/// 400 if the client asks for no upgrade, or one that is not known.
+fn upgrade(headers: &HeaderMap) -> Outcome<Upgrade> {
+    if let Some(handshake) = Handshake::of(headers) {
+        return Ok(Upgrade::To(Way::WebSocket, handshake.response()));
+    }
+    if !spdy::is_asked_for(headers) {
+        return Err(status::bad_request(
+            "Upgrade request required: WebSocket with the subprotocol v5.channel.k8s.io or \
+             v4.channel.k8s.io, or SPDY/3.1",
+        )
+        .into());
+    }
+    Ok(match spdy::negotiate(headers) {
+        Ok(version) => Upgrade::To(Way::Spdy(version), spdy::response(version)),
+        Err(refusal) => Upgrade::Refused(refusal),
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! What hangs below an object: `pods/log`, `pods/status`, `namespaces/finalize` …, one file each.
 
 mod binding;
+mod ending;
 mod exec;
 mod finalize;
 mod log;
 mod part;
 mod pod;
 mod reviews;
+mod spdy;
 mod token;
 mod websocket;
 

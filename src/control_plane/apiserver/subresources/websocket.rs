@@ -17,7 +17,6 @@ use futures::{SinkExt, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
@@ -26,8 +25,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::io::ReaderStream;
 
+use super::ending::ending;
 use super::exec::Wanted;
-use crate::api::status;
 use crate::client::node_api::{NodeError, Streams, TerminalSize};
 use crate::control_plane::apiserver::body::Body;
 
@@ -202,30 +201,6 @@ impl Input {
     }
 }
 
-/// What channel 3 says at the end. kubectl takes its exit code from the cause `ExitCode`.
-fn ending(ended: Result<i32, NodeError>) -> Status {
-    match ended {
-        Ok(0) => Status { status: Some("Success".to_owned()), ..Status::default() },
-        Ok(code) => Status {
-            status: Some("Failure".to_owned()),
-            reason: Some("NonZeroExitCode".to_owned()),
-            message: Some(format!(
-                "command terminated with non-zero exit code: exit status {code}"
-            )),
-            details: Some(StatusDetails {
-                causes: Some(vec![StatusCause {
-                    reason: Some("ExitCode".to_owned()),
-                    message: Some(code.to_string()),
-                    field: None,
-                }]),
-                ..StatusDetails::default()
-            }),
-            ..Status::default()
-        },
-        Err(err) => status::internal_error(format!("error executing command in container: {err}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,14 +234,5 @@ mod tests {
             ("sec-websocket-protocol", "chat"),
         ];
         assert!(handshake(&unknown).is_none());
-    }
-
-    #[test]
-    fn an_exit_code_is_a_cause() {
-        let status = ending(Ok(3));
-        assert_eq!(status.reason.as_deref(), Some("NonZeroExitCode"));
-        let causes = status.details.unwrap().causes.unwrap();
-        assert_eq!(causes[0].message.as_deref(), Some("3"));
-        assert_eq!(ending(Ok(0)).status.as_deref(), Some("Success"));
     }
 }
