@@ -85,7 +85,7 @@ fn a_thousand_processes_leave_no_memory_behind() {
         assert_eq!(answer.code, 0, "{}", answer.all());
     };
     // What is made once is made now: compiled code, threads, buffers.
-    run(200);
+    run(1000);
     let before = cluster.resident_bytes();
     run(1000);
     // 4 KiB for each would be found.
