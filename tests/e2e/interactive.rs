@@ -96,7 +96,7 @@ fn two_sit_in_one_pod() {
     let mut two = Seat::take(cluster.command("exec -it place -- bash"), 80, 24);
     two.until("root@place:/# ");
     assert_eq!(one.run("echo from one >/tmp/note", PROMPT), "");
-    assert_eq!(two.run("cat /tmp/note", "# "), "from one\n");
+    assert_eq!(two.run("cat /tmp/note", "root@place:/# "), "from one\n");
     two.type_in("sleep 100\r");
     two.until("sleep 100\r\n");
     one.type_in("\x03");

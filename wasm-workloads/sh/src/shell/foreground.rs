@@ -1,7 +1,7 @@
 //! Jobs of a shell that someone sits at: process groups, who the terminal's signals reach, and what
 //! ^C does to the shell itself.
 
-use sampan_process::{Error, Handle};
+use sampan_process::{Error, Handle, signals, system};
 
 use super::{Job, Shell, Unwind};
 
@@ -14,15 +14,17 @@ impl Shell {
         self.session.as_ref().filter(|session| session.controls_jobs()).map(|_| 0)
     }
 
-    /// A job was started that this shell is to wait for; the group of its further processes.
-    pub(super) fn bring_forward(&self, group: Option<u32>, pid: u32) -> Option<u32> {
-        if group != Some(0) {
-            return group;
+    /// A process of a job was started that this shell is to wait for; the group of the next ones.
+    pub(super) fn bring_forward(&mut self, group: Option<u32>, pid: u32) -> Option<u32> {
+        let leader = group.map(|group| if group == 0 { pid } else { group })?;
+        if let Some(session) = self.session.as_ref().filter(|_| group == Some(0)) {
+            session.give_terminal(leader);
         }
-        if let Some(session) = &self.session {
-            session.give_terminal(pid);
+        // ^C came while the terminal was still the shell's: it was meant for the job.
+        if self.is_interrupted() {
+            system::kill(-(leader as i32), signals::INTERRUPT);
         }
-        Some(pid)
+        Some(leader)
     }
 
     /// A job that this shell waited for has ended with these statuses.
