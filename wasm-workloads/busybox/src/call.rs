@@ -317,7 +317,7 @@ impl Call {
             "g" | "G" => Some(1 << 30),
             _ => None,
         };
-        let number = digits.parse::<u64>().ok().zip(factor);
+        let number = digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+')).zip(factor);
         let number = number.and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
         number.ok_or_else(|| Failure::Message(format!("invalid number '{text}'")))
     }

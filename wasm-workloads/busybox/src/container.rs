@@ -50,7 +50,7 @@ impl Unit {
 }
 
 /// With one decimal and the largest unit that leaves 1 or more.
-fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
     if bytes < 1024 {
         return bytes.to_string();
@@ -110,7 +110,7 @@ fn source(mount: &Mount) -> &str {
 }
 
 /// As Linux names the kind.
-fn kind(mount: &Mount) -> &str {
+pub fn kind(mount: &Mount) -> &str {
     match mount.kind.as_str() {
         "devices" => "devtmpfs",
         kind => kind,
@@ -159,7 +159,7 @@ pub fn df(call: &Call) -> Done {
 }
 
 /// The mount that a path lies in.
-fn holder<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
+pub fn holder<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
     let within = |mount: &&Mount| {
         let rest = path.strip_prefix(mount.target.trim_end_matches('/'));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

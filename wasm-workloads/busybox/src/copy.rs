@@ -8,7 +8,7 @@ use crate::files::{remove, symlink};
 use crate::names::last;
 
 /// Sources and where each is to go.
-fn pairs(call: &Call, options: &Options) -> Result<Vec<(String, String)>, Failure> {
+pub fn pairs(call: &Call, options: &Options) -> Result<Vec<(String, String)>, Failure> {
     let [sources @ .., destination] = options.operands.as_slice() else {
         return Err(Failure::usage());
     };
@@ -68,7 +68,7 @@ fn is_within(path: &str, directory: &str) -> bool {
 }
 
 /// Copies a file, a link, or a directory with all that is in it; on failure, what failed.
-fn copy(from: &str, to: &str, links: bool) -> Result<(), (String, io::Error)> {
+pub fn copy(from: &str, to: &str, links: bool) -> Result<(), (String, io::Error)> {
     let at = |path: &str| {
         let path = path.to_owned();
         move |err| (path, err)

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::call::{Call, Done, Failure, reason};
 
 /// Does something with each operand; complains where it fails.
-fn each(
+pub fn each(
     call: &Call,
     operands: &[String],
     mut act: impl FnMut(&str) -> io::Result<()>,
@@ -63,19 +63,24 @@ pub fn mkdir(call: &Call) -> Done {
         if !options.has('p') {
             return fs::create_dir(path);
         }
-        let mut so_far = String::new();
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            so_far = format!("{so_far}/{part}");
-            match fs::create_dir(&so_far) {
-                Err(_) if fs::metadata(&so_far).is_ok_and(|metadata| metadata.is_dir()) => {}
-                made => made?,
-            }
-        }
-        Ok(())
+        make_directories(&path)
     };
     each(call, &options.operands, act, |name, why| {
         format!("can't create directory '{name}': {why}")
     })
+}
+
+/// Makes a directory and those it is in, as far as they are missing.
+pub fn make_directories(path: &str) -> io::Result<()> {
+    let mut so_far = String::new();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        so_far = format!("{so_far}/{part}");
+        match fs::create_dir(&so_far) {
+            Err(_) if fs::metadata(&so_far).is_ok_and(|metadata| metadata.is_dir()) => {}
+            made => made?,
+        }
+    }
+    Ok(())
 }
 
 pub fn rmdir(call: &Call) -> Done {

@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::io::{self, IsTerminal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::attributes::{self, Kind};
 use crate::call::{Call, Done, Options, print, reason};
 use crate::date;
 
@@ -16,7 +17,7 @@ struct Entry {
 
 impl Entry {
     fn modified(&self) -> SystemTime {
-        self.metadata.modified().unwrap_or(UNIX_EPOCH)
+        attributes::modified(&self.metadata)
     }
 }
 
@@ -68,7 +69,7 @@ pub fn ls(call: &Call) -> Done {
                         "total {}\n",
                         inner
                             .iter()
-                            .map(|entry| entry.metadata.len().div_ceil(4096) * 4)
+                            .map(|entry| attributes::blocks(&entry.metadata) / 2)
                             .sum::<u64>()
                     );
                 }
@@ -167,16 +168,9 @@ fn marked(entry: &Entry, options: &Options) -> String {
     format!("{}{mark}", entry.name)
 }
 
-/// WASI tells neither modes, owners nor link counts: the usual ones are shown.
 fn long(entry: &Entry, options: &Options) -> String {
     let metadata = &entry.metadata;
-    let mode = if metadata.is_dir() {
-        "drwxr-xr-x"
-    } else if metadata.is_symlink() {
-        "lrwxrwxrwx"
-    } else {
-        "-rw-r--r--"
-    };
+    let mode = Kind::of(metadata).mode_text();
     let owner = if options.has('n') { "0        0       " } else { "root     root    " };
     let size = if options.has('h') { human(metadata.len()) } else { metadata.len().to_string() };
     let seconds = entry.modified().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());

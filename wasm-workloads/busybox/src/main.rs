@@ -3,6 +3,7 @@
 //! in [`APPLETS`] and one in `applets.txt`, from which the image's links are made.
 
 mod archive;
+mod attributes;
 mod awk;
 mod call;
 mod columns;
@@ -10,27 +11,33 @@ mod compress;
 mod container;
 mod copy;
 mod date;
+mod dd;
 mod delta;
 mod dump;
 mod encode;
 mod expression;
+mod factor;
 mod files;
 mod find;
 mod grep;
 mod lines;
 mod list;
+mod make;
 mod names;
 mod octal;
 mod pager;
 mod processes;
+mod rights;
 mod run;
 mod screen;
 mod sed;
+mod stat;
 mod stream;
 mod stty;
 mod sums;
 mod system;
 mod text;
+mod usage;
 mod vi;
 mod watch;
 
@@ -57,6 +64,21 @@ static APPLETS: &[Applet] = &[
     applet("base64", "[-d] [-w COL] [FILE]", encode::base64),
     applet("basename", "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE...", names::basename),
     applet("cat", "[-nb] [FILE]...", text::cat),
+    applet(
+        "chgrp",
+        "[-RhLHPcvf] GROUP FILE...\n\nWASI has no owners: nothing changes",
+        rights::chgrp,
+    ),
+    applet(
+        "chmod",
+        "[-Rcvf] MODE[,MODE]... FILE...\n\nWASI has no modes: nothing changes; what takes rights from the owner fails",
+        rights::chmod,
+    ),
+    applet(
+        "chown",
+        "[-RhLHPcvf] USER[:[GRP]] FILE...\n\nWASI has no owners: nothing changes",
+        rights::chown,
+    ),
     applet("cksum", "[FILE]...", sums::cksum),
     applet("clear", "", system::clear),
     applet("cmp", "[-ls] [-n NUM] FILE1 [FILE2]", delta::cmp),
@@ -64,14 +86,21 @@ static APPLETS: &[Applet] = &[
     applet("cp", "[-arRfpnuT] SOURCE... DEST", copy::cp),
     applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
     applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
+    applet(
+        "dd",
+        "[if=FILE] [of=FILE] [ibs=N obs=N/bs=N] [count=N] [skip=N] [seek=N]\n\t[conv=notrunc|noerror|sync|fsync|swab]\n\t[iflag=skip_bytes|count_bytes|fullblock] [oflag=seek_bytes|append] [status=noxfer|none]",
+        dd::dd,
+    ),
     applet("df", "[-PkmhTa] [-B SIZE] [-t TYPE] [FILE]...", container::df),
     applet("diff", "[-abiNqrsw] [-L LABEL] [-U LINES] FILE1 FILE2", delta::diff),
     applet("dirname", "FILENAME", names::dirname),
+    applet("du", "[-aHLcsbhmk] [-d N] [FILE]...", usage::du),
     applet("echo", "[-neE] [ARG]...", system::echo),
     applet("egrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
     applet("env", "[-i0] [-u NAME]... [NAME=VALUE]... [PROG ARGS]", run::env),
     applet("expand", "[-i] [-t N] [FILE]...", columns::expand),
     applet("expr", "EXPRESSION", expression::expr),
+    applet("factor", "[NUMBER]...", factor::factor),
     applet("false", "", system::false_),
     applet("fgrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
     applet(
@@ -86,6 +115,7 @@ static APPLETS: &[Applet] = &[
         "[-HhnlLoqvsrRiwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... } [FILE]...",
         grep::grep,
     ),
+    applet("groups", "[USER]", system::groups),
     applet("gunzip", "[-cfkt] [FILE]...", compress::gunzip),
     applet("gzip", "[-cfkdt1-9] [FILE]...", compress::gzip),
     applet("hd", "[-v] [-n LEN] [-s OFS] [FILE]...", dump::hexdump),
@@ -93,13 +123,21 @@ static APPLETS: &[Applet] = &[
     applet("hexdump", "[-bcCdox] [-v] [-n LEN] [-s OFS] [FILE]...", dump::hexdump),
     applet("hostname", "", system::hostname),
     applet("id", "[-ugnG]", system::id),
+    applet(
+        "install",
+        "[-cdDpsv] [-m MODE] [-o USER] [-g GRP] [-t DIR] [SOURCE]... DEST",
+        make::install,
+    ),
     applet("kill", "[-l] [-SIG] PID...", processes::kill),
     applet("killall", "[-lq] [-SIG] PROCESS_NAME...", processes::killall),
     applet("less", "[-EFINSR] [FILE]...", pager::less),
+    applet("link", "FILE LINK", make::link),
     applet("ln", "[-sfnT] TARGET... LINK|DIR", files::ln),
+    applet("logname", "", system::logname),
     applet("ls", "[-1AaCdFhlpRrSt] [FILE]...", list::ls),
     applet("md5sum", "[-c [-s]] [FILE]...", sums::md5sum),
     applet("mkdir", "[-p] [-m MODE] DIRECTORY...", files::mkdir),
+    applet("mktemp", "[-dtqu] [-p DIR] [TEMPLATE]", make::mktemp),
     applet("more", "[FILE]...", pager::more),
     applet("mount", "[-t FSTYPE]", container::mount),
     applet("mv", "[-fn] SOURCE... DEST", copy::mv),
@@ -133,9 +171,15 @@ static APPLETS: &[Applet] = &[
     applet("sleep", "[N]...", system::sleep),
     applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", lines::sort),
     applet("split", "[-l N | -b N] [-a N] [INPUT [PREFIX]]", columns::split),
+    applet(
+        "stat",
+        "[-ltf] [-c FMT] FILE...\n\nWASI tells no modes, owners, inodes or links: the usual ones are shown",
+        stat::stat,
+    ),
     applet("strings", "[-fo] [-t o|d|x] [-n LEN] [FILE]...", dump::strings),
     applet("stty", "[-a|g] [-F DEVICE] [SETTING]...", stty::stty),
     applet("sum", "[-rs] [FILE]...", sums::sum),
+    applet("sync", "[-df] [FILE]...", make::sync),
     applet("tac", "[FILE]...", lines::tac),
     applet("tail", "[-fqv] [-n N] [-c N] [FILE]...", text::tail),
     applet("tar", "c|x|t [-vmkO] [-f TARFILE] [-C DIR] [FILE]...", archive::tar),
@@ -147,11 +191,14 @@ static APPLETS: &[Applet] = &[
     applet("touch", "[-cd:r:] FILE...", files::touch),
     applet("tr", "[-cds] STRING1 [STRING2]", lines::tr),
     applet("true", "", system::true_),
+    applet("truncate", "[-c] -s SIZE FILE...", make::truncate),
     applet("tty", "[-s]", system::tty),
     applet("uname", "[-amnrspv]", system::uname),
     applet("unexpand", "[-fa] [-t N] [FILE]...", columns::unexpand),
     applet("uniq", "[-cdui] [INPUT [OUTPUT]]", lines::uniq),
+    applet("unlink", "FILE", make::unlink),
     applet("uptime", "", container::uptime),
+    applet("usleep", "N", system::usleep),
     applet("vi", "[-R] [-c CMD] [+LINE] [FILE]...", vi::vi),
     applet("watch", "[-n SEC] [-t] PROG ARGS", watch::watch),
     applet("wc", "[-cmlw] [FILE]...", text::wc),

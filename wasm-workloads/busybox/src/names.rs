@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 
 use crate::call::{Call, Done, Failure, print};
 
@@ -32,6 +33,16 @@ pub fn last(path: &str) -> &str {
         Some(last) => last,
         None => "",
     }
+}
+
+/// The names in a directory, sorted; such as are no Unicode are left out.
+pub fn entries(directory: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
 }
 
 pub fn dirname(call: &Call) -> Done {
@@ -85,7 +96,7 @@ pub fn realpath(call: &Call) -> Done {
 const LINKS_MAX: u32 = 40;
 
 /// The path with links followed; only its last part may be missing. By hand: WASI has no realpath.
-fn real(path: &str) -> Option<String> {
+pub fn real(path: &str) -> Option<String> {
     let mut done: Vec<String> = Vec::new();
     let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
     let mut links = 0;
@@ -116,6 +127,11 @@ fn real(path: &str) -> Option<String> {
         }
     }
     Some(format!("/{}", done.join("/")))
+}
+
+/// Whether two paths lead to one file, as far as their names tell.
+pub fn same(one: &str, other: &str) -> bool {
+    real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 pub fn which(call: &Call) -> Done {

@@ -101,6 +101,23 @@ pub fn whoami(_call: &Call) -> Done {
     print("root\n")
 }
 
+pub fn groups(call: &Call) -> Done {
+    match call.arguments() {
+        [] => print("root\n"),
+        [user] if user == "root" => print("root\n"),
+        [user] => Err(Failure::Message(format!("unknown user {user}"))),
+        _ => Err(Failure::usage()),
+    }
+}
+
+/// Who logged in: nobody does in a container, with a terminal or without.
+pub fn logname(call: &Call) -> Done {
+    if !call.arguments().is_empty() {
+        return Err(Failure::usage());
+    }
+    Err(Failure::Message("getlogin: No such device or address".to_owned()))
+}
+
 pub fn id(call: &Call) -> Done {
     let options = call.options("ugnGr")?;
     let short = ['u', 'g', 'G'].iter().any(|letter| options.has(*letter));
@@ -152,6 +169,12 @@ pub fn sleep(call: &Call) -> Done {
         total = total.saturating_add(duration(text)?);
     }
     thread::sleep(total);
+    Ok(0)
+}
+
+pub fn usleep(call: &Call) -> Done {
+    let [microseconds] = call.arguments() else { return Err(Failure::usage()) };
+    thread::sleep(Duration::from_micros(call.number(microseconds)?));
     Ok(0)
 }
 
