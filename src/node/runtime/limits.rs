@@ -74,7 +74,7 @@ impl MemoryShare {
     }
 
     /// Over the container's limit is the end; over the node's, the growth fails.
-    fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
+    fn grow(&self, bytes: usize) -> wasmtime::Result<bool> {
         let bytes = bytes as u64;
         if !self.container.take(bytes) {
             self.kill.out_of_memory();

@@ -162,7 +162,6 @@ impl Shell {
             state: Some(self.hand_over(source)),
             others: self.other_handles(),
             group,
-            ..Spawn::default()
         };
         process::spawn(command, stdin, stdout, stderr).map_err(|err| {
             let why = match err {

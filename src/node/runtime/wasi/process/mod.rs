@@ -1,8 +1,8 @@
 //! sampan:process: what guests of our own images can do beyond WASI: handles, child processes,
 //! signals, terminals, and the container's own figures. Upstream: `wasm-workloads/wit/process.wit`.
 
+mod child;
 mod io;
-mod process;
 mod signals;
 mod system;
 mod terminal;
