@@ -103,7 +103,8 @@ impl<W: Write> Diff<'_, W> {
         let (left, right) = (names(one), names(other));
         for name in left.union(&right) {
             let (near, far) = (below(one, name), below(other, name));
-            if !(left.contains(name) && right.contains(name)) && !self.options.has('N') {
+            let in_both = left.contains(name) && right.contains(name);
+            if !in_both && !self.options.has('N') {
                 let directory = if left.contains(name) { one } else { other };
                 writeln!(self.out, "Only in {directory}: {name}")?;
                 self.differ();

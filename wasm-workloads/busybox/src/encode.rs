@@ -20,7 +20,7 @@ pub fn base64(call: &Call) -> Done {
     if options.has('d') {
         let bytes = decode(&call.read_all(name)?);
         let mut out = output();
-        out.write_all(bytes.as_ref().map_or_else(|(before, _)| before, |bytes| bytes))?;
+        out.write_all(bytes.as_ref().unwrap_or_else(|(before, _)| before))?;
         out.flush()?;
         return bytes.map(|_| 0).map_err(|(_, why)| Failure::Message(why.to_owned()));
     }
