@@ -103,6 +103,29 @@ install_files() {
     done
 }
 
+contents() {
+    (cd "$1" && find . -type f | sort | xargs cat | sha256sum | cut -d ' ' -f 1)
+}
+
+verify() {
+    (cd "$WORK" && gzip -c tool.tar | gzip -dc | cmp - tool.tar) || die "the archive is broken"
+    if [ "$(contents "$WORK/tool-$VERSION")" = "$(contents "$PREFIX/tool-$VERSION")" ]; then
+        say "verified $(contents "$PREFIX/tool-$VERSION" | sed 's/\(........\).*/\1/')"
+    else
+        die "what is installed differs from the archive"
+    fi
+}
+
+report() {
+    find "$PREFIX/tool-$VERSION" -type f | sort | xargs wc -c | awk '
+        $2 != "total" {
+            bytes += $1; files++
+            kind = $2; sub(/.*[.\/]/, "", kind)
+            if (!(kind in seen)) { seen[kind]; kinds++ }
+        }
+        END { printf "%d files of %d kinds, %d bytes\n", files, kinds, bytes }'
+}
+
 edit_profile() {
     profile=./profile
     line="export PATH=\"$PREFIX/current/bin:\$PATH\""
@@ -153,6 +176,8 @@ main() {
                 say "would install $(tar tf "$WORK/tool.tar" | wc -l | tr -d ' ') entries"
             else
                 install_files
+                verify
+                report
                 edit_profile
             fi
             ;;
@@ -162,7 +187,7 @@ main() {
     esac
 }
 
-need tar grep sed find sort readlink wc tr ln
+need tar grep sed find sort readlink wc tr ln gzip sha256sum awk xargs cmp
 WORK=./work.$$
 mkdir "$WORK"
 trap cleanup EXIT
