@@ -1,10 +1,10 @@
 //! Programs that rearrange lines, fields and characters.
 
-use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use crate::call::{Call, Done, Failure, Options, output, print, reason};
+use crate::stream::{BUFFER_BYTES, Stream};
 
 /// The lines of all inputs; complains with `code` of those that cannot be read.
 fn all_lines(call: &Call, operands: &[String]) -> (Vec<Vec<u8>>, bool) {
@@ -20,166 +20,6 @@ fn all_lines(call: &Call, operands: &[String]) -> (Vec<Vec<u8>>, bool) {
 
 fn joined(lines: &[Vec<u8>]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.iter().chain(b"\n")).copied().collect()
-}
-
-/// `-k 2,3n` and the options that hold for all keys.
-#[derive(Debug, Clone, Default)]
-struct Key {
-    /// Field and character, from 1.
-    start: (usize, usize),
-    /// Inclusive; field 0: to the end of the line.
-    end: (usize, usize),
-    numeric: bool,
-    fold: bool,
-    reverse: bool,
-    blanks: bool,
-}
-
-pub fn sort(call: &Call) -> Done {
-    let options = call.options("nrufbk:t:o:sgczmVhM")?;
-    let separator = options.value('t').map(str::as_bytes).and_then(|text| text.first().copied());
-    let general = Key {
-        start: (1, 1),
-        numeric: options.has('n') || options.has('g') || options.has('h'),
-        fold: options.has('f'),
-        reverse: options.has('r'),
-        blanks: options.has('b'),
-        ..Key::default()
-    };
-    let mut keys = Vec::new();
-    for text in options.values('k') {
-        keys.push(key(text, &general)?);
-    }
-    if keys.is_empty() {
-        keys.push(general.clone());
-    }
-    let (mut lines, failed) = all_lines(call, &options.operands);
-    if failed {
-        return Ok(2);
-    }
-    let by_keys = |one: &[u8], other: &[u8]| {
-        let mut orders = keys.iter().map(|key| compare(key, one, other, separator));
-        orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    };
-    let by_all = |one: &Vec<u8>, other: &Vec<u8>| {
-        let rest = if options.has('u') || options.has('s') {
-            Ordering::Equal
-        } else if options.has('r') {
-            other.cmp(one)
-        } else {
-            one.cmp(other)
-        };
-        by_keys(one, other).then(rest)
-    };
-    if options.has('c') {
-        let sorted = lines.is_sorted_by(|one, other| by_all(one, other).is_le());
-        return Ok(u8::from(!sorted));
-    }
-    lines.sort_by(by_all);
-    if options.has('u') {
-        lines.dedup_by(|one, other| by_keys(one, other).is_eq());
-    }
-    let bytes = joined(&lines);
-    let Some(name) = options.value('o') else { return print(bytes) };
-    let written = File::create(call.path(name)).and_then(|mut file| file.write_all(&bytes));
-    written.map(|()| 0).map_err(|err| Failure::Message(format!("{name}: {}", reason(&err))))
-}
-
-fn key(text: &str, general: &Key) -> Result<Key, Failure> {
-    let invalid = || Failure::Message(format!("bad field specification: {text}"));
-    let place = |text: &str| {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let (field, character) = digits.split_once('.').unwrap_or((digits, ""));
-        let character = if character.is_empty() { Some(0) } else { character.parse().ok() };
-        Some((field.parse::<usize>().ok()?, character?, text[digits.len()..].to_owned()))
-    };
-    let (start, end) = text.split_once(',').map_or((text, None), |(start, end)| (start, Some(end)));
-    let (field, character, mut letters) =
-        place(start).filter(|place| place.0 > 0).ok_or_else(invalid)?;
-    let end = match end {
-        Some(end) => {
-            let (field, character, more) = place(end).ok_or_else(invalid)?;
-            letters += &more;
-            (field, character)
-        }
-        None => (0, 0),
-    };
-    let own = |letter| letters.contains(letter);
-    let plain = letters.is_empty();
-    Ok(Key {
-        start: (field, character.max(1)),
-        end,
-        numeric: own('n') || own('g') || (plain && general.numeric),
-        fold: own('f') || (plain && general.fold),
-        reverse: own('r') || (plain && general.reverse),
-        blanks: own('b') || (plain && general.blanks),
-    })
-}
-
-fn compare(key: &Key, one: &[u8], other: &[u8], separator: Option<u8>) -> Ordering {
-    let (one, other) = (part(key, one, separator), part(key, other, separator));
-    let order = if key.numeric {
-        number(one).total_cmp(&number(other))
-    } else if key.fold {
-        one.to_ascii_uppercase().cmp(&other.to_ascii_uppercase())
-    } else {
-        one.cmp(other)
-    };
-    if key.reverse { order.reverse() } else { order }
-}
-
-/// The part of a line that a key names.
-fn part<'a>(key: &Key, line: &'a [u8], separator: Option<u8>) -> &'a [u8] {
-    if key.start == (1, 1) && key.end == (0, 0) {
-        return if key.blanks { line.trim_ascii_start() } else { line };
-    }
-    let fields = fields(line, separator);
-    let Some(first) = fields.get(key.start.0 - 1) else { return &[] };
-    let skipped = if key.blanks {
-        line[first.0..].len() - line[first.0..].trim_ascii_start().len()
-    } else {
-        0
-    };
-    let start = (first.0 + skipped + key.start.1 - 1).min(line.len());
-    let end = match key.end {
-        (0, _) => line.len(),
-        (field, character) => match fields.get(field - 1) {
-            Some((_, end)) if character == 0 => *end,
-            Some((start, _)) => (start + character).min(line.len()),
-            None => line.len(),
-        },
-    };
-    &line[start..end.max(start)]
-}
-
-/// Where fields begin and end; without a separator a field has the blanks before it.
-fn fields(line: &[u8], separator: Option<u8>) -> Vec<(usize, usize)> {
-    let (mut fields, mut start) = (Vec::new(), 0);
-    for (at, byte) in line.iter().enumerate() {
-        match separator {
-            Some(separator) if *byte == separator => {
-                fields.push((start, at));
-                start = at + 1;
-            }
-            None if at > start
-                && matches!(byte, b' ' | b'\t')
-                && !matches!(line[at - 1], b' ' | b'\t') =>
-            {
-                fields.push((start, at));
-                start = at;
-            }
-            _ => {}
-        }
-    }
-    fields.push((start, line.len()));
-    fields
-}
-
-fn number(text: &[u8]) -> f64 {
-    let text = String::from_utf8_lossy(text);
-    let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c)).unwrap_or(text.len());
-    text[..end].parse().unwrap_or(0.0)
 }
 
 pub fn uniq(call: &Call) -> Done {
@@ -334,10 +174,12 @@ pub fn tr(call: &Call) -> Done {
             }
         }
     }
-    let deleted = |byte: u8| delete && from.contains(&byte);
-    let squeezed = if second.is_some() { &to } else { &from };
-    let (mut input, mut out) = (io::stdin().lock(), output());
-    let (mut buffer, mut last) = (vec![0; 32 << 10], None);
+    let members = |set: &[u8]| std::array::from_fn::<bool, 256, _>(|n| set.contains(&(n as u8)));
+    let from_members = members(&from);
+    let deleted = |byte: u8| delete && from_members[usize::from(byte)];
+    let squeezed = members(if second.is_some() { &to } else { &from });
+    let (mut input, mut out) = (Stream(sampan_process::stdin()), output());
+    let (mut buffer, mut last) = (vec![0; BUFFER_BYTES], None);
     loop {
         let n = input.read(&mut buffer).map_err(|err| Failure::Message(reason(&err)))?;
         if n == 0 {
@@ -348,7 +190,7 @@ pub fn tr(call: &Call) -> Done {
         for byte in
             buffer[..n].iter().filter(|byte| !deleted(**byte)).map(|byte| table[usize::from(*byte)])
         {
-            if !(squeeze && last == Some(byte) && squeezed.contains(&byte)) {
+            if !(squeeze && last == Some(byte) && squeezed[usize::from(byte)]) {
                 kept.push(byte);
             }
             last = Some(byte);
@@ -424,24 +266,5 @@ mod tests {
         check("a-", "a-");
         check("\\n\\t\\101", "\n\tA");
         check("[:digit:]x", "0123456789x");
-    }
-
-    #[test]
-    fn keys_name_parts_of_lines() {
-        let check = |text: &str, line: &str, separator: Option<u8>, expect: &str| {
-            let key = key(text, &Key::default()).unwrap();
-            assert_eq!(
-                String::from_utf8_lossy(part(&key, line.as_bytes(), separator)),
-                expect,
-                "{text}"
-            );
-        };
-        check("2", "a b c", None, " b c");
-        check("2,2", "a  b c", None, "  b");
-        check("2,2b", "a  b c", None, "b");
-        check("2", "a:b:c", Some(b':'), "b:c");
-        check("2,2", "a:b:c", Some(b':'), "b");
-        check("1.2,1.3", "abcd", None, "bc");
-        check("5", "a b", None, "");
     }
 }

@@ -31,6 +31,7 @@ mod rights;
 mod run;
 mod screen;
 mod sed;
+mod sort;
 mod stat;
 mod stream;
 mod stty;
@@ -169,7 +170,7 @@ static APPLETS: &[Applet] = &[
     applet("sha512sum", "[-c [-s]] [FILE]...", sums::sha512sum),
     applet("shuf", "[-e WORD... | -i LOW-HIGH | FILE] [-n N] [-z]", columns::shuf),
     applet("sleep", "[N]...", system::sleep),
-    applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", lines::sort),
+    applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", sort::sort),
     applet("split", "[-l N | -b N] [-a N] [INPUT [PREFIX]]", columns::split),
     applet(
         "stat",

@@ -9,6 +9,7 @@ use sampan_sh::condition::{self, Files};
 use sampan_sh::printf;
 
 use crate::call::{Call, Done, Failure, output, print};
+use crate::stream::{BUFFER_BYTES, Stream};
 
 pub fn true_(_call: &Call) -> Done {
     Ok(0)
@@ -153,8 +154,8 @@ pub fn arch(_call: &Call) -> Done {
 pub fn yes(call: &Call) -> Done {
     let words = call.arguments().join(" ");
     let line = if words.is_empty() { "y\n".to_owned() } else { words + "\n" };
-    let many = line.repeat(4096 / line.len() + 1);
-    let mut out = io::stdout().lock();
+    let many = line.repeat(BUFFER_BYTES.div_ceil(line.len()));
+    let mut out = Stream(sampan_process::stdout());
     loop {
         out.write_all(many.as_bytes())?;
     }
@@ -223,6 +224,11 @@ pub fn seq(call: &Call) -> Done {
     };
     let separator = options.value('s').unwrap_or("\n");
     let mut out = output();
+    if precision == 0 && width == 0 && values.iter().all(|value| is_exact(*value)) {
+        let counted = (first as i64, step as i64, last as i64);
+        count(counted, separator.as_bytes(), &mut out)?;
+        return Ok(0);
+    }
     let mut n = 0_u64;
     loop {
         let value = step.mul_add(n as f64, first);
@@ -242,4 +248,52 @@ pub fn seq(call: &Call) -> Done {
     }
     out.flush()?;
     Ok(0)
+}
+
+/// Whether a number is an integer that an `i64` holds with room for a step more.
+fn is_exact(value: f64) -> bool {
+    /// From here on not every integer is an `f64`.
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    value.fract() == 0.0 && value.abs() < EXACT
+}
+
+/// Integers without floating point: lines are counted by the million.
+fn count(
+    (first, step, last): (i64, i64, i64),
+    separator: &[u8],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut value = first;
+    while if step > 0 { value <= last } else { value >= last } {
+        if value != first {
+            out.write_all(separator)?;
+        }
+        let mut digits = [0; DIGITS_MAX];
+        out.write_all(decimal(value, &mut digits))?;
+        value += step;
+    }
+    if value != first {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// An `i64` with its sign.
+const DIGITS_MAX: usize = 20;
+
+fn decimal(value: i64, digits: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let (mut rest, mut at) = (value.unsigned_abs(), DIGITS_MAX);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        digits[at] = b'-';
+    }
+    &digits[at..]
 }

@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::thread;
 use std::time::Duration;
 
 use crate::call::{Call, Done, Failure, output, print, reason};
-use crate::stream::Input;
+use crate::stream::{BUFFER_BYTES, Input, Stream};
 
 pub fn cat(call: &Call) -> Done {
     let options = call.options("nbuvetA")?;
     let (mut code, mut number) = (0, 0_u64);
     // Unbuffered: what is read is seen at once.
-    let mut out = io::stdout().lock();
+    let mut out = Stream(sampan_process::stdout());
     for name in Call::inputs(&options.operands) {
         let mut input = match call.try_open(&name) {
             Ok(input) => input,
@@ -31,11 +31,13 @@ pub fn cat(call: &Call) -> Done {
         };
         if options.has('n') || options.has('b') {
             while let Some(line) = input.line() {
+                let mut numbered = Vec::new();
                 if options.has('n') || line != b"\n" {
                     number += 1;
-                    write!(out, "{number:6}\t")?;
+                    write!(numbered, "{number:6}\t")?;
                 }
-                out.write_all(&line)?;
+                numbered.extend(line);
+                out.write_all(&numbered)?;
             }
         } else if let Err(err) = pass(&mut input, &mut out)? {
             call.complain(&format!("read error: {}", reason(&err)));
@@ -48,7 +50,7 @@ pub fn cat(call: &Call) -> Done {
 
 /// Copies all; an outer error is of writing, an inner one of reading.
 fn pass(input: &mut Input, out: &mut impl Write) -> io::Result<io::Result<()>> {
-    let mut buffer = vec![0; 32 << 10];
+    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match input.read(&mut buffer) {
             Ok(0) => return Ok(Ok(())),
@@ -108,10 +110,7 @@ pub fn head(call: &Call) -> Done {
                 out.write_all(&bytes[..bytes.len().saturating_sub(count as usize)])?;
             }
             (_, None) => {
-                for _ in 0..count {
-                    let Some(line) = input.line() else { break };
-                    out.write_all(&line)?;
-                }
+                first_lines(&mut input, count, &mut out)?;
             }
             (_, Some(_)) => {
                 let mut held = VecDeque::new();
@@ -126,6 +125,26 @@ pub fn head(call: &Call) -> Done {
     }
     out.flush()?;
     Ok(code)
+}
+
+fn first_lines(input: &mut Input, count: u64, out: &mut impl Write) -> io::Result<()> {
+    let mut left = count;
+    while left > 0
+        && let Ok(piece) = input.fill_buf()
+        && !piece.is_empty()
+    {
+        let ends = usize::try_from(left - 1).unwrap_or(usize::MAX);
+        let last = memchr::memchr_iter(b'\n', piece).nth(ends);
+        let length = last.map_or(piece.len(), |at| at + 1);
+        out.write_all(&piece[..length])?;
+        if last.is_some() {
+            left = 0;
+        } else {
+            left -= memchr::memchr_iter(b'\n', piece).count() as u64;
+        }
+        input.consume(length);
+    }
+    Ok(())
 }
 
 fn title(out: &mut impl Write, name: &str, shown: u32) -> io::Result<()> {
@@ -164,8 +183,7 @@ pub fn tail(call: &Call) -> Done {
             title(&mut out, name, shown)?;
         }
         shown += 1;
-        let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes).map_err(|err| Failure::Message(reason(&err)))?;
+        let bytes = read_tail(&mut input, &tail).map_err(|err| Failure::Message(reason(&err)))?;
         out.write_all(end_of(&bytes, &tail))?;
     }
     out.flush()?;
@@ -178,23 +196,45 @@ pub fn tail(call: &Call) -> Done {
     Ok(code)
 }
 
+/// What is read before what is not shown is let go of the first time.
+const HELD_BYTES: usize = 1 << 20;
+
+/// What remains to be shown of an input, and at most as much again or [`HELD_BYTES`].
+fn read_tail(input: &mut Input, tail: &Tail) -> io::Result<Vec<u8>> {
+    let (mut bytes, mut most) = (Vec::new(), HELD_BYTES);
+    loop {
+        let piece = input.fill_buf()?;
+        let length = piece.len();
+        if length == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(piece);
+        input.consume(length);
+        if !tail.from_start && bytes.len() > most {
+            let shown = end_of(&bytes, tail).len();
+            bytes.drain(..bytes.len() - shown);
+            most = HELD_BYTES.max(2 * shown);
+        }
+    }
+}
+
 fn end_of<'a>(bytes: &'a [u8], tail: &Tail) -> &'a [u8] {
     let count = tail.count as usize;
     let start = match (tail.lines, tail.from_start) {
         (false, true) => count.saturating_sub(1),
         (false, false) => bytes.len().saturating_sub(count),
-        (true, true) => starts_of_lines(bytes).nth(count.saturating_sub(1)).unwrap_or(bytes.len()),
+        (true, true) if count <= 1 => 0,
+        (true, true) => {
+            memchr::memchr_iter(b'\n', bytes).nth(count - 2).map_or(bytes.len(), |at| at + 1)
+        }
+        (true, false) if count == 0 => bytes.len(),
         (true, false) => {
-            let lines = starts_of_lines(bytes).count();
-            starts_of_lines(bytes).nth(lines.saturating_sub(count)).unwrap_or(bytes.len())
+            // The last line's own end divides nothing.
+            let ended = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+            memchr::memrchr_iter(b'\n', ended).nth(count - 1).map_or(0, |at| at + 1)
         }
     };
     &bytes[start.min(bytes.len())..]
-}
-
-fn starts_of_lines(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let after = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
-    std::iter::once(0).chain(after).filter(|at| *at < bytes.len())
 }
 
 /// How often followed files are looked at, as in busybox.
@@ -262,7 +302,7 @@ pub fn wc(call: &Call) -> Done {
             code = 1;
             continue;
         };
-        let counts = count(input);
+        let counts = count(input, !single || options.has('w') || options.has('m'));
         total.lines += counts.lines;
         total.words += counts.words;
         total.characters += counts.characters;
@@ -276,22 +316,26 @@ pub fn wc(call: &Call) -> Done {
     Ok(code)
 }
 
-fn count(mut input: Input) -> Counts {
+/// Lines and bytes, and `all` else there is to count.
+fn count(mut input: Input, all: bool) -> Counts {
     let (mut counts, mut in_word) = (Counts::default(), false);
-    let mut buffer = vec![0; 32 << 10];
-    while let Ok(n) = input.read(&mut buffer) {
-        if n == 0 {
+    while let Ok(piece) = input.fill_buf() {
+        let length = piece.len();
+        if length == 0 {
             break;
         }
-        counts.bytes += n as u64;
-        for byte in &buffer[..n] {
-            counts.lines += u64::from(*byte == b'\n');
-            // Every byte but UTF-8's continuations begins a character.
-            counts.characters += u64::from(byte & 0xc0 != 0x80);
-            let space = byte.is_ascii_whitespace() || *byte == 11;
-            counts.words += u64::from(!space && !in_word);
-            in_word = !space;
+        counts.bytes += length as u64;
+        counts.lines += memchr::memchr_iter(b'\n', piece).count() as u64;
+        if all {
+            for byte in piece {
+                // Every byte but UTF-8's continuations begins a character.
+                counts.characters += u64::from(byte & 0xc0 != 0x80);
+                let space = byte.is_ascii_whitespace() || *byte == 11;
+                counts.words += u64::from(!space && !in_word);
+                in_word = !space;
+            }
         }
+        input.consume(length);
     }
     counts
 }
@@ -316,8 +360,8 @@ pub fn tee(call: &Call) -> Done {
             }
         }
     }
-    let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
-    let mut buffer = vec![0; 32 << 10];
+    let (mut input, mut out) = (Stream(sampan_process::stdin()), Stream(sampan_process::stdout()));
+    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let n = input.read(&mut buffer).map_err(|err| Failure::Message(reason(&err)))?;
         if n == 0 {
