@@ -106,7 +106,12 @@ static APPLETS: &[Applet] = &[
     applet("fgrep", "[-HhnlLoqvsrRiwxc] [-m N] [-A|B|C N] PATTERN [FILE]...", grep::grep),
     applet(
         "find",
-        "[PATH]... [-name PATTERN] [-type f|d|l] [-maxdepth N] [-mindepth N] [-print]",
+        "[-HL] [PATH]... [ACTIONS]\n\n\
+         ( ACTIONS ), ! ACT, ACT1 [-a] ACT2, ACT1 -o ACT2\n\
+         -name|-iname|-path|-ipath PATTERN, -regex PATTERN, -type f|d|l|c, -empty,\n\
+         -size [+-]N[bckMG], -mtime|-mmin [+-]N, -newer FILE, -samefile FILE, -perm MASK,\n\
+         -user NAME, -group NAME, -executable, -maxdepth N, -mindepth N, -depth, -xdev, -follow,\n\
+         -print, -print0, -prune, -quit, -delete, -exec CMD ARG ;, -exec CMD ARG +",
         find::find,
     ),
     applet("fold", "[-bs] [-w WIDTH] [FILE]...", columns::fold),

@@ -137,7 +137,7 @@ fn start_file(
 }
 
 /// How long a command's arguments may be in all, as busybox's default.
-const ARGUMENT_BYTES_MAX: usize = 32 << 10;
+pub const ARGUMENT_BYTES_MAX: usize = 32 << 10;
 
 pub fn xargs(call: &Call) -> Done {
     let options = call.options("+0rtn:I:L:")?;
