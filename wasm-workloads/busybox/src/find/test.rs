@@ -14,7 +14,7 @@ use crate::names;
 pub enum Test {
     Name(Pattern),
     Path(Pattern),
-    Regexp(Regexp),
+    Regexp(Box<Regexp>),
     Kind(char),
     Empty,
     /// In bytes.
@@ -69,7 +69,9 @@ pub fn parse<'a>(
         "-path" | "-wholename" | "-ipath" => Test::Path(Pattern::new(value()?, word == "-ipath")),
         "-regex" => {
             let regexp = Regexp::new(value()?, Syntax::default());
-            Test::Regexp(regexp.map_err(|why| Failure::Message(format!("bad regex: {why}")))?)
+            Test::Regexp(Box::new(
+                regexp.map_err(|why| Failure::Message(format!("bad regex: {why}")))?,
+            ))
         }
         "-type" => Test::Kind(kind(value()?)?),
         "-empty" => Test::Empty,
