@@ -41,6 +41,7 @@ mod text;
 mod usage;
 mod vi;
 mod watch;
+mod xargs;
 
 use call::{Call, Done, Failure};
 
@@ -84,7 +85,7 @@ static APPLETS: &[Applet] = &[
     applet("clear", "", system::clear),
     applet("cmp", "[-ls] [-n NUM] FILE1 [FILE2]", delta::cmp),
     applet("comm", "[-123] FILE1 FILE2", columns::comm),
-    applet("cp", "[-arRfpnuT] SOURCE... DEST", copy::cp),
+    applet("cp", "[-arRPLHpfinlsTuv] { SOURCE... DEST | -t DIR SOURCE... }", copy::cp),
     applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
     applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
     applet(
@@ -146,7 +147,7 @@ static APPLETS: &[Applet] = &[
     applet("mktemp", "[-dtqu] [-p DIR] [TEMPLATE]", make::mktemp),
     applet("more", "[FILE]...", pager::more),
     applet("mount", "[-t FSTYPE]", container::mount),
-    applet("mv", "[-fn] SOURCE... DEST", copy::mv),
+    applet("mv", "[-finTv] { SOURCE... DEST | -t DIR SOURCE... }", copy::mv),
     applet("nl", "[-b a|t|n] [-n ln|rn|rz] [-i N] [-s SEP] [-v N] [-w N] [FILE]...", columns::nl),
     applet("nproc", "[--all] [--ignore=N]", container::nproc),
     applet(
@@ -192,7 +193,7 @@ static APPLETS: &[Applet] = &[
     applet("tee", "[-ai] [FILE]...", text::tee),
     applet("test", "EXPRESSION", system::test),
     applet("time", "[-p] PROG ARGS", watch::time),
-    applet("timeout", "[-s SIG] SECS PROG ARGS", run::timeout),
+    applet("timeout", "[-s SIG] [-k KILL_SECS] SECS PROG ARGS", run::timeout),
     applet("top", "[-b] [-n COUNT] [-d SECONDS]", processes::top),
     applet("touch", "[-cd:r:] FILE...", files::touch),
     applet("tr", "[-cds] STRING1 [STRING2]", lines::tr),
@@ -210,7 +211,11 @@ static APPLETS: &[Applet] = &[
     applet("wc", "[-cmlw] [FILE]...", text::wc),
     applet("which", "[-a] COMMAND...", names::which),
     applet("whoami", "", system::whoami),
-    applet("xargs", "[-0r] [-n N] [-I STR] [PROG ARGS]", run::xargs),
+    applet(
+        "xargs",
+        "[-0rtx] [-a FILE] [-d CHAR] [-E STR] [-I STR] [-L N] [-n N] [-s N] [-P N] [PROG ARGS]\n\nWith -P too, one PROG runs after another",
+        xargs::xargs,
+    ),
     applet("xxd", "[-pru] [-g N] [-c N] [-l LEN] [-s OFS] [FILE]", dump::xxd),
     applet("yes", "[STRING]", system::yes),
     applet("zcat", "[FILE]...", compress::zcat),

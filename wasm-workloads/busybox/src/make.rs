@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 
 use crate::attributes::Kind;
 use crate::call::{Call, Done, Failure, Options, print, reason};
-use crate::copy::{copy, pairs};
+use crate::copy::{Style, copy, pairs};
 use crate::files::{each, make_directories};
 use crate::{names, rights};
 
@@ -119,7 +119,7 @@ pub fn link(call: &Call) -> Done {
 }
 
 pub fn install(call: &Call) -> Done {
-    let mut options = call.options("cdDpsvo:g:m:t:")?;
+    let options = call.options("cdDpsvo:g:m:t:")?;
     let change = options.value('m').map(rights::Change::parse).transpose()?;
     let kind = if options.has('d') { Kind::Directory } else { Kind::File };
     if change.is_some_and(|change| change.takes(kind)) {
@@ -133,19 +133,21 @@ pub fn install(call: &Call) -> Done {
         let complaint = |name: &str, why: &str| format!("can't create directory '{name}': {why}");
         return each(call, &options.operands, make, complaint);
     }
-    if let Some(directory) = options.value('t').map(str::to_owned) {
-        if options.has('D') {
-            make_directories(&call.path(&directory)).map_err(|err| fail(&directory, &err))?;
+    let made = match (options.has('D'), options.value('t'), options.operands.as_slice()) {
+        (true, Some(directory), _) => Some((directory, call.path(directory))),
+        (true, None, [_, target]) => {
+            let path = call.path(target);
+            path.rsplit_once('/').map(|(parent, _)| (target.as_str(), parent.to_owned()))
         }
-        options.operands.push(directory);
-    } else if let (true, [_, target]) = (options.has('D'), options.operands.as_slice())
-        && let Some((parent, _)) = call.path(target).rsplit_once('/')
-    {
-        make_directories(parent).map_err(|err| fail(target, &err))?;
+        _ => None,
+    };
+    if let Some((name, path)) = made {
+        make_directories(&path).map_err(|err| fail(name, &err))?;
     }
+    let style = Style { links: false, times: options.has('p') };
     let mut code = 0;
     for (source, target) in pairs(call, &options)? {
-        if let Err(why) = install_file(call, &source, &target) {
+        if let Err(why) = install_file(call, &source, &target, style) {
             call.complain(&why);
             code = 1;
         } else if options.has('v') {
@@ -156,7 +158,7 @@ pub fn install(call: &Call) -> Done {
 }
 
 /// What was there is replaced, not written over: it may be a link, or run just now.
-fn install_file(call: &Call, source: &str, target: &str) -> Result<(), String> {
+fn install_file(call: &Call, source: &str, target: &str, style: Style) -> Result<(), String> {
     let (from, to) = (call.path(source), call.path(target));
     let metadata = fs::metadata(&from);
     if metadata.map_err(|err| format!("can't stat '{source}': {}", reason(&err)))?.is_dir() {
@@ -167,7 +169,7 @@ fn install_file(call: &Call, source: &str, target: &str) -> Result<(), String> {
     }
     // There may be none.
     let _ = fs::remove_file(&to);
-    copy(&from, &to, false).map_err(|(_, err)| format!("can't create '{target}': {}", reason(&err)))
+    copy(&from, &to, style).map_err(|(_, err)| format!("can't create '{target}': {}", reason(&err)))
 }
 
 #[cfg(test)]

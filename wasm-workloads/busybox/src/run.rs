@@ -1,13 +1,13 @@
-//! Programs that start others: `env`, `xargs`, `timeout`.
+//! Programs that start others: `env`, `timeout`.
 
 use std::env;
-use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sampan_process::{self as process, Child, Command, Handle, SpawnError};
 
 use crate::call::{Call, Done, Failure, print};
+use crate::processes::signal_names;
 
 /// `busybox sh`
 pub fn shell(arguments: &[String]) -> u8 {
@@ -39,9 +39,11 @@ pub fn printenv(call: &Call) -> Done {
 }
 
 pub fn env(call: &Call) -> Done {
-    let options = call.options("+i0u:")?;
+    let mut options = call.options("+i0u:")?;
+    let dash = options.operands.first().is_some_and(|word| word == "-");
+    options.operands.drain(..usize::from(dash));
     let mut environment: Vec<(String, String)> =
-        if options.has('i') { Vec::new() } else { env::vars().collect() };
+        if dash || options.has('i') { Vec::new() } else { env::vars().collect() };
     environment.retain(|(name, _)| options.values('u').all(|unset| unset != name));
     let is_assignment = |word: &&String| word.contains('=');
     for word in options.operands.iter().take_while(is_assignment) {
@@ -139,98 +141,6 @@ fn start_file(
 /// How long a command's arguments may be in all, as busybox's default.
 pub const ARGUMENT_BYTES_MAX: usize = 32 << 10;
 
-pub fn xargs(call: &Call) -> Done {
-    let options = call.options("+0rtn:I:L:")?;
-    let command = if options.operands.is_empty() {
-        vec!["echo".to_owned()]
-    } else {
-        options.operands.clone()
-    };
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|err| Failure::Message(crate::call::reason(&err)))?;
-    let words = if options.has('0') {
-        text.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect()
-    } else if options.has('I') {
-        text.lines()
-            .map(|line| line.trim_start().to_owned())
-            .filter(|line| !line.is_empty())
-            .collect()
-    } else {
-        split(&text)
-    };
-    let commands: Vec<Vec<String>> = match options.value('I') {
-        Some(mark) => words
-            .iter()
-            .map(|word| command.iter().map(|part| part.replace(mark, word)).collect())
-            .collect(),
-        None => {
-            let most = options.value('n').or_else(|| options.value('L'));
-            let most = most.map(|text| call.number(text)).transpose()?.unwrap_or(u64::MAX);
-            batches(&words, most.max(1) as usize)
-                .into_iter()
-                .filter(|batch| !batch.is_empty() || !options.has('r'))
-                .map(|batch| command.iter().cloned().chain(batch).collect())
-                .collect()
-        }
-    };
-    let mut code = 0;
-    for command in commands {
-        match start(call, &command, env::vars().collect(), &process::null()) {
-            Ok(child) => match child.wait() {
-                0 => {}
-                255 => return Ok(124),
-                _ => code = 123,
-            },
-            Err((code, why)) => {
-                call.complain(&format!("{}: {why}", command[0]));
-                return Ok(code);
-            }
-        }
-    }
-    Ok(code)
-}
-
-/// Words of at most `most` together, and not too long; at least one batch.
-fn batches(words: &[String], most: usize) -> Vec<Vec<String>> {
-    let mut batches = vec![Vec::new()];
-    let mut bytes = 0;
-    for word in words {
-        let batch = batches.last().map_or(0, Vec::len);
-        if batch > 0 && (batch >= most || bytes + word.len() > ARGUMENT_BYTES_MAX) {
-            batches.push(Vec::new());
-            bytes = 0;
-        }
-        bytes += word.len() + 1;
-        if let Some(last) = batches.last_mut() {
-            last.push(word.clone());
-        }
-    }
-    batches
-}
-
-/// Words as xargs has them: between blanks, with quotes and backslashes.
-fn split(text: &str) -> Vec<String> {
-    let (mut words, mut current, mut quote) = (Vec::new(), None::<String>, None);
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            (c, Some(open)) if c == open => quote = None,
-            (c, Some(_)) => current.get_or_insert_default().push(c),
-            ('\'' | '"', None) => {
-                quote = Some(c);
-                current.get_or_insert_default();
-            }
-            ('\\', None) => current.get_or_insert_default().extend(chars.next()),
-            (c, None) if c.is_whitespace() => words.extend(current.take()),
-            (c, None) => current.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(current);
-    words
-}
-
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -240,10 +150,10 @@ pub fn timeout(call: &Call) -> Done {
     if command.is_empty() {
         return Err(Failure::usage());
     }
-    let signal = match options.value('s') {
-        Some("9" | "KILL" | "SIGKILL") => 9,
-        _ => 15,
-    };
+    let name = options.value('s').unwrap_or("TERM");
+    let signal = signal_names::number(name)
+        .ok_or_else(|| Failure::Message(format!("unknown signal '{name}'")))?;
+    let grace = options.value('k').map(crate::system::duration).transpose()?;
     let limit = crate::system::duration(seconds)?;
     let child = match start(call, command, env::vars().collect(), &process::stdin()) {
         Ok(child) => child,
@@ -252,15 +162,26 @@ pub fn timeout(call: &Call) -> Done {
             return Ok(code);
         }
     };
+    let code = ends_within(&child, limit).or_else(|| {
+        child.kill(signal);
+        ends_within(&child, grace?).or_else(|| {
+            child.kill(SIGKILL);
+            None
+        })
+    });
+    Ok(code.unwrap_or_else(|| child.wait()) as u8)
+}
+
+const SIGKILL: u8 = 9;
+
+/// The exit code of a child that ends in time.
+fn ends_within(child: &Child, limit: Duration) -> Option<i32> {
     let started = Instant::now();
     loop {
-        if let Some(code) = child.try_wait() {
-            return Ok(code as u8);
-        }
+        let code = child.try_wait();
         let left = limit.saturating_sub(started.elapsed());
-        if left.is_zero() {
-            child.kill(signal);
-            return Ok(143);
+        if code.is_some() || left.is_zero() {
+            return code;
         }
         thread::sleep(left.min(LOOK));
     }

@@ -4,7 +4,7 @@
 mod kill;
 mod ps;
 mod select;
-mod signal_names;
+pub mod signal_names;
 mod top;
 
 pub use kill::{kill, killall};
