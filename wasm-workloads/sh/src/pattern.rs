@@ -3,9 +3,16 @@
 /// A character, and whether it was quoted: a quoted one stands for itself.
 pub type Char = (char, bool);
 
-/// Whether anything in it is a pattern at all.
+/// Whether anything in it is a pattern at all. A bracket without an end is none: the command `[`
+/// would have its directory read for each test.
 pub fn is_pattern(text: &[Char]) -> bool {
-    text.iter().any(|(c, quoted)| !quoted && matches!(c, '*' | '?' | '['))
+    let is_pattern = |(at, (c, quoted)): (usize, &Char)| match c {
+        _ if *quoted => false,
+        '*' | '?' => true,
+        '[' => text[at..].contains(&(']', false)),
+        _ => false,
+    };
+    text.iter().enumerate().any(is_pattern)
 }
 
 /// Whether the pattern matches the whole of `text`.
@@ -139,6 +146,19 @@ mod tests {
         check("[[:alpha:]_]", "_", true);
         check("[", "[", true);
         check("[a", "[a", true);
+    }
+
+    #[test]
+    fn an_open_bracket_alone_is_no_pattern() {
+        let check = |text: &str, expect: bool| {
+            let text: Vec<Char> = text.chars().map(|c| (c, false)).collect();
+            assert_eq!(is_pattern(&text), expect, "{text:?}");
+        };
+        check("[", false);
+        check("a]b[", false);
+        check("[a]", true);
+        check("a?", true);
+        check("plain", false);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Brace expansion: `{a,b}` and `{1..9}` make several words of one, before anything else.
 
+use std::borrow::Cow;
+use std::slice;
+
 use crate::syntax::{Piece, Word};
 
 /// Of nested braces and sequences no more words are made: `{1..999999999}` would take all memory.
@@ -13,10 +16,10 @@ enum Atom {
 }
 
 /// The words that `word` stands for; itself, if there are no braces in it.
-pub(super) fn expand(word: &Word) -> Vec<Word> {
+pub(super) fn expand(word: &Word) -> Cow<'_, [Word]> {
     let braced = |piece: &Piece| matches!(piece, Piece::Literal(text) if text.contains('{'));
     if !word.0.iter().any(braced) {
-        return vec![word.clone()];
+        return Cow::Borrowed(slice::from_ref(word));
     }
     let atoms: Vec<Atom> = word.0.iter().flat_map(atoms).collect();
     alternatives(&atoms).into_iter().map(|atoms| Word(pieces(atoms))).collect()

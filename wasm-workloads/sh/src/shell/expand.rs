@@ -23,18 +23,25 @@ impl Shell {
     /// The fields of a command's words.
     pub fn expand_words(&mut self, words: &[Word]) -> Result<Vec<String>, Unwind> {
         let mut expanded = Vec::new();
-        for word in words.iter().flat_map(brace::expand) {
-            let mut fields = Fields::default();
-            self.expand_into(&word, Mode::Fields, &mut fields)?;
-            for field in fields.finish() {
-                if self.options.has('f') || !pattern::is_pattern(&field) {
-                    expanded.push(text(&field));
-                } else {
-                    self.file_names(&field, &mut expanded);
-                }
+        for word in words {
+            for word in brace::expand(word).iter() {
+                self.expand_word(word, &mut expanded)?;
             }
         }
         Ok(expanded)
+    }
+
+    fn expand_word(&mut self, word: &Word, expanded: &mut Vec<String>) -> Result<(), Unwind> {
+        let mut fields = Fields::default();
+        self.expand_into(word, Mode::Fields, &mut fields)?;
+        for field in fields.finish() {
+            if self.options.has('f') || !pattern::is_pattern(&field) {
+                expanded.push(text(&field));
+            } else {
+                self.file_names(&field, expanded);
+            }
+        }
+        Ok(())
     }
 
     /// The text of one word, unsplit.
