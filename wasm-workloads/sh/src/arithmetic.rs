@@ -66,6 +66,10 @@ const ASSIGNMENTS: &[&str] = &["<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=",
 
 impl Expression<'_> {
     fn peek(&mut self) -> Option<char> {
+        // Most often there is no space; this is asked at each level of precedence.
+        if let Some(byte) = self.rest.bytes().next().filter(u8::is_ascii_graphic) {
+            return Some(byte.into());
+        }
         self.rest = self.rest.trim_start();
         self.rest.chars().next()
     }
@@ -145,7 +149,7 @@ impl Expression<'_> {
 
     /// The operator that stands here, unless it begins a longer one.
     fn operator(&mut self, operators: &[&'static str]) -> Option<&'static str> {
-        self.peek();
+        self.peek()?;
         let operator = operators.iter().find(|operator| self.rest.starts_with(**operator))?;
         let after = &self.rest[operator.len()..];
         let longer = match *operator {
