@@ -4,7 +4,7 @@ use std::fs::{self, FileTimes, OpenOptions};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::call::{Call, Done, Failure, reason};
+use crate::call::{Call, Done, Failure, Options, print, reason};
 
 /// Does something with each operand; complains where it fails.
 pub fn each(
@@ -151,7 +151,7 @@ pub fn remove(path: &str) -> io::Result<()> {
 }
 
 pub fn ln(call: &Call) -> Done {
-    let options = call.options("sfnTbv")?;
+    let options = call.options("sfnTbvS:")?;
     let (targets, link) = match options.operands.as_slice() {
         [] => return Err(Failure::usage()),
         [target] => (vec![target.clone()], ".".to_owned()),
@@ -168,21 +168,41 @@ pub fn ln(call: &Call) -> Done {
         if is_directory(&call.path(&name)) {
             name = format!("{}/{}", name.trim_end_matches('/'), crate::names::last(target));
         }
-        let path = call.path(&name);
-        if options.has('f') && fs::symlink_metadata(&path).is_ok() {
-            let _ = fs::remove_file(&path);
-        }
-        let made = if options.has('s') {
-            symlink(target, &path)
-        } else {
-            fs::hard_link(call.path(target), &path)
-        };
-        if let Err(err) = made {
-            call.complain(&format!("{name}: {}", reason(&err)));
-            code = 1;
+        match make_link(call, &options, target, &call.path(&name)) {
+            Ok(()) if options.has('v') => code |= print(format!("'{name}' -> '{target}'\n"))?,
+            Ok(()) => {}
+            Err(err) => {
+                let missing = err.kind() == io::ErrorKind::NotFound && !options.has('s');
+                call.complain(&format!(
+                    "{}: {}",
+                    if missing { target } else { &name },
+                    reason(&err)
+                ));
+                code = 1;
+            }
         }
     }
     Ok(code)
+}
+
+fn make_link(call: &Call, options: &Options, target: &str, path: &str) -> io::Result<()> {
+    let file = call.path(target);
+    let symbolic = options.has('s');
+    // Before anything is removed for a link that cannot be.
+    if !symbolic {
+        fs::symlink_metadata(&file)?;
+        if crate::names::same(&file, path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+    }
+    if fs::symlink_metadata(path).is_ok() {
+        if options.has('b') || options.has('S') {
+            fs::rename(path, format!("{path}{}", options.value('S').unwrap_or("~")))?;
+        } else if options.has('f') {
+            fs::remove_file(path)?;
+        }
+    }
+    if symbolic { symlink(target, path) } else { fs::hard_link(file, path) }
 }
 
 #[expect(deprecated, reason = "the only way to a symbolic link that std has for WASI")]

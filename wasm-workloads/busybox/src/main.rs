@@ -139,7 +139,7 @@ static APPLETS: &[Applet] = &[
     applet("killall", "[-lq] [-SIG] PROCESS_NAME...", processes::killall),
     applet("less", "[-EFINSR] [FILE]...", pager::less),
     applet("link", "FILE LINK", make::link),
-    applet("ln", "[-sfnT] TARGET... LINK|DIR", files::ln),
+    applet("ln", "[-sfnbTv] [-S SUF] TARGET... LINK|DIR", files::ln),
     applet("logname", "", system::logname),
     applet("ls", "[-1AaCdFhlpRrSt] [FILE]...", list::ls),
     applet("md5sum", "[-c [-s]] [FILE]...", sums::md5sum),
