@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Container;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard, mpsc, watch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::logs::Stream;
@@ -33,8 +33,8 @@ pub(super) struct Hub {
     /// Kept beside the list, so that a guest nobody watches pays one load per write.
     attached: AtomicUsize,
     clients: Mutex<Vec<mpsc::Sender<(Stream, Bytes)>>>,
-    /// Held by the client that feeds stdin; `None` once it is closed, or if there never was one.
-    stdin: AsyncMutex<Option<DuplexStream>>,
+    /// Whoever writes holds the inner lock; `None` once it is closed, or if there never was one.
+    stdin: Mutex<Option<Arc<AsyncMutex<DuplexStream>>>>,
     stdin_once: bool,
     /// With a terminal: its window, as the client who came last has it.
     size_tx: Option<watch::Sender<TerminalSize>>,
@@ -57,7 +57,7 @@ impl Hub {
         let hub = Self {
             attached: AtomicUsize::new(0),
             clients: Mutex::new(Vec::new()),
-            stdin: AsyncMutex::new(ours),
+            stdin: Mutex::new(ours.map(|ours| Arc::new(AsyncMutex::new(ours)))),
             stdin_once: spec.stdin_once.unwrap_or(false),
             size_tx,
             ended: CancellationToken::new(),
@@ -124,39 +124,30 @@ impl Hub {
     }
 
     async fn feed(&self, mut from: BoxRead) {
-        let mut feeding = Feeding { stdin: self.stdin.lock().await, once: self.stdin_once };
-        if let Some(to) = feeding.stdin.as_mut() {
-            // Either side may go at any time; there is nobody to tell.
-            let _ = copy(&mut from, to).await;
+        let _leaving = Feeding { hub: self };
+        let mut buffer = vec![0; 16 << 10];
+        // Whoever types next waits for what was typed before: clients take turns, chunk by chunk.
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let stdin = self.stdin.lock().clone();
+            let Some(stdin) = stdin else { return };
+            if stdin.lock().await.write_all(&buffer[..length]).await.is_err() {
+                return;
+            }
         }
     }
 }
 
-/// The client that feeds stdin; with `once`, stdin ends when it leaves, in whatever way.
+/// A client that feeds stdin; if that is to be open once, it ends when the client leaves, in
+/// whatever way.
 struct Feeding<'a> {
-    stdin: MutexGuard<'a, Option<DuplexStream>>,
-    once: bool,
+    hub: &'a Hub,
 }
 
 impl Drop for Feeding<'_> {
     fn drop(&mut self) {
-        if self.once {
-            *self.stdin = None;
+        if self.hub.stdin_once {
+            *self.hub.stdin.lock() = None;
         }
-    }
-}
-
-async fn copy(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-) -> io::Result<()> {
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let length = from.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        to.write_all(&buffer[..length]).await?;
     }
 }
 
@@ -223,6 +214,29 @@ mod tests {
         let (attached, text) = tokio::join!(hub.attach(streams), read);
         attached.unwrap();
         assert_eq!(text, "typed");
+    }
+
+    #[tokio::test]
+    async fn clients_type_side_by_side() {
+        let (hub, ends) = Hub::new(&Container { stdin: Some(true), ..Container::default() });
+        let mut guest = ends.stdin.unwrap();
+        let (mut one, one_theirs) = tokio::io::duplex(16);
+        let (mut other, other_theirs) = tokio::io::duplex(16);
+        let attach = |stdin: DuplexStream| {
+            hub.attach(Streams { stdin: Some(Box::new(stdin)), ..Streams::default() })
+        };
+        let typing = async {
+            let mut text = [0; 1];
+            for (from, letter) in [(&mut one, b'a'), (&mut other, b'b')] {
+                from.write_all(&[letter]).await.unwrap();
+                guest.read_exact(&mut text).await.unwrap();
+                assert_eq!(text, [letter]);
+            }
+            hub.end();
+        };
+        let (ended, other_ended, ()) =
+            tokio::join!(attach(one_theirs), attach(other_theirs), typing);
+        ended.and(other_ended).unwrap();
     }
 
     #[tokio::test]
