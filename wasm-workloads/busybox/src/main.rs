@@ -176,7 +176,7 @@ static APPLETS: &[Applet] = &[
     applet("sha512sum", "[-c [-s]] [FILE]...", sums::sha512sum),
     applet("shuf", "[-e WORD... | -i LOW-HIGH | FILE] [-n N] [-z]", columns::shuf),
     applet("sleep", "[N]...", system::sleep),
-    applet("sort", "[-nrufbk] [-t CHAR] [-o FILE] [FILE]...", sort::sort),
+    applet("sort", "[-nghMVrufbscz] [-k KEY] [-t CHAR] [-o FILE] [FILE]...", sort::sort),
     applet("split", "[-l N | -b N] [-a N] [INPUT [PREFIX]]", columns::split),
     applet(
         "stat",

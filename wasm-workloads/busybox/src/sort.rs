@@ -13,10 +13,30 @@ struct Key {
     start: (usize, usize),
     /// Inclusive; field 0: to the end of the line.
     end: (usize, usize),
-    numeric: bool,
+    by: By,
     fold: bool,
     reverse: bool,
     blanks: bool,
+}
+
+/// What a key is compared by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum By {
+    #[default]
+    Bytes,
+    Number,
+    /// `10K` before `2M`.
+    Size,
+    Month,
+    Version,
+}
+
+impl By {
+    fn of(has: impl Fn(char) -> bool) -> Self {
+        let known = [('n', Self::Number), ('g', Self::Number), ('h', Self::Size)];
+        let known = known.into_iter().chain([('M', Self::Month), ('V', Self::Version)]);
+        known.into_iter().find(|(letter, _)| has(*letter)).map_or(Self::Bytes, |(_, by)| by)
+    }
 }
 
 /// What a key names in a line; its number is worked out once.
@@ -119,7 +139,7 @@ impl Order {
     fn of(options: &Options) -> Result<Self, Failure> {
         let general = Key {
             start: (1, 1),
-            numeric: options.has('n') || options.has('g') || options.has('h'),
+            by: By::of(|letter| options.has(letter)),
             fold: options.has('f'),
             reverse: options.has('r'),
             blanks: options.has('b'),
@@ -187,7 +207,7 @@ fn key(text: &str, general: &Key) -> Result<Key, Failure> {
     Ok(Key {
         start: (field, character.max(1)),
         end,
-        numeric: own('n') || own('g') || (plain && general.numeric),
+        by: if plain { general.by } else { By::of(own) },
         fold: own('f') || (plain && general.fold),
         reverse: own('r') || (plain && general.reverse),
         blanks: own('b') || (plain && general.blanks),
@@ -196,19 +216,26 @@ fn key(text: &str, general: &Key) -> Result<Key, Failure> {
 
 impl Key {
     fn compare(&self, one: &Part<'_>, other: &Part<'_>) -> Ordering {
-        let order = if self.numeric {
-            one.number.partial_cmp(&other.number).unwrap_or(Ordering::Equal)
-        } else if self.fold {
-            upper(one.text).cmp(upper(other.text))
-        } else {
-            one.text.cmp(other.text)
+        let order = match self.by {
+            By::Number | By::Size | By::Month => {
+                one.number.partial_cmp(&other.number).unwrap_or(Ordering::Equal)
+            }
+            By::Version => versions(one.text, other.text),
+            By::Bytes if self.fold => upper(one.text).cmp(upper(other.text)),
+            By::Bytes => one.text.cmp(other.text),
         };
         if self.reverse { order.reverse() } else { order }
     }
 
     fn part<'a>(&self, line: &'a [u8], separator: Option<u8>) -> Part<'a> {
         let text = self.text(line, separator);
-        Part { text, number: if self.numeric { number(text) } else { 0.0 } }
+        let number = match self.by {
+            By::Number => number(text),
+            By::Size => size(text),
+            By::Month => month(text),
+            By::Bytes | By::Version => 0.0,
+        };
+        Part { text, number }
     }
 
     /// The part of a line that the key names.
@@ -300,9 +327,64 @@ fn decimal(text: &[u8], whole: usize) -> f64 {
     text.parse().unwrap_or(0.0)
 }
 
+/// More than numbers with a unit come to, and little enough to leave them three decimals: the unit
+/// decides, as in GNU's `sort -h`.
+const UNIT: f64 = 1e12;
+
+/// A number with a unit of `K` to `Y` behind it.
+fn size(text: &[u8]) -> f64 {
+    let number = number(text);
+    let unit = text.trim_ascii_start().iter().find(|byte| byte.is_ascii_alphabetic());
+    let rank = unit
+        .and_then(|unit| b"KMGTPEZY".iter().position(|known| *known == unit.to_ascii_uppercase()));
+    let rank = rank.map_or(0, |rank| rank + 1) as f64;
+    if number == 0.0 { 0.0 } else { number + number.signum() * rank * UNIT }
+}
+
+/// 1 to 12 by a month's first three letters; what is no month comes before.
+fn month(text: &[u8]) -> f64 {
+    let name = text.trim_ascii_start().get(..3).unwrap_or_default().to_ascii_lowercase();
+    let months = b"janfebmaraprmayjunjulaugsepoctnovdec".chunks(3);
+    months.into_iter().position(|known| known == name).map_or(0, |at| at + 1) as f64
+}
+
+/// `1.9` before `1.10`: digits are compared as numbers, the rest byte by byte.
+fn versions(one: &[u8], other: &[u8]) -> Ordering {
+    let (mut one, mut other) = (one, other);
+    while !one.is_empty() && !other.is_empty() {
+        let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let order = match (digits(one), digits(other)) {
+            (0, _) | (_, 0) => one[0].cmp(&other[0]),
+            (left, right) => number(&one[..left])
+                .partial_cmp(&number(&other[..right]))
+                .unwrap_or(Ordering::Equal),
+        };
+        if order.is_ne() {
+            return order;
+        }
+        one = &one[digits(one).max(1)..];
+        other = &other[digits(other).max(1)..];
+    }
+    one.len().cmp(&other.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_months_and_versions_have_orders_of_their_own() {
+        let check = |letters: &str, sorted: &[&str]| {
+            let key = key(&format!("1{letters}"), &Key::default()).unwrap();
+            let parts: Vec<_> = sorted.iter().map(|text| key.part(text.as_bytes(), None)).collect();
+            for pair in parts.windows(2) {
+                assert_eq!(key.compare(&pair[0], &pair[1]), Ordering::Less, "{letters}: {pair:?}");
+            }
+        };
+        check("h", &["-2M", "-3K", "0", "5", "900", "1K", "2000K", "1M", "1.5M", "3G"]);
+        check("M", &["none", "jan", "FEB", "December"]);
+        check("V", &["a-1", "a-1.2", "a-1.10", "a-2", "b"]);
+    }
 
     #[test]
     fn keys_name_parts_of_lines() {
