@@ -84,12 +84,17 @@ fn a_thousand_processes_leave_no_memory_behind() {
         let answer = cluster.run_words(&["exec", "guest", "--", "sh", "-c", &script]);
         assert_eq!(answer.code, 0, "{}", answer.all());
     };
-    // What is made once is made now: compiled code, threads, buffers.
-    run(1000);
-    let before = cluster.resident_bytes();
-    run(1000);
-    // 4 KiB for each would be found.
-    assert_growth(before, cluster.resident_bytes(), 4 * MIB);
+    // What is made once is made in the first round, and what a busy machine holds up comes later;
+    // what leaks grows in every round. 4 KiB for each process would be found.
+    let mut before = cluster.resident_bytes();
+    let mut growths = Vec::new();
+    while growths.last().is_none_or(|growth| *growth >= 4 * MIB) {
+        assert!(growths.len() < 5, "each 1,000 processes left bytes: {growths:?}");
+        run(1000);
+        let after = cluster.resident_bytes();
+        growths.push(after.saturating_sub(before));
+        before = after;
+    }
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! What a user does wrong: each a clear answer, the server unharmed.
 
-use crate::support::{Home, run};
+use crate::support::Home;
 
 fn pod(name: &str, spec: &str) -> String {
     format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {spec}\n")
@@ -86,20 +86,6 @@ fn greedy_guests_are_bounded() {
     cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/flood");
     assert_eq!(cluster.kubectl("logs flood --tail=1"), "done\n");
     assert!(cluster.kubectl("get nodes").contains("Ready"));
-}
-
-#[test]
-fn a_terminal_is_refused_in_one_line() {
-    let home = Home::new();
-    let cluster = home.up();
-    let file = home.file(
-        "p.yaml",
-        pod("p", "{containers: [{name: c, image: busybox, command: [sleep, '1000']}]}"),
-    );
-    cluster.kubectl(&format!("apply -f {file}"));
-    cluster.wait_for("condition=Ready", "pod/p");
-    let answer = run(home.in_terminal("kubectl exec -it p -- sh"));
-    assert!(answer.stdout.contains("leave out -t"), "{}", answer.all());
 }
 
 #[test]
