@@ -88,6 +88,33 @@ fn jobs_run_behind_the_prompt() {
 }
 
 #[test]
+fn a_window_may_be_drawn_larger_or_smaller() {
+    let home = Home::new();
+    let cluster = home.up();
+    pod(&cluster, "place");
+    let mut seat = sit_down(&cluster, "exec -it place -- sh");
+    assert_eq!(seat.run("stty size", PROMPT), "24 80\n");
+    seat.resize(100, 30);
+    // kubectl tells the server in its own time.
+    let told = (0..500).any(|_| seat.run("stty size", PROMPT) == "30 100\n");
+    assert!(told, "30 100 never came");
+
+    seat.type_in("vi /tmp/note\r");
+    seat.until("\x1b[29;1H");
+    seat.type_in("ifirst\rlast\x1b");
+    seat.until("last");
+    // vi draws anew: the note, and its line of status at the new bottom.
+    seat.resize(60, 12);
+    seat.until("first");
+    seat.until("\x1b[12;1H");
+    seat.type_in(":wq\r");
+    seat.until(PROMPT);
+    assert_eq!(seat.run("cat /tmp/note", PROMPT), "first\nlast\n");
+    seat.type_in("\x04");
+    assert_eq!(seat.leave().0, 0);
+}
+
+#[test]
 fn two_sit_in_one_pod() {
     let home = Home::new();
     let cluster = home.up();
