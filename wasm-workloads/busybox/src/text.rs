@@ -187,7 +187,8 @@ pub fn tail(call: &Call) -> Done {
         out.write_all(end_of(&bytes, &tail))?;
     }
     out.flush()?;
-    if shown == 0 {
+    // -F waits for a file that is not there yet.
+    if shown == 0 && !options.has('F') {
         return Err(Failure::Message("no files".to_owned()));
     }
     if options.has('f') || options.has('F') {
