@@ -3,10 +3,12 @@
 //! through `sampan:process`; a compound one is another instance of this shell, handed its state.
 //!
 //! Enter by [`main`]. `syntax` reads scripts, `shell` runs them, `builtins` are its own commands;
-//! `printf`, `condition` and [`echo`] are shared with the programs of the same names.
+//! `printf`, `condition` and [`echo`] are shared with the programs of the same names, `width` with
+//! those that fill a screen.
 
 pub mod condition;
 pub mod printf;
+pub mod width;
 
 mod arithmetic;
 mod builtins;

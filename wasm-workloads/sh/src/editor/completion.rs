@@ -1,6 +1,6 @@
 //! What a name at the cursor could become.
 
-use super::width::text_width;
+use crate::width::text_width;
 
 /// What kind of name is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

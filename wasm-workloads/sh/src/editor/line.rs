@@ -1,6 +1,6 @@
 //! The line being edited, and its cursor.
 
-use super::width::width;
+use crate::width::width;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Line {

@@ -16,7 +16,6 @@ mod line;
 mod model;
 mod screen;
 mod state;
-mod width;
 
 pub use completion::{Completed, Kind, Wanted, columns, complete, wanted};
 pub use events::expand;

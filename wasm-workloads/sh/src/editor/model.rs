@@ -1,7 +1,7 @@
 //! A terminal's screen, as far as the editor's tests need one.
 
 use super::screen::Size;
-use super::width::width;
+use crate::width::width;
 
 pub struct Terminal {
     size: Size,

@@ -1,7 +1,7 @@
 //! What the terminal shows of a prompt and a line, and the fewest bytes that change it to what it
 //! is to show next.
 
-use super::width::width;
+use crate::width::width;
 
 /// Of the window, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
