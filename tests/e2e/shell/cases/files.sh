@@ -8,7 +8,7 @@ printf 12345 > f; du f; du -s f; du nope; echo $?
 ### mktemp makes files and directories
 f=$(mktemp ./abXXXXXX); test -f "$f" && echo ${#f}; d=$(mktemp -d -p .); test -d "$d" && echo ${#d}; mktemp -q nope/XXXXXX; echo $?; TMPDIR=/x mktemp -u -t fo.XXXXXX | cut -c 1-6
 ### dd copies blocks
-printf 0123456789 > f; dd if=f bs=4 skip=1 count=1 status=none; echo; dd if=f of=g bs=4; cat g; printf ab | dd of=g conv=notrunc bs=1 seek=3; cat g; dd if=f of=g bs=4 conv=sync; wc -c < g; dd if=nope; echo $?
+printf 0123456789 > f; dd if=f bs=4 skip=1 count=1 status=none; echo; dd if=f of=g bs=4; cp g h; printf ab | dd of=h conv=notrunc bs=1 seek=3; cat g h; dd if=f of=i bs=4 conv=sync; wc -c < i; dd if=nope; echo $?
 ### truncate cuts and fills
 printf hello > f; truncate -s 3 f; cat f; truncate -s 1k f; wc -c < f; truncate -c -s 1 nope; ls nope; truncate -s x f; echo $?
 ### link and unlink
