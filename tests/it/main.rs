@@ -12,3 +12,4 @@ mod shell;
 mod subresources;
 mod support;
 mod watching;
+mod workloads;

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Column, Deletion, KubeObject, Names, Resource, Scope};
+use super::{Column, Deletion, KubeObject, Names, Resource, Scope, Size};
 use super::{Subresource, Verb};
 use crate::api::fields::FieldError;
 use crate::control_plane::storage::{Draft, Durability, Key, Stored};
@@ -143,6 +143,8 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn describe(&self, generator: &mut schemars::SchemaGenerator);
     fn prepare_for_deletion(&self, object: &mut dyn AnyObject);
     fn is_finalized(&self, object: &dyn AnyObject) -> bool;
+    fn size(&self, object: &dyn AnyObject) -> Option<Size>;
+    fn resize(&self, object: &mut dyn AnyObject, replicas: i32);
     fn columns(&self) -> &'static [Column];
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value>;
 }
@@ -358,6 +360,14 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn is_finalized(&self, object: &dyn AnyObject) -> bool {
         R::is_finalized(own::<R>(object))
+    }
+
+    fn size(&self, object: &dyn AnyObject) -> Option<Size> {
+        R::size(own::<R>(object))
+    }
+
+    fn resize(&self, object: &mut dyn AnyObject, replicas: i32) {
+        R::resize(own_mut::<R>(object), replicas);
     }
 
     fn columns(&self) -> &'static [Column] {

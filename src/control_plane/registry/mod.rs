@@ -4,8 +4,10 @@
 //! one line in the table. Everything here is a pure function of objects.
 
 mod any;
+mod apps;
 mod authentication;
 mod authorization;
+mod autoscaling;
 mod coordination;
 mod core;
 mod print;
@@ -13,10 +15,13 @@ mod resource;
 
 pub(super) use any::*;
 pub(super) use authentication::TokenRequests;
+pub(super) use autoscaling::Scales;
 pub(super) use resource::*;
 
 /// Every kind that the server knows. To add one: `&Kind::<Pods>::NEW`.
 pub(super) static RESOURCES: &[&dyn AnyResource] = &[
+    &Kind::<apps::Deployments>::NEW,
+    &Kind::<apps::ReplicaSets>::NEW,
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::Events>::NEW,
@@ -75,6 +80,10 @@ mod tests {
         let expect = [
             ("configmaps", "Name | Data | Age"),
             (
+                "deployments",
+                "Name | Ready | Up-to-date | Available | Age | (Containers) | (Images) | (Selector)",
+            ),
+            (
                 "events",
                 "Last Seen | Type | Reason | Object | (Subobject) | (Source) | Message | \
                  (First Seen) | (Count) | (Name)",
@@ -90,6 +99,10 @@ mod tests {
                 "pods",
                 "Name | Ready | Status | Restarts | Age | (IP) | (Node) | (Nominated Node) | \
                  (Readiness Gates)",
+            ),
+            (
+                "replicasets",
+                "Name | Desired | Current | Ready | Age | (Containers) | (Images) | (Selector)",
             ),
             ("secrets", "Name | Type | Data | Age"),
             ("serviceaccounts", "Name | Age"),
@@ -134,6 +147,11 @@ mod tests {
         let mut example = match kind.kind() {
             "Binding" => json!({"target": {"kind": "Node", "name": "n"}}),
             "ConfigMap" => json!({"data": {"key": "value"}}),
+            "Deployment" | "ReplicaSet" => json!({"spec": {
+                "selector": {"matchLabels": {"app": "a"}},
+                "template": {"metadata": {"labels": {"app": "a"}},
+                    "spec": {"containers": [{"name": "c", "image": "busybox"}]}},
+            }}),
             "Event" => json!({"involvedObject": {"kind": "Pod", "namespace": "b", "name": "p"}}),
             "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "busybox"}]}}),
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),

@@ -26,6 +26,11 @@ pub(super) const fn column(name: &'static str, description: &'static str) -> Col
     Column { name, type_: "string", format: "", description, priority: 0 }
 }
 
+/// A column of whole numbers that is always shown.
+pub(super) const fn number(name: &'static str, description: &'static str) -> Column {
+    Column { name, type_: "integer", format: "", description, priority: 0 }
+}
+
 /// A column of strings that only `-o wide` shows.
 pub(super) const fn wide(name: &'static str, description: &'static str) -> Column {
     Column { name, type_: "string", format: "", description, priority: 1 }

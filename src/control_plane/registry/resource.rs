@@ -101,6 +101,17 @@ pub(crate) enum Deletion {
     Graceful { seconds: i64 },
 }
 
+/// How large a set of Pods is, as the subresource `scale` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// `spec.replicas`.
+    pub wanted: i32,
+    /// `status.replicas`.
+    pub observed: i32,
+    /// The label selector of the Pods, as a query spells it.
+    pub selector: Option<String>,
+}
+
 /// Upstream's create, update and delete strategies, defaults, validation and printing of a kind, as
 /// pure functions. To add a kind: one file with an implementation, one line in `RESOURCES`.
 pub(crate) trait Resource: Send + Sync + 'static {
@@ -213,6 +224,17 @@ pub(crate) trait Resource: Send + Sync + 'static {
     fn is_finalized(object: &Self::Object) -> bool {
         let _ = object;
         true
+    }
+
+    /// What the subresource `scale` shows; `None` for kinds without a size.
+    fn size(object: &Self::Object) -> Option<Size> {
+        let _ = object;
+        None
+    }
+
+    /// Sets what the subresource `scale` may set.
+    fn resize(object: &mut Self::Object, replicas: i32) {
+        let _ = (object, replicas);
     }
 
     fn columns() -> &'static [Column];

@@ -8,6 +8,7 @@ mod log;
 mod part;
 mod pod;
 mod reviews;
+mod scale;
 mod spdy;
 mod token;
 mod websocket;
@@ -42,6 +43,7 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         "log" => log::run(call).await,
         "binding" => binding::run(call).await,
         "finalize" => finalize::run(call).await,
+        "scale" => scale::run(call).await,
         "token" => token::run(call).await,
         "status" => part::run(call, Part::Status).await,
         name @ "ephemeralcontainers" => part::run(call, Part::Subresource(name)).await,

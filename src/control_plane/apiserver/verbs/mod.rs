@@ -18,7 +18,7 @@ use http::Response;
 
 pub(crate) use commit::{Part, modify};
 pub(crate) use get::{get, stored};
-pub(crate) use patch::patch;
+pub(crate) use patch::{Patch, patch};
 pub(crate) use update::update_part;
 
 use super::body::Body;

@@ -27,9 +27,14 @@ const SUPPORTED: &[&str] = &[
 pub(crate) async fn patch(mut call: Call, part: Part) -> Outcome<Response<Body>> {
     let dry = call.dry_run("PatchOptions")?;
     let validation = decode::field_validation(&call.query, "PatchOptions")?;
-    let patch = Patch::read(&call)?;
-    let propose =
-        |call: &mut Call, current: &Stored, _: &_| patch.propose(call, current, validation);
+    let patch = Patch::read(&call, call.resource)?;
+    let propose = |call: &mut Call, current: &Stored, _: &_| {
+        let value =
+            serde_json::from_slice(&current.bytes).map_err(|err| Failure::internal(&err))?;
+        let mut object = patch.apply(call, call.resource, value, validation)?;
+        update::check_place(call, object.metadata_mut())?;
+        Ok(object)
+    };
     let shown = modify(&mut call, part, dry, propose).await?;
     render::object(&call, StatusCode::OK, &shown)
 }
@@ -41,28 +46,36 @@ enum Kind {
     Strategic(&'static schema::Type),
 }
 
-struct Patch {
+/// A change as the client sent it.
+pub(crate) struct Patch {
     kind: Kind,
     value: Value,
     duplicates: Vec<String>,
 }
 
 impl Patch {
-    fn read(call: &Call) -> Outcome<Self> {
-        let kind = kind(call.resource, decode::media_type(&call.headers))?;
+    /// The body as a change of an object of `resource`'s kind.
+    ///
+    /// # Errors
+    /// 415 for a kind of patch that is not known here, 400 for broken syntax.
+    pub(crate) fn read(call: &Call, resource: &dyn AnyResource) -> Outcome<Self> {
+        let kind = kind(resource, decode::media_type(&call.headers))?;
         let decoded =
             json::parse(&call.body).map_err(|err| Failure::bad_request(err.to_string()))?;
         Ok(Self { kind, value: decoded.value, duplicates: decoded.duplicates })
     }
 
-    fn propose(
+    /// What `value`, an object of `resource`'s kind, becomes by it.
+    ///
+    /// # Errors
+    /// If it does not fit, or does not yield such an object.
+    pub(crate) fn apply(
         &self,
         call: &mut Call,
-        current: &Stored,
+        resource: &dyn AnyResource,
+        value: Value,
         validation: FieldValidation,
     ) -> Outcome<Box<dyn AnyObject>> {
-        let value =
-            serde_json::from_slice(&current.bytes).map_err(|err| Failure::internal(&err))?;
         let patched = match self.kind {
             Kind::Json => patch::json::apply(value, &self.value),
             Kind::Merge => patch::merge::apply(value, &self.value),
@@ -70,9 +83,7 @@ impl Patch {
         };
         let value = patched.map_err(|err| err.to_status())?;
         let document = Document { value, duplicates: self.duplicates.clone() };
-        let mut object = decode::typed(call.resource, document, validation, &mut call.warnings)?;
-        update::check_place(call, object.metadata_mut())?;
-        Ok(object)
+        decode::typed(resource, document, validation, &mut call.warnings)
     }
 }
 

@@ -6,7 +6,7 @@ mod event;
 mod keyed_data;
 mod namespace;
 mod node;
-mod pod;
+pub(super) mod pod;
 mod secret;
 mod service_account;
 
@@ -23,7 +23,7 @@ pub(super) use service_account::ServiceAccounts;
 const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// Fills in a string that was left out; Go clients spell "left out" as the empty string too.
-fn set_default(slot: &mut Option<String>, value: &str) {
+pub(super) fn set_default(slot: &mut Option<String>, value: &str) {
     if slot.as_deref().is_none_or(str::is_empty) {
         *slot = Some(value.to_owned());
     }

@@ -35,7 +35,7 @@ pub(super) fn default(pod: &mut Pod) {
 }
 
 /// What holds for a Pod's spec in a template too.
-pub(in crate::control_plane::registry) fn default_spec(spec: &mut PodSpec) {
+pub(super) fn default_spec(spec: &mut PodSpec) {
     set_default(&mut spec.dns_policy, "ClusterFirst");
     set_default(&mut spec.restart_policy, "Always");
     set_default(&mut spec.scheduler_name, "default-scheduler");

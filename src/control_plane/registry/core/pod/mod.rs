@@ -5,6 +5,7 @@
 mod defaults;
 mod print;
 mod qos;
+pub(in crate::control_plane::registry) mod template;
 mod validation;
 mod warnings;
 

@@ -14,16 +14,21 @@ use crate::api::quantity::Quantity;
 const BYTES: [&str; 2] = ["memory", "ephemeral-storage"];
 
 pub(super) fn warnings(pod: &Pod) -> Vec<String> {
-    let path = Path::new("spec");
     let mut warnings: Vec<String> = hostname(pod).into_iter().collect();
-    let Some(spec) = &pod.spec else { return warnings };
+    warnings.extend(pod.spec.iter().flat_map(|spec| of_spec(spec, &Path::new("spec"))));
+    warnings
+}
+
+/// What is hardly meant in a Pod's spec, in a Pod or in a template.
+pub(super) fn of_spec(spec: &PodSpec, path: &Path) -> Vec<String> {
+    let mut warnings = Vec::new();
     if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
         let path = path.child("terminationGracePeriodSeconds");
         warnings.push(format!(
             "{path}: must be >= 0; negative values are invalid and will be treated as 1"
         ));
     }
-    for (path, container) in containers(spec, &path) {
+    for (path, container) in containers(spec, path) {
         warnings.extend(hidden_variables(container, &path));
         warnings.extend(fractions_of_bytes(container, &path));
     }

@@ -15,7 +15,7 @@ mod networking;
 mod resources;
 mod scheduling;
 mod security;
-mod selectors;
+pub(super) mod selectors;
 mod status;
 mod update;
 mod volumes;
@@ -64,10 +64,7 @@ fn validate_pod_spec(spec: &PodSpec) -> Vec<FieldError> {
 }
 
 /// What holds for any Pod spec, in a Pod or in a template.
-pub(in crate::control_plane::registry) fn validate_spec(
-    spec: &PodSpec,
-    path: &Path,
-) -> Vec<FieldError> {
+pub(super) fn validate_spec(spec: &PodSpec, path: &Path) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if spec.termination_grace_period_seconds.is_none() {
         faults.push(FieldError::required(path.child("terminationGracePeriodSeconds"), ""));

@@ -10,7 +10,10 @@ use crate::api::meta::{self, invalid_each};
 const OPERATOR: &str = "not a valid selector operator";
 
 /// Upstream: `ValidateLabelSelector` in `apimachinery/pkg/apis/meta/v1/validation`.
-pub(super) fn validate_labels(selector: Option<&LabelSelector>, path: &Path) -> Vec<FieldError> {
+pub(in crate::control_plane::registry) fn validate_labels(
+    selector: Option<&LabelSelector>,
+    path: &Path,
+) -> Vec<FieldError> {
     let Some(selector) = selector else { return Vec::new() };
     let mut faults = Vec::new();
     if let Some(labels) = &selector.match_labels {

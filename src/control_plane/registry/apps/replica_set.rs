@@ -1,0 +1,151 @@
+//! ReplicaSets: so many Pods of one template.
+//!
+//! Upstream: `pkg/registry/apps/replicaset/strategy.go`, `pkg/apis/apps/v1/defaults.go`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use serde_json::Value;
+
+use super::workload::{self, Counts, not_negative};
+use crate::api::fields::{FieldError, Path};
+use crate::control_plane::registry::autoscaling::SCALE;
+use crate::control_plane::registry::core::pod::template::{self, CONTAINERS, IMAGES};
+use crate::control_plane::registry::print::{self, AGE, NAME, number, wide};
+use crate::control_plane::registry::{
+    Column, Names, Resource, STATUS_VERBS, Scope, Size, Subresource,
+};
+
+#[derive(Debug)]
+pub(crate) struct ReplicaSets;
+
+impl Resource for ReplicaSets {
+    type Object = ReplicaSet;
+
+    const NAMES: Names = Names {
+        plural: "replicasets",
+        singular: "replicaset",
+        short: &["rs"],
+        categories: &["all"],
+    };
+    const SCOPE: Scope = Scope::Namespaced;
+    const SUBRESOURCES: &'static [Subresource] =
+        &[SCALE, Subresource { name: "status", kind: ("", "", "ReplicaSet"), verbs: STATUS_VERBS }];
+    const GENERATION: bool = true;
+
+    fn default(set: &mut ReplicaSet) {
+        let spec = set.spec.get_or_insert_default();
+        spec.replicas.get_or_insert(1);
+        template::default(spec.template.get_or_insert_default());
+        set.status.get_or_insert_default();
+    }
+
+    fn prepare_for_create(set: &mut ReplicaSet) {
+        set.status = Some(ReplicaSetStatus::default());
+    }
+
+    fn prepare_for_update(set: &mut ReplicaSet, old: &ReplicaSet) {
+        set.status.clone_from(&old.status);
+    }
+
+    fn prepare_for_status_update(set: &mut ReplicaSet, old: &ReplicaSet) {
+        set.spec.clone_from(&old.spec);
+    }
+
+    fn validate(set: &ReplicaSet) -> Vec<FieldError> {
+        set.spec.as_ref().map(validate_spec).unwrap_or_default()
+    }
+
+    fn validate_update(set: &ReplicaSet, old: &ReplicaSet) -> Vec<FieldError> {
+        let mut faults = Self::validate(set);
+        faults.extend(workload::validate_same_selector(selector(set), selector(old)));
+        faults
+    }
+
+    fn validate_status_update(set: &ReplicaSet, _old: &ReplicaSet) -> Vec<FieldError> {
+        let Some(status) = &set.status else { return Vec::new() };
+        let path = Path::new("status");
+        let counts = Counts {
+            replicas: status.replicas,
+            parts: vec![("fullyLabeledReplicas", status.fully_labeled_replicas)],
+            ready: status.ready_replicas,
+            available: status.available_replicas,
+        };
+        let mut faults = counts.validate(&path);
+        faults.extend(not_negative(path.child("observedGeneration"), status.observed_generation));
+        faults
+    }
+
+    fn warnings(set: &ReplicaSet) -> Vec<String> {
+        let mut warnings: Vec<String> = workload::name_warning(&set.metadata).into_iter().collect();
+        if let Some(of) = set.spec.as_ref().and_then(|spec| spec.template.as_ref()) {
+            warnings.extend(template::warnings(of, &Path::new("spec").child("template")));
+        }
+        warnings
+    }
+
+    fn fields(set: &ReplicaSet) -> Vec<(&'static str, String)> {
+        let replicas = set.status.as_ref().map_or(0, |status| status.replicas);
+        vec![("status.replicas", replicas.to_string())]
+    }
+
+    fn size(set: &ReplicaSet) -> Option<Size> {
+        Some(Size {
+            wanted: set.spec.as_ref()?.replicas.unwrap_or(0),
+            observed: set.status.as_ref().map_or(0, |status| status.replicas),
+            selector: selector(set).map(workload::selector_text),
+        })
+    }
+
+    fn resize(set: &mut ReplicaSet, replicas: i32) {
+        set.spec.get_or_insert_default().replicas = Some(replicas);
+    }
+
+    fn columns() -> &'static [Column] {
+        const COLUMNS: &[Column] = &[
+            NAME,
+            number("Desired", "How many Pods are asked for."),
+            number("Current", "How many Pods there are."),
+            number("Ready", "How many Pods are ready."),
+            AGE,
+            CONTAINERS,
+            IMAGES,
+            wide("Selector", "The labels by which it finds its Pods."),
+        ];
+        COLUMNS
+    }
+
+    fn row(set: &ReplicaSet, now: Timestamp) -> Vec<Value> {
+        let spec = set.spec.as_ref();
+        let status = set.status.as_ref();
+        let [names, images] = template::cells(spec.and_then(|spec| spec.template.as_ref()));
+        vec![
+            print::name(&set.metadata),
+            workload::count(spec.and_then(|spec| spec.replicas)),
+            workload::count(status.map(|status| status.replicas)),
+            workload::count(status.and_then(|status| status.ready_replicas)),
+            print::age(&set.metadata, now),
+            names,
+            images,
+            selector(set).map(workload::selector_text).unwrap_or_default().into(),
+        ]
+    }
+}
+
+fn selector(set: &ReplicaSet) -> Option<&LabelSelector> {
+    set.spec.as_ref().map(|spec| &spec.selector)
+}
+
+fn validate_spec(spec: &ReplicaSetSpec) -> Vec<FieldError> {
+    let path = Path::new("spec");
+    let mut faults = Vec::new();
+    faults.extend(not_negative(path.child("replicas"), spec.replicas));
+    faults.extend(not_negative(path.child("minReadySeconds"), spec.min_ready_seconds));
+    let Some(of) = &spec.template else {
+        faults.push(FieldError::required(path.child("template"), ""));
+        return faults;
+    };
+    faults.extend(workload::validate_selection(&spec.selector, of, &path));
+    faults.extend(workload::validate_endless(of, &path));
+    faults
+}
