@@ -10,8 +10,10 @@ mod authorization;
 mod autoscaling;
 mod coordination;
 mod core;
+mod discovery;
 mod print;
 mod resource;
+mod rules;
 
 pub(super) use any::*;
 pub(super) use authentication::TokenRequests;
@@ -24,13 +26,16 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<apps::ReplicaSets>::NEW,
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
+    &Kind::<core::EndpointsObjects>::NEW,
     &Kind::<core::Events>::NEW,
     &Kind::<core::Namespaces>::NEW,
     &Kind::<core::Nodes>::NEW,
     &Kind::<core::Pods>::NEW,
     &Kind::<core::Secrets>::NEW,
     &Kind::<core::ServiceAccounts>::NEW,
+    &Kind::<core::Services>::NEW,
     &Kind::<coordination::Leases>::NEW,
+    &Kind::<discovery::EndpointSlices>::NEW,
     &Kind::<authentication::SelfSubjectReviews>::NEW,
     &Kind::<authorization::SelfSubjectAccessReviews>::NEW,
     &Kind::<authorization::SelfSubjectRulesReviews>::NEW,
@@ -50,8 +55,11 @@ mod tests {
         let mut taken = BTreeSet::new();
         for kind in RESOURCES {
             let names = kind.names();
-            for name in [names.plural, names.singular].iter().chain(names.short) {
-                assert!(taken.insert((kind.group(), *name)), "{name} names two kinds");
+            // Some words have no plural of their own (`endpoints`).
+            let mut own = BTreeSet::from([names.plural, names.singular]);
+            own.extend(names.short);
+            for name in own {
+                assert!(taken.insert((kind.group(), name)), "{name} names two kinds");
             }
             assert!(taken.insert((kind.group(), kind.kind())), "{} is there twice", kind.kind());
         }
@@ -83,6 +91,8 @@ mod tests {
                 "deployments",
                 "Name | Ready | Up-to-date | Available | Age | (Containers) | (Images) | (Selector)",
             ),
+            ("endpoints", "Name | Endpoints | Age"),
+            ("endpointslices", "Name | AddressType | Ports | Endpoints | Age"),
             (
                 "events",
                 "Last Seen | Type | Reason | Object | (Subobject) | (Source) | Message | \
@@ -106,6 +116,7 @@ mod tests {
             ),
             ("secrets", "Name | Type | Data | Age"),
             ("serviceaccounts", "Name | Age"),
+            ("services", "Name | Type | Cluster-IP | External-IP | Port(s) | Age | (Selector)"),
         ];
         let stored = RESOURCES.iter().filter(|kind| kind.is_stored());
         let mut found: Vec<_> =
@@ -152,8 +163,12 @@ mod tests {
                 "template": {"metadata": {"labels": {"app": "a"}},
                     "spec": {"containers": [{"name": "c", "image": "busybox"}]}},
             }}),
+            "EndpointSlice" => {
+                json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.42.0.2"]}]})
+            }
             "Event" => json!({"involvedObject": {"kind": "Pod", "namespace": "b", "name": "p"}}),
             "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "busybox"}]}}),
+            "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),
             "SelfSubjectAccessReview" => {
                 return json!({"apiVersion": kind.api_version(), "kind": kind.kind(),

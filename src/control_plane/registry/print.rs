@@ -2,6 +2,8 @@
 //!
 //! Upstream: `pkg/printers/internalversion/printers.go`, `apimachinery/pkg/util/duration`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -55,6 +57,31 @@ pub(super) fn since(then: Option<Timestamp>, now: Timestamp) -> String {
 /// `text`, or `placeholder` where there is none.
 pub(super) fn or<'a>(text: Option<&'a str>, placeholder: &'a str) -> &'a str {
     text.filter(|text| !text.is_empty()).unwrap_or(placeholder)
+}
+
+/// Labels as a selector would be written: `a=1,b=2`; `<none>` if there are none.
+///
+/// Upstream: `labels.FormatLabels`.
+pub(super) fn labels(labels: Option<&BTreeMap<String, String>>) -> String {
+    let pairs: Vec<String> =
+        labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
+}
+
+/// At most this many items of a list are shown.
+const LIST_ITEMS_MAX: usize = 3;
+
+/// The first items of a list, and how many more there are; `placeholder` if there are none.
+///
+/// Upstream: `listWithMoreString`.
+pub(super) fn list(items: impl IntoIterator<Item = String>, placeholder: &str) -> String {
+    let mut items = items.into_iter();
+    let shown: Vec<String> = items.by_ref().take(LIST_ITEMS_MAX).collect();
+    match items.count() {
+        0 if shown.is_empty() => placeholder.to_owned(),
+        0 => shown.join(","),
+        more => format!("{} + {more} more...", shown.join(",")),
+    }
 }
 
 const MINUTE: i64 = 60;

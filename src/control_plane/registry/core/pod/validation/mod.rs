@@ -21,10 +21,10 @@ mod update;
 mod volumes;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use serde_json::Value;
 
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
+use crate::control_plane::registry::rules::{invalid_number, one_of, text};
 
 pub(super) use ephemeral::validate_ephemeral_update;
 pub(super) use status::validate_status_update;
@@ -135,30 +135,6 @@ fn validate_scalars(spec: &PodSpec, path: &Path) -> Vec<FieldError> {
         faults.extend(resources::validate_amount(name, amount, &path));
     }
     faults
-}
-
-/// An absent string and the empty one are the same to Go.
-fn text(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or_default()
-}
-
-/// A word that must be there and be one of a few.
-fn one_of(path: &Path, word: &str, supported: &[&str]) -> Option<FieldError> {
-    match word {
-        "" => Some(FieldError::required(path.clone(), "")),
-        word if supported.contains(&word) => None,
-        word => Some(FieldError::not_supported(path.clone(), word, supported)),
-    }
-}
-
-fn invalid_number(
-    path: &Path,
-    number: impl Into<Value>,
-    complaints: Vec<String>,
-) -> Vec<FieldError> {
-    let number = number.into();
-    let fault = |complaint| FieldError::invalid(path.clone(), number.clone(), complaint);
-    complaints.into_iter().map(fault).collect()
 }
 
 fn not_negative(path: &Path, number: Option<i64>) -> Option<FieldError> {

@@ -1,12 +1,11 @@
 //! Names and addresses: DNS, host aliases, the host's network.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::{PodDNSConfig, PodSpec};
 
 use super::text;
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
+use crate::control_plane::registry::rules::validate_ip;
 
 /// Bounds of libc's resolver.
 const NAMESERVERS_MAX: usize = 3;
@@ -96,11 +95,4 @@ fn validate_dns_config(config: &PodDNSConfig, path: &Path) -> Vec<FieldError> {
         }
     }
     faults
-}
-
-/// Upstream: `validation.IsValidIP`.
-pub(super) fn validate_ip(address: &str, path: &Path) -> Option<FieldError> {
-    let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-    let valid = address.parse::<IpAddr>().is_ok();
-    (!valid).then(|| FieldError::invalid(path.clone(), address, detail))
 }

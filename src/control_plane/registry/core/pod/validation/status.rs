@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 
-use super::{networking, qualified_name, text};
+use super::{qualified_name, text};
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
+use crate::control_plane::registry::rules::validate_ip;
 
 /// Conditions every Pod has; their names need no domain.
 const CONDITIONS: [&str; 3] = ["PodScheduled", "Ready", "Initialized"];
@@ -107,9 +108,8 @@ fn validate_ips(status: &PodStatus, path: &Path) -> Vec<FieldError> {
 /// At most one address of each family.
 fn validate_families(ips: &[&str], path: &Path) -> Vec<FieldError> {
     let addresses = ips.iter().enumerate();
-    let mut faults: Vec<FieldError> = addresses
-        .filter_map(|(index, ip)| networking::validate_ip(ip, &path.index(index)))
-        .collect();
+    let mut faults: Vec<FieldError> =
+        addresses.filter_map(|(index, ip)| validate_ip(ip, &path.index(index))).collect();
     let families: BTreeSet<bool> = ips.iter().map(|ip| ip.contains(':')).collect();
     if families.len() != ips.len() {
         let ips: Vec<String> = ips.iter().map(|ip| (*ip).to_owned()).collect();
