@@ -91,7 +91,7 @@ impl<'a> Bench<'a> {
             stdio: Stdio { stdout: Output::Log(log), ..Stdio::default() },
         };
         let began = Instant::now();
-        let container = self.runtime.sandbox("bench").start(spec).await.unwrap();
+        let container = self.runtime.sandbox("bench", None).start(spec).await.unwrap();
         first.notified().await;
         (container, began.elapsed())
     }

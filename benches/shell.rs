@@ -89,7 +89,7 @@ async fn start(runtime: &Runtime, directory: &Path) -> Container {
         cpu_millis_max: None,
         stdio: Stdio::default(),
     };
-    runtime.sandbox("bench").start(spec).await.unwrap()
+    runtime.sandbox("bench", None).start(spec).await.unwrap()
 }
 
 fn words(command: &str) -> Vec<String> {

@@ -218,6 +218,7 @@ async fn start_node(
             directory: config.cache_directory.join("images"),
             allowed_directories: config.allowed_image_directories.clone(),
         },
+        network: node::network::Config::default(),
         runtime: node::runtime::Config {
             cache_directory: config.cache_directory.join("cache"),
             instances_max: INSTANCES_MAX,

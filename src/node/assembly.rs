@@ -11,6 +11,7 @@ use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::node::images::{self, Images};
 use crate::node::kubelet::{self, Kubelet};
+use crate::node::network::{self, Network};
 use crate::node::runtime::{self, Runtime};
 use crate::telemetry::ComponentLogs;
 
@@ -23,6 +24,7 @@ pub struct Config {
     /// `DIR/pods`: one directory per Pod, by uid.
     pub pods_directory: PathBuf,
     pub images: images::Config,
+    pub network: network::Config,
     pub runtime: runtime::Config,
     /// What the components say, for `kubectl logs`; empty ones will do.
     pub component_logs: ComponentLogs,
@@ -78,6 +80,7 @@ impl Node {
             config_maps: caches.config_maps,
             secrets: caches.secrets,
             images: Images::new(config.images),
+            network: Network::new(config.network, clock.clone()),
             runtime: runtime.clone(),
             component_logs: config.component_logs,
             clock,

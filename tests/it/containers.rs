@@ -85,7 +85,7 @@ pub(crate) async fn start(
             ..Stdio::default()
         },
     };
-    let container = runtime().sandbox("pod").start(spec).await.expect("it starts");
+    let container = runtime().sandbox("pod", None).start(spec).await.expect("it starts");
     let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.lock()).into_owned();
     (container, move |code| Ran { output: text(&output), errors: text(&errors), code })
 }

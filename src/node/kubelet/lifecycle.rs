@@ -21,7 +21,7 @@ use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::events::{self, Recorder};
 use crate::node::images::Images;
-use crate::node::network::AddressBook;
+use crate::node::network::{AddressBook, Network};
 use crate::node::runtime::Runtime;
 use crate::telemetry::ComponentLogs;
 
@@ -45,6 +45,7 @@ pub(crate) struct Rooms {
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) secrets: Cache<Secret>,
     pub(crate) images: Images,
+    pub(crate) network: Network,
     pub(crate) runtime: Runtime,
     pub(crate) component_logs: ComponentLogs,
     pub(crate) clock: Clock,
@@ -100,11 +101,12 @@ impl Kubelet {
         let (recorder, writer) =
             events::recorder(rooms.client.clone(), rooms.clock.clone(), source);
         let last_stop = last_stop(&config.pods_directory);
+        let addresses = AddressBook::new(rooms.network.config().pods);
         let ctx = Arc::new(Context {
             config,
             rooms,
             recorder,
-            addresses: AddressBook::new(),
+            addresses,
             last_stop,
             allocatable: heartbeat::allocatable(),
             live: LivePods::default(),

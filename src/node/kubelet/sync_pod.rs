@@ -2,6 +2,7 @@
 //!
 //! Upstream: `pkg/kubelet/kubelet.go` (`SyncPod`, `SyncTerminatingPod`, `SyncTerminatedPod`).
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use super::{references, termination};
 use crate::api::pod::as_container;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
+use crate::node::network::{Member, PodNetwork, Resolver};
 use crate::node::runtime::{Exit, Processes, Sandbox};
 
 /// SIGTERM: no guest handles it, so it ends them at once.
@@ -64,6 +66,8 @@ struct Task {
     pod: Arc<Pod>,
     worker: PodWorker,
     place: Place,
+    /// `None` without an address.
+    network: Option<PodNetwork>,
     sandbox: Sandbox,
     hostname: String,
     /// By index, as in the worker.
@@ -96,15 +100,17 @@ impl Task {
         let has_ended = status::phase(&pod, &worker).is_terminal();
         let pod_ip = if has_ended { None } else { ctx.addresses.allocate(&live.uid) };
         let place = Place { host_ip: ctx.config.address, pod_ip };
-        if let Some((reason, why)) = obstacle(&pod, pod_ip.is_some() || has_ended) {
+        if let Some((reason, why)) = obstacle(&ctx, &pod, pod_ip.is_some() || has_ended) {
             worker.hold();
             ctx.recorder.record(&references::pod(&pod), EventType::Warning, reason, why);
         }
         let hostname = hostname(&pod);
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
+        let network = pod_ip.map(|address| ctx.rooms.network.join(member(&ctx, &pod, address)));
         Self {
-            sandbox: sandbox(&ctx, &pod, &hostname),
+            sandbox: sandbox(&ctx, &pod, &hostname, network.clone()),
+            network,
             status_writer: StatusWriter::new(ctx.clone(), pod.clone()),
             ctx,
             live,
@@ -360,6 +366,9 @@ impl Task {
     }
 
     async fn clean_up(self) {
+        if let Some(network) = &self.network {
+            network.leave();
+        }
         self.ctx.addresses.release(&self.live.uid);
         let directory = self.live.directory.clone();
         drop(self);
@@ -398,9 +407,10 @@ async fn delete(ctx: Arc<Context>, pod: Arc<Pod>) -> bool {
 }
 
 /// Why the Pod's containers cannot be started, if they cannot: an Event's reason and text.
-fn obstacle(pod: &Pod, has_address: bool) -> Option<(&'static str, String)> {
+fn obstacle(ctx: &Context, pod: &Pod, has_address: bool) -> Option<(&'static str, String)> {
     if !has_address {
-        let text = "Failed to create pod sandbox: no address is left in 10.42.0.0/16".to_owned();
+        let pods = ctx.addresses.network();
+        let text = format!("Failed to create pod sandbox: no address is left in {pods}");
         return Some(("FailedCreatePodSandBox", text));
     }
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
@@ -412,8 +422,21 @@ fn obstacle(pod: &Pod, has_address: bool) -> Option<(&'static str, String)> {
     Some(("FailedMount", text))
 }
 
-fn sandbox(ctx: &Context, pod: &Pod, hostname: &str) -> Sandbox {
-    let sandbox = ctx.rooms.runtime.sandbox(hostname);
+/// Who the Pod is on the network.
+fn member(ctx: &Context, pod: &Pod, address: Ipv4Addr) -> Member {
+    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+    let domain = &ctx.rooms.network.config().cluster_domain;
+    let resolver = Resolver {
+        uses_cluster: true,
+        search: vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()],
+        ndots: 5,
+        hosts: vec![(address.into(), vec![hostname(pod)])],
+    };
+    Member { address, namespace, name: pod.metadata.name.clone().unwrap_or_default(), resolver }
+}
+
+fn sandbox(ctx: &Context, pod: &Pod, hostname: &str, network: Option<PodNetwork>) -> Sandbox {
+    let sandbox = ctx.rooms.runtime.sandbox(hostname, network);
     let shares = pod.spec.as_ref().and_then(|spec| spec.share_process_namespace);
     if shares == Some(true) { sandbox.sharing(Processes::default()) } else { sandbox }
 }

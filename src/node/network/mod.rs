@@ -1,7 +1,240 @@
-//! The Pods' network. So far the address book: which Pod has which address.
+//! The Pods' network, without a kernel: addresses, connections, Services' doors, names. It moves
+//! bytes and does not know who runs.
 //!
-//! Enter by [`AddressBook::allocate`].
+//! Enter by [`Network::join`], which answers a Pod's [`PodNetwork`]. The proxy writes
+//! [`Network::routes`] and [`Network::names`]; a connection goes
+//!
+//! ```text
+//! PodNetwork::connect ─┬─ own address, loopback ──────────────────────┐
+//!                      ├─ a Pod's address ── policy ──────────────────┼─> Listener::accept
+//!                      ├─ a Service's door ── Routes ── endpoint ─────┘   (two pipes in memory)
+//!                      └─ elsewhere ── Egress ── a socket of the host's
+//! ```
 
 mod address_book;
+mod connect;
+mod connections;
+mod error;
+mod listener;
+mod names;
+mod outside;
+mod pipe;
+mod pod;
+mod routes;
+mod stream;
+mod wakers;
 
-pub use address_book::AddressBook;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+use parking_lot::RwLock;
+use tokio::net::TcpStream;
+
+pub use self::address_book::AddressBook;
+pub use self::connections::CONNECTIONS_MAX;
+pub use self::error::Error;
+pub use self::listener::{BACKLOG_DEFAULT, Listener};
+use self::names::Found;
+pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord};
+pub use self::outside::Egress;
+use self::pod::Pod;
+pub use self::pod::{Member, PodNetwork};
+pub use self::routes::{Door, Protocol, Route, Routes};
+pub use self::stream::Stream;
+use crate::client::clock::Clock;
+
+/// The longest datagram of UDP over IPv4, in bytes.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub pods: Ipv4Net,
+    pub services: Ipv4Net,
+    pub cluster_domain: String,
+    pub egress: Egress,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            pods: Ipv4Net::new_assert(Ipv4Addr::new(10, 42, 0, 0), 16),
+            services: Ipv4Net::new_assert(Ipv4Addr::new(10, 43, 0, 0), 16),
+            cluster_domain: "cluster.local".to_owned(),
+            egress: Egress::Allow,
+        }
+    }
+}
+
+/// The node's part of the Pod network. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Network(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    clock: Clock,
+    pods: RwLock<HashMap<Ipv4Addr, Arc<Pod>>>,
+    routes: Routes,
+    names: Names,
+}
+
+impl Network {
+    pub fn new(config: Config, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            clock,
+            pods: RwLock::default(),
+            routes: Routes::default(),
+            names: Names::default(),
+        }))
+    }
+
+    /// Puts a Pod on the network; who had its address before is off it.
+    pub fn join(&self, member: Member) -> PodNetwork {
+        let address = member.address;
+        let pod = Arc::new(Pod::new(self.clone(), member));
+        let before = self.0.pods.write().insert(address, pod.clone());
+        if let Some(before) = before {
+            PodNetwork(before).leave();
+        }
+        PodNetwork(pod)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub fn routes(&self) -> &Routes {
+        &self.0.routes
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    /// The Pod at an address.
+    pub fn member(&self, address: Ipv4Addr) -> Option<PodNetwork> {
+        self.pod(address).map(PodNetwork)
+    }
+
+    /// Hands a connection that the host accepted (a NodePort's) to the Pod that listens at
+    /// `endpoint`: the socket itself, so that nothing is copied on the way. `seen_from` is the client
+    /// as the Pod sees it.
+    ///
+    /// # Errors
+    /// With the socket back, for another endpoint: [`Error::Refused`], [`Error::HostUnreachable`],
+    /// [`Error::TimedOut`], [`Error::LimitReached`], [`Error::Denied`].
+    pub fn hand_over(
+        &self,
+        socket: TcpStream,
+        endpoint: SocketAddr,
+        seen_from: SocketAddr,
+    ) -> Result<(), (Error, Option<TcpStream>)> {
+        let pod = match endpoint.ip() {
+            IpAddr::V4(ip) => self.pod(ip),
+            IpAddr::V6(_) => None,
+        };
+        let Some(pod) = pod else { return Err((Error::HostUnreachable, Some(socket))) };
+        if let Err(error) = self.allow_from_outside(seen_from, &pod, endpoint.port()) {
+            return Err((error, Some(socket)));
+        }
+        if !pod.listens(endpoint) {
+            return Err((Error::Refused, Some(socket)));
+        }
+        let slot = match pod.open(true) {
+            Ok(slot) => slot,
+            Err(error) => return Err((error, Some(socket))),
+        };
+        let stream = Stream::host(socket, endpoint, seen_from, vec![slot]);
+        pod.deliver(endpoint, stream).map_err(|(error, stream)| (error, stream.into_host()))
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn pod(&self, address: Ipv4Addr) -> Option<Arc<Pod>> {
+        self.0.pods.read().get(&address).cloned()
+    }
+
+    fn is_of_pods(&self, ip: Ipv4Addr) -> bool {
+        self.0.config.pods.contains(&ip)
+    }
+
+    fn is_of_services(&self, ip: Ipv4Addr) -> bool {
+        self.0.config.services.contains(&ip)
+    }
+
+    fn forget(&self, pod: &Arc<Pod>) {
+        let mut pods = self.0.pods.write();
+        if pods.get(&pod.member.address).is_some_and(|there| Arc::ptr_eq(there, pod)) {
+            pods.remove(&pod.member.address);
+        }
+    }
+
+    /// Whether policy lets one Pod talk to another.
+    fn allow(&self, from: &Pod, to: &Pod, port: u16, protocol: Protocol) -> Result<(), Error> {
+        let _ = (from, to, port, protocol);
+        Ok(())
+    }
+
+    fn allow_outside(&self, from: &Pod, to: SocketAddr, protocol: Protocol) -> Result<(), Error> {
+        let _ = (from, protocol);
+        self.0.config.egress.check(to.ip())
+    }
+
+    fn allow_from_outside(&self, from: SocketAddr, to: &Pod, port: u16) -> Result<(), Error> {
+        let _ = (from, to, port);
+        Ok(())
+    }
+
+    async fn resolve(&self, resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(address) = name.parse() {
+            return Ok(vec![address]);
+        }
+        let in_hosts = resolver.in_hosts(name.trim_end_matches('.'));
+        if !in_hosts.is_empty() {
+            return Ok(in_hosts);
+        }
+        let candidates =
+            if resolver.uses_cluster { resolver.candidates(name) } else { vec![name.to_owned()] };
+        for candidate in candidates {
+            let found = match resolver.uses_cluster {
+                true => self.names().find(&candidate, &self.0.config.cluster_domain),
+                false => Found::Unknown,
+            };
+            match found {
+                Found::Addresses(addresses) if !addresses.is_empty() => return Ok(addresses),
+                Found::Elsewhere(name) => return self.resolve_outside(&name).await,
+                // With a search domain appended it is nobody's name.
+                Found::Unknown if candidate == name.trim_end_matches('.') => {
+                    return self.resolve_outside(&candidate).await;
+                }
+                Found::Addresses(_) | Found::Nowhere | Found::Unknown => {}
+            }
+        }
+        Err(ResolveError::NotFound)
+    }
+
+    /// By the host's resolver.
+    ///
+    /// # Errors
+    /// [`ResolveError::NotFound`] where egress is denied, too: names are part of what lies outside.
+    pub async fn resolve_outside(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if self.0.config.egress == Egress::Deny {
+            return Err(ResolveError::NotFound);
+        }
+        let found = tokio::net::lookup_host((name, 0)).await;
+        let found = found.map_err(|_| ResolveError::NotFound)?;
+        let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+        addresses.dedup();
+        // IPv4 first: Pods have no IPv6 address of their own.
+        addresses.sort_by_key(IpAddr::is_ipv6);
+        if addresses.is_empty() { Err(ResolveError::NotFound) } else { Ok(addresses) }
+    }
+}

@@ -21,6 +21,7 @@ use super::terminal::{Pump, Terminal};
 use super::tools::{DEFAULT_PATH, Found, Tools};
 use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, Sandbox, StartError, Stdio};
 use crate::node::files::{Place, Root};
+use crate::node::network::PodNetwork;
 
 /// Memory of a container without a limit, in bytes: what one wasm32 memory can be.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) cpu: Arc<CpuBudget>,
     pub(super) kill: KillSwitch,
     pub(super) started_at: Timestamp,
+    #[expect(dead_code, reason = "wasi:sockets and wasi:http come with the next commits")]
+    pub(super) network: Option<PodNetwork>,
     tasks: TaskTracker,
     pub(super) processes: Processes,
 }
@@ -106,6 +109,7 @@ pub(super) async fn start(sandbox: &Sandbox, spec: ContainerSpec) -> Result<Cont
         cpu: Arc::new(CpuBudget::new(spec.cpu_millis_max)),
         kill: machine.kill.below(),
         started_at: runtime.clock.now(),
+        network: sandbox.network.clone(),
         tasks: TaskTracker::new(),
         processes: sandbox.processes.clone().unwrap_or_default(),
         root: spec.root,

@@ -45,6 +45,7 @@ pub use self::tools::Tools;
 use crate::client::clock::Clock;
 use crate::client::node_api::{BoxRead, BoxWrite, TerminalSize};
 use crate::node::files::Root;
+use crate::node::network::PodNetwork;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -70,6 +71,8 @@ struct Inner {
 pub struct Sandbox {
     runtime: Runtime,
     hostname: String,
+    /// `None`: its guests find the network down.
+    network: Option<PodNetwork>,
     /// `None`: each container has a table of its own.
     processes: Option<Processes>,
 }
@@ -162,8 +165,10 @@ impl Runtime {
         self.0.machine().await.map(drop)
     }
 
-    pub fn sandbox(&self, hostname: &str) -> Sandbox {
-        Sandbox { runtime: self.clone(), hostname: hostname.to_owned(), processes: None }
+    /// A Pod's place to run in; `network` is what its containers share.
+    pub fn sandbox(&self, hostname: &str, network: Option<PodNetwork>) -> Sandbox {
+        let hostname = hostname.to_owned();
+        Sandbox { runtime: self.clone(), hostname, network, processes: None }
     }
 
     /// Ends all guests and waits for their threads. Nothing can be started afterwards.

@@ -198,7 +198,7 @@ async fn containers_that_share_a_table_see_and_signal_each_other() {
     let bench = bench();
     let (spec, _) = bench.spec(&["tool", "park"]);
     let parked = bench.start(spec).await.unwrap();
-    let alone = bench.runtime.sandbox("pod");
+    let alone = bench.runtime.sandbox("pod", None);
     let beside = alone.sharing(parked.processes());
     let run = async |sandbox: &Sandbox, argv: &[&str]| {
         let (spec, printed) = bench.spec(argv);
@@ -215,7 +215,7 @@ async fn containers_that_share_a_table_see_and_signal_each_other() {
 #[tokio::test]
 async fn a_container_ends_alone_though_it_shares_its_table() {
     let bench = bench();
-    let sandbox = bench.runtime.sandbox("pod").sharing(Processes::default());
+    let sandbox = bench.runtime.sandbox("pod", None).sharing(Processes::default());
     let (first, _) = bench.spec(&["tool", "park"]);
     let (second, _) = bench.spec(&["tool", "park"]);
     let first = sandbox.start(first).await.unwrap();

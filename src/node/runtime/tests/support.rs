@@ -78,7 +78,7 @@ impl Bench {
     }
 
     pub(super) async fn start(&self, spec: ContainerSpec) -> Result<Container, StartError> {
-        self.runtime.sandbox("pod").start(spec).await
+        self.runtime.sandbox("pod", None).start(spec).await
     }
 
     /// Runs a command to its end.

@@ -1,0 +1,148 @@
+//! The way of a new connection: loopback, a Pod, a Service's door, or the outside.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pod::Pod;
+use super::routes::{Door, Protocol, Route};
+use super::{Error, Stream, outside};
+
+/// How long a connection to the outside may take to come about; Linux gives up after about as long.
+const OUTSIDE_MAX: Duration = Duration::from_secs(127);
+/// How long a connection to a Service waits for another way when every endpoint it knew has gone: by
+/// then the proxy has heard of those that came after them.
+const DETOUR_MAX: Duration = Duration::from_secs(1);
+
+pub(super) async fn connect(
+    from: &Arc<Pod>,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+) -> Result<Stream, Error> {
+    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    let remote = own(remote);
+    let local = local_address(from, local, remote.ip())?;
+    let network = &from.network;
+    if from.is_own(remote.ip()) {
+        return deliver(from, from, local, remote, remote);
+    }
+    let door = Door { address: remote, protocol: Protocol::Tcp };
+    if let Some(route) = network.routes().get(door) {
+        return through(from, local, door, route).await;
+    }
+    match remote.ip() {
+        IpAddr::V4(ip) if network.is_of_pods(ip) => match network.pod(ip) {
+            Some(pod) => deliver(from, &pod, local, remote, remote),
+            None => Err(Error::HostUnreachable),
+        },
+        // Nobody has opened this door.
+        IpAddr::V4(ip) if network.is_of_services(ip) => Err(Error::HostUnreachable),
+        _ => outside(from, local, remote).await,
+    }
+}
+
+/// 0.0.0.0 and :: mean the Pod itself, as on Linux.
+fn own(remote: SocketAddr) -> SocketAddr {
+    let ip = match remote.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, remote.port())
+}
+
+fn local_address(
+    from: &Pod,
+    local: Option<SocketAddr>,
+    remote: IpAddr,
+) -> Result<SocketAddr, Error> {
+    let source = from.source(remote);
+    let Some(local) = local else {
+        from.check_local(source.ip())?;
+        return Ok(source);
+    };
+    from.check_local(local.ip())?;
+    let ip = if local.ip().is_unspecified() { source.ip() } else { local.ip() };
+    Ok(SocketAddr::new(ip, if local.port() == 0 { source.port() } else { local.port() }))
+}
+
+/// `asked` is the address the caller knows, `to` the one that listens.
+fn deliver(
+    from: &Arc<Pod>,
+    pod: &Arc<Pod>,
+    local: SocketAddr,
+    asked: SocketAddr,
+    to: SocketAddr,
+) -> Result<Stream, Error> {
+    from.network.allow(from, pod, to.port(), Protocol::Tcp)?;
+    if !pod.listens(to) {
+        return Err(Error::Refused);
+    }
+    let client_slots = vec![from.open(false)?];
+    let server_slots = vec![pod.open(true)?];
+    let (client, server) = Stream::pair((local, client_slots), (to, server_slots));
+    pod.deliver(to, server).map_err(|(error, _)| error)?;
+    Ok(client.seen_as(asked))
+}
+
+/// Tries the route's endpoints in turn; none of them may know that one has just gone.
+async fn through(
+    from: &Arc<Pod>,
+    local: SocketAddr,
+    door: Door,
+    mut route: Arc<Route>,
+) -> Result<Stream, Error> {
+    let network = &from.network;
+    let mut changes = network.routes().changes();
+    let clock = network.clock();
+    let give_up = clock.monotonic() + DETOUR_MAX;
+    loop {
+        let order = route.order(local.ip(), clock.monotonic());
+        if order.is_empty() {
+            return Err(Error::Refused);
+        }
+        let mut last = Error::Refused;
+        for endpoint in order {
+            match to_endpoint(from, local, door.address, endpoint).await {
+                Ok(stream) => {
+                    route.chose(local.ip(), endpoint, clock.monotonic());
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        let is_late = matches!(last, Error::Refused | Error::HostUnreachable);
+        let changed = async { changes.changed().await.is_ok() };
+        let go_on = is_late
+            && tokio::select! {
+                changed = changed => changed,
+                () = clock.sleep_until(give_up) => false,
+            };
+        match network.routes().get(door) {
+            Some(now) if go_on => route = now,
+            _ => return Err(last),
+        }
+    }
+}
+
+async fn to_endpoint(
+    from: &Arc<Pod>,
+    local: SocketAddr,
+    asked: SocketAddr,
+    endpoint: SocketAddr,
+) -> Result<Stream, Error> {
+    match endpoint.ip() {
+        IpAddr::V4(ip) if from.network.is_of_pods(ip) => {
+            let pod = from.network.pod(ip).ok_or(Error::HostUnreachable)?;
+            deliver(from, &pod, local, asked, endpoint)
+        }
+        _ => outside(from, local, endpoint).await.map(|stream| stream.seen_as(asked)),
+    }
+}
+
+async fn outside(from: &Arc<Pod>, local: SocketAddr, remote: SocketAddr) -> Result<Stream, Error> {
+    from.network.allow_outside(from, remote, Protocol::Tcp)?;
+    let slots = vec![from.open(false)?];
+    let socket = outside::connect(remote, OUTSIDE_MAX, from.network.clock()).await?;
+    Ok(Stream::host(socket, local, remote, slots))
+}

@@ -1,0 +1,66 @@
+//! A Pod's account of its open connections: a bound, and the news that none is left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::Error;
+
+/// Open connections of a Pod, both ends of those to itself counted. More harm nobody else, but each
+/// costs memory of the node.
+pub const CONNECTIONS_MAX: usize = 16 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    open: AtomicUsize,
+    /// Those of `open` that others began.
+    inbound: AtomicUsize,
+    idle: Notify,
+}
+
+/// One open connection; it is over when this is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    of: Arc<Connections>,
+    is_inbound: bool,
+}
+
+impl Connections {
+    /// # Errors
+    /// [`Error::LimitReached`] at [`CONNECTIONS_MAX`].
+    pub(super) fn open(self: &Arc<Self>, is_inbound: bool) -> Result<Slot, Error> {
+        let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < CONNECTIONS_MAX).then_some(open + 1)
+        });
+        taken.map_err(|_| Error::LimitReached)?;
+        if is_inbound {
+            self.inbound.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Slot { of: self.clone(), is_inbound })
+    }
+
+    pub(super) fn inbound(&self) -> usize {
+        self.inbound.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nobody is connected to the Pod.
+    pub(super) async fn idle(&self) {
+        loop {
+            let changed = self.idle.notified();
+            if self.inbound() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.of.open.fetch_sub(1, Ordering::Relaxed);
+        if self.is_inbound && self.of.inbound.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.of.idle.notify_waiters();
+        }
+    }
+}

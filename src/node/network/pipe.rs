@@ -1,0 +1,278 @@
+//! One direction of a connection inside the process: a bounded queue of byte chunks that are handed
+//! over, not copied.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use parking_lot::Mutex;
+
+use super::Error;
+use super::wakers::{Wakers, Woken};
+
+/// Bytes on their way in one direction; a writer waits beyond it.
+pub(super) const CAPACITY: usize = 256 * 1024;
+/// What a chunk costs beside its bytes, so that many tiny writes are bounded too.
+const CHUNK_COST: usize = 64;
+/// A waiting writer is woken when there is room for so much: not for every byte that is read.
+const ROOM_TO_WAKE: usize = CAPACITY / 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Pipe(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    /// Bytes and chunk costs.
+    held: usize,
+    end: End,
+    readers: Wakers,
+    writers: Wakers,
+}
+
+/// How far the pipe is from its end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// The writer has said all; what is there can still be read.
+    Finished,
+    /// The reader wants no more: what is written is refused.
+    Unwanted,
+    /// Broken off.
+    Reset,
+}
+
+impl Pipe {
+    /// At most `max` bytes; empty at the end; `None` if there is nothing yet.
+    pub(super) fn try_read(&self, max: usize) -> Result<Option<Bytes>, Error> {
+        let mut state = self.0.lock();
+        let Some(front) = state.chunks.front_mut() else {
+            return match state.end {
+                End::Open => Ok(None),
+                End::Finished | End::Unwanted => Ok(Some(Bytes::new())),
+                End::Reset => Err(Error::Reset),
+            };
+        };
+        let bytes = if front.len() <= max {
+            let whole = std::mem::take(front);
+            state.chunks.pop_front();
+            state.held -= CHUNK_COST;
+            whole
+        } else {
+            front.split_to(max)
+        };
+        let woken = state.took(bytes.len());
+        drop(state);
+        drop(woken);
+        Ok(Some(bytes))
+    }
+
+    /// Fills `buffer` with all it can hold; 0 is the end.
+    pub(super) fn poll_read(
+        &self,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Error>> {
+        let mut state = self.0.lock();
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let Some(front) = state.chunks.front_mut() else { break };
+            let count = front.len().min(buffer.len() - filled);
+            front.copy_to_slice(&mut buffer[filled..filled + count]);
+            filled += count;
+            if front.is_empty() {
+                state.chunks.pop_front();
+                state.held -= CHUNK_COST;
+            }
+        }
+        if filled == 0 && !buffer.is_empty() {
+            return match state.end {
+                End::Open => {
+                    state.readers.register(cx);
+                    Poll::Pending
+                }
+                End::Finished | End::Unwanted => Poll::Ready(Ok(0)),
+                End::Reset => Poll::Ready(Err(Error::Reset)),
+            };
+        }
+        let woken = state.took(filled);
+        drop(state);
+        drop(woken);
+        Poll::Ready(Ok(filled))
+    }
+
+    /// Ready when a read would not answer `None`.
+    pub(super) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if !state.chunks.is_empty() || state.end != End::Open {
+            return Poll::Ready(());
+        }
+        state.readers.register(cx);
+        Poll::Pending
+    }
+
+    /// How much a write takes now.
+    pub(super) fn room(&self) -> Result<usize, Error> {
+        self.0.lock().room()
+    }
+
+    /// Takes as much as there is room for, and leaves the rest in `bytes`.
+    pub(super) fn try_write(&self, bytes: &mut Bytes) -> Result<usize, Error> {
+        let mut state = self.0.lock();
+        let count = state.room()?.min(bytes.len());
+        if count == 0 {
+            return Ok(0);
+        }
+        let chunk =
+            if count == bytes.len() { std::mem::take(bytes) } else { bytes.split_to(count) };
+        let woken = state.put(chunk);
+        drop(state);
+        drop(woken);
+        Ok(count)
+    }
+
+    pub(super) fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Error>> {
+        let mut state = self.0.lock();
+        let count = ready!(state.poll_room(cx))?.min(bytes.len());
+        if count == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let woken = state.put(Bytes::copy_from_slice(&bytes[..count]));
+        drop(state);
+        drop(woken);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Ready when a write would take something or fail.
+    pub(super) fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.0.lock().poll_room(cx).map(drop)
+    }
+
+    /// The writer has said all.
+    pub(super) fn finish(&self) {
+        self.end(|end| if end == End::Open { End::Finished } else { end });
+    }
+
+    /// The reader wants no more; answers whether something was left unread.
+    pub(super) fn refuse(&self) -> bool {
+        let mut state = self.0.lock();
+        let unread = !state.chunks.is_empty();
+        state.chunks.clear();
+        state.held = 0;
+        if state.end == End::Open {
+            state.end = End::Unwanted;
+        }
+        let woken = (state.readers.take(), state.writers.take());
+        drop(state);
+        drop(woken);
+        unread
+    }
+
+    /// Breaks it off: what is there is lost.
+    pub(super) fn reset(&self) {
+        let mut state = self.0.lock();
+        state.chunks.clear();
+        state.held = 0;
+        drop(state);
+        self.end(|_| End::Reset);
+    }
+
+    fn end(&self, change: impl FnOnce(End) -> End) {
+        let mut state = self.0.lock();
+        state.end = change(state.end);
+        let woken = (state.readers.take(), state.writers.take());
+        drop(state);
+        drop(woken);
+    }
+}
+
+impl State {
+    fn room(&self) -> Result<usize, Error> {
+        match self.end {
+            End::Open => Ok(CAPACITY.saturating_sub(self.held + CHUNK_COST)),
+            End::Finished | End::Unwanted => Err(Error::BrokenPipe),
+            End::Reset => Err(Error::Reset),
+        }
+    }
+
+    fn poll_room(&mut self, cx: &Context<'_>) -> Poll<Result<usize, Error>> {
+        match self.room() {
+            Ok(0) => {
+                self.writers.register(cx);
+                Poll::Pending
+            }
+            answer => Poll::Ready(answer),
+        }
+    }
+
+    fn put(&mut self, chunk: Bytes) -> Woken {
+        self.held += chunk.len() + CHUNK_COST;
+        self.chunks.push_back(chunk);
+        self.readers.take()
+    }
+
+    fn took(&mut self, count: usize) -> Option<Woken> {
+        self.held -= count;
+        (CAPACITY - self.held >= ROOM_TO_WAKE).then(|| self.writers.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn read(pipe: &Pipe, max: usize) -> Result<Option<Vec<u8>>, Error> {
+        pipe.try_read(max).map(|bytes| bytes.map(|bytes| bytes.to_vec()))
+    }
+
+    fn write(pipe: &Pipe, bytes: &[u8]) -> Result<usize, Error> {
+        pipe.try_write(&mut Bytes::copy_from_slice(bytes))
+    }
+
+    #[test]
+    fn bytes_come_out_in_order_in_pieces_of_any_size() {
+        let pipe = Pipe::default();
+        write(&pipe, b"hello ").unwrap();
+        write(&pipe, b"world").unwrap();
+        assert_eq!(read(&pipe, 3).unwrap().unwrap(), b"hel");
+        let mut rest = [0; 16];
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(pipe.poll_read(&mut cx, &mut rest), Poll::Ready(Ok(8)));
+        assert_eq!(&rest[..8], b"lo world");
+        assert_eq!(read(&pipe, 9).unwrap(), None);
+        pipe.finish();
+        assert_eq!(read(&pipe, 9).unwrap().unwrap(), b"");
+        assert_eq!(write(&pipe, b"x"), Err(Error::BrokenPipe));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_in_chunks() {
+        let pipe = Pipe::default();
+        let mut chunks = 0;
+        while write(&pipe, b"x").unwrap() == 1 {
+            chunks += 1;
+        }
+        assert!(chunks <= CAPACITY / CHUNK_COST, "{chunks}");
+        let pipe = Pipe::default();
+        assert!(write(&pipe, &vec![0; 2 * CAPACITY]).unwrap() <= CAPACITY);
+        assert_eq!(pipe.room(), Ok(0));
+        while read(&pipe, 1000).unwrap().is_some() {}
+        assert!(pipe.room().unwrap() >= CAPACITY - CHUNK_COST);
+    }
+
+    #[test]
+    fn an_unwanted_or_broken_pipe_takes_nothing() {
+        let pipe = Pipe::default();
+        write(&pipe, b"unread").unwrap();
+        assert!(pipe.refuse());
+        assert_eq!(write(&pipe, b"x"), Err(Error::BrokenPipe));
+        let pipe = Pipe::default();
+        write(&pipe, b"lost").unwrap();
+        pipe.reset();
+        assert_eq!(read(&pipe, 9), Err(Error::Reset));
+        assert_eq!(write(&pipe, b"x"), Err(Error::Reset));
+    }
+}

@@ -1,0 +1,183 @@
+//! Services' addresses: where a connection to each of them really goes. The proxy writes the table;
+//! every connection of a Pod reads it, as packets pass a kernel's table of translations.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// An address of a Service: its ClusterIP, an external IP, a load balancer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Door {
+    pub address: SocketAddr,
+    pub protocol: Protocol,
+}
+
+/// Where a door leads.
+#[derive(Debug, Default)]
+pub struct Route {
+    /// Those that take new connections; if there is none, the Pods that are ending but still serve
+    /// (upstream: KEP-1669, proxy terminating endpoints).
+    pub endpoints: Vec<SocketAddr>,
+    /// `sessionAffinity: ClientIP`: how long a client stays with an endpoint after its last connection.
+    pub affinity: Option<Duration>,
+    next: AtomicUsize,
+    /// Clients' last endpoints. Bound: [`CLIENTS_MAX`].
+    clients: Mutex<HashMap<IpAddr, (SocketAddr, Duration)>>,
+}
+
+/// Clients whose endpoint one route remembers; beyond it those whose time is up are forgotten, and
+/// then all.
+const CLIENTS_MAX: usize = 16 * 1024;
+
+impl Route {
+    pub fn new(endpoints: Vec<SocketAddr>, affinity: Option<Duration>) -> Self {
+        Self { endpoints, affinity, ..Self::default() }
+    }
+
+    /// The endpoints in the order in which they are to be tried for this client; `now` is monotonic.
+    pub(super) fn order(&self, client: IpAddr, now: Duration) -> Vec<SocketAddr> {
+        let count = self.endpoints.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let start = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let mut order: Vec<SocketAddr> =
+            (0..count).map(|n| self.endpoints[(start + n) % count]).collect();
+        if let Some(last) = self.remembered(client, now)
+            && let Some(at) = order.iter().position(|endpoint| *endpoint == last)
+        {
+            order.swap(0, at);
+        }
+        order
+    }
+
+    /// The client has got this endpoint.
+    pub(super) fn chose(&self, client: IpAddr, endpoint: SocketAddr, now: Duration) {
+        let Some(stay) = self.affinity else { return };
+        let mut clients = self.clients.lock();
+        if clients.len() >= CLIENTS_MAX && !clients.contains_key(&client) {
+            clients.retain(|_, (_, since)| now.saturating_sub(*since) < stay);
+            if clients.len() >= CLIENTS_MAX {
+                clients.clear();
+            }
+        }
+        clients.insert(client, (endpoint, now));
+    }
+
+    fn remembered(&self, client: IpAddr, now: Duration) -> Option<SocketAddr> {
+        let stay = self.affinity?;
+        let (endpoint, since) = *self.clients.lock().get(&client)?;
+        (now.saturating_sub(since) < stay).then_some(endpoint)
+    }
+
+    /// Takes over what the route before it knew of its clients.
+    fn follow(&self, before: &Self) {
+        self.next.store(before.next.load(Ordering::Relaxed), Ordering::Relaxed);
+        std::mem::swap(&mut *self.clients.lock(), &mut *before.clients.lock());
+    }
+}
+
+/// All doors. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Routes(Arc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    doors: RwLock<HashMap<Door, Arc<Route>>>,
+    /// Counts changes.
+    version: watch::Sender<u64>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self(Arc::new(Table { doors: RwLock::default(), version: watch::channel(0).0 }))
+    }
+}
+
+impl Routes {
+    /// Opens, changes and (`None`) closes doors, all at once.
+    pub fn apply(&self, changes: impl IntoIterator<Item = (Door, Option<Route>)>) {
+        let mut doors = self.0.doors.write();
+        for (door, route) in changes {
+            match route {
+                Some(route) => {
+                    if let Some(before) = doors.get(&door) {
+                        route.follow(before);
+                    }
+                    doors.insert(door, Arc::new(route));
+                }
+                None => {
+                    doors.remove(&door);
+                }
+            }
+        }
+        drop(doors);
+        self.changed();
+    }
+
+    pub fn get(&self, door: Door) -> Option<Arc<Route>> {
+        self.0.doors.read().get(&door).cloned()
+    }
+
+    /// Tells those who wait for another way.
+    pub(super) fn changed(&self) {
+        self.0.version.send_modify(|version| *version += 1);
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.version.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(n: u8) -> SocketAddr {
+        SocketAddr::from(([10, 42, 0, n], 80))
+    }
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 42, 0, 9));
+
+    #[test]
+    fn endpoints_take_turns_and_each_is_tried() {
+        let route = Route::new((1..=3).map(endpoint).collect(), None);
+        let firsts: Vec<_> = (0..6).map(|_| route.order(CLIENT, Duration::ZERO)[0]).collect();
+        assert_eq!(firsts, [1, 2, 3, 1, 2, 3].map(endpoint));
+        let mut order = route.order(CLIENT, Duration::ZERO);
+        order.sort();
+        assert_eq!(order, [1, 2, 3].map(endpoint));
+    }
+
+    #[test]
+    fn a_client_stays_until_its_time_is_up_or_its_endpoint_is_gone() {
+        let stay = Duration::from_secs(10);
+        let routes = Routes::default();
+        let door = Door { address: endpoint(100), protocol: Protocol::Tcp };
+        routes.apply([(door, Some(Route::new((1..=3).map(endpoint).collect(), Some(stay))))]);
+        let route = routes.get(door).unwrap();
+        route.chose(CLIENT, endpoint(2), Duration::ZERO);
+        for _ in 0..4 {
+            assert_eq!(route.order(CLIENT, Duration::from_secs(9))[0], endpoint(2));
+        }
+        routes.apply([(door, Some(Route::new(vec![endpoint(2), endpoint(4)], Some(stay))))]);
+        let route = routes.get(door).unwrap();
+        for _ in 0..4 {
+            assert_eq!(route.order(CLIENT, Duration::from_secs(9))[0], endpoint(2));
+        }
+        let firsts: Vec<_> =
+            (0..2).map(|_| route.order(CLIENT, Duration::from_secs(10))[0]).collect();
+        assert!(firsts.contains(&endpoint(4)));
+    }
+}

@@ -1,0 +1,303 @@
+//! A connection's end: two pipes in memory, or a socket of the host's.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::Error;
+use super::connections::Slot;
+use super::pipe::Pipe;
+
+/// A read from a socket of the host's takes at most so many bytes.
+const HOST_READ_MAX: usize = 64 * 1024;
+/// What a write to a socket of the host's is told to be room for.
+const HOST_WRITE_ROOM: usize = 64 * 1024;
+
+/// One end of a TCP connection. All methods take `&self`: reading, writing and closing may happen in
+/// different hands (`Arc<Stream>`). Dropping it closes both directions; what the other side sends
+/// afterwards resets the connection, as a kernel does.
+#[derive(Debug)]
+pub struct Stream {
+    local: SocketAddr,
+    peer: SocketAddr,
+    way: Way,
+    /// The Pods' accounts of open connections.
+    _slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Memory(Ends),
+    Host { socket: TcpStream, finished: AtomicBool },
+}
+
+/// What one side holds of two pipes.
+#[derive(Debug)]
+struct Ends {
+    incoming: Arc<Pipe>,
+    outgoing: Arc<Pipe>,
+}
+
+impl Stream {
+    /// Both ends of a new connection in memory; the first is `client`'s.
+    pub(super) fn pair(
+        (client, client_slots): (SocketAddr, Vec<Slot>),
+        (server, server_slots): (SocketAddr, Vec<Slot>),
+    ) -> (Self, Self) {
+        let (there, back) = (Arc::<Pipe>::default(), Arc::<Pipe>::default());
+        let way = Way::Memory(Ends { incoming: back.clone(), outgoing: there.clone() });
+        let end = Self { local: client, peer: server, way, _slots: client_slots };
+        let way = Way::Memory(Ends { incoming: there, outgoing: back });
+        (end, Self { local: server, peer: client, way, _slots: server_slots })
+    }
+
+    /// A socket of the host's as an end of a Pod's connection, under the addresses the Pod sees.
+    pub(super) fn host(
+        socket: TcpStream,
+        local: SocketAddr,
+        peer: SocketAddr,
+        slots: Vec<Slot>,
+    ) -> Self {
+        // Small answers must not wait for an acknowledgement; a socket that refuses is as good.
+        let _ = socket.set_nodelay(true);
+        Self {
+            local,
+            peer,
+            way: Way::Host { socket, finished: AtomicBool::new(false) },
+            _slots: slots,
+        }
+    }
+
+    /// The same, but with the address that its opener asked for as its peer (a Service's).
+    #[must_use]
+    pub(super) fn seen_as(mut self, peer: SocketAddr) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    /// The host's socket, if it is one.
+    pub(super) fn into_host(self) -> Option<TcpStream> {
+        match self.way {
+            Way::Memory(_) => None,
+            Way::Host { socket, .. } => Some(socket),
+        }
+    }
+
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// At most `max` bytes, handed over rather than copied where both ends are in this process;
+    /// empty at the end; `None` if there is nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Reset`]
+    pub fn try_read(&self, max: usize) -> Result<Option<Bytes>, Error> {
+        match &self.way {
+            Way::Memory(Ends { incoming, .. }) => incoming.try_read(max),
+            Way::Host { socket, .. } => {
+                let mut buffer = BytesMut::with_capacity(max.min(HOST_READ_MAX));
+                match socket.try_read_buf(&mut buffer) {
+                    Ok(_) => Ok(Some(buffer.freeze())),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Ready when [`Stream::try_read`] would answer something (it may still be `None` once).
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.way {
+            Way::Memory(Ends { incoming, .. }) => incoming.poll_readable(cx),
+            Way::Host { socket, .. } => socket.poll_read_ready(cx).map(drop),
+        }
+    }
+
+    /// How many bytes [`Stream::try_write`] would take now.
+    ///
+    /// # Errors
+    /// [`Error::BrokenPipe`] if nobody reads them any more, [`Error::Reset`].
+    pub fn room(&self) -> Result<usize, Error> {
+        match &self.way {
+            Way::Memory(Ends { outgoing, .. }) => outgoing.room(),
+            Way::Host { finished, .. } if finished.load(Ordering::Relaxed) => {
+                Err(Error::BrokenPipe)
+            }
+            // Whoever was told of room and finds none, keeps what is left.
+            Way::Host { .. } => Ok(HOST_WRITE_ROOM),
+        }
+    }
+
+    /// Takes what there is room for and leaves the rest in `bytes`.
+    ///
+    /// # Errors
+    /// As [`Stream::room`].
+    pub fn try_write(&self, bytes: &mut Bytes) -> Result<usize, Error> {
+        match &self.way {
+            Way::Memory(Ends { outgoing, .. }) => outgoing.try_write(bytes),
+            Way::Host { socket, finished } => {
+                if finished.load(Ordering::Relaxed) {
+                    return Err(Error::BrokenPipe);
+                }
+                match socket.try_write(bytes) {
+                    Ok(count) => {
+                        bytes::Buf::advance(bytes, count);
+                        Ok(count)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Ready when [`Stream::try_write`] would take something or fail.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.way {
+            Way::Memory(Ends { outgoing, .. }) => outgoing.poll_writable(cx),
+            Way::Host { socket, .. } => socket.poll_write_ready(cx).map(drop),
+        }
+    }
+
+    pub async fn readable(&self) {
+        std::future::poll_fn(|cx| self.poll_readable(cx)).await;
+    }
+
+    pub async fn writable(&self) {
+        std::future::poll_fn(|cx| self.poll_writable(cx)).await;
+    }
+
+    /// Says that nothing more will be written; the other side reads its end. Reading goes on.
+    pub fn finish(&self) {
+        match &self.way {
+            Way::Memory(Ends { outgoing, .. }) => outgoing.finish(),
+            Way::Host { socket, finished } => {
+                if !finished.swap(true, Ordering::Relaxed) {
+                    shut_down(socket);
+                }
+            }
+        }
+    }
+
+    /// Says that nothing more will be read: the other side's writes fail.
+    pub fn refuse(&self) {
+        if let Way::Memory(Ends { incoming, .. }) = &self.way {
+            incoming.refuse();
+        }
+    }
+
+    /// Breaks the connection off: the other side reads [`Error::Reset`].
+    pub fn reset(&self) {
+        match &self.way {
+            Way::Memory(Ends { incoming, outgoing }) => {
+                incoming.refuse();
+                outgoing.reset();
+            }
+            Way::Host { socket, .. } => {
+                // Closed with this, a socket sends RST. One that refuses is closed in good manners.
+                let _ = socket.set_zero_linger();
+            }
+        }
+    }
+
+    fn poll_read_slice(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &self.way {
+            Way::Memory(Ends { incoming, .. }) => {
+                let filled = ready!(incoming.poll_read(cx, buffer.initialize_unfilled()))?;
+                buffer.advance(filled);
+                Poll::Ready(Ok(()))
+            }
+            Way::Host { socket, .. } => loop {
+                ready!(socket.poll_read_ready(cx))?;
+                match socket.try_read(buffer.initialize_unfilled()) {
+                    Ok(filled) => {
+                        buffer.advance(filled);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            },
+        }
+    }
+
+    fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+        into: impl FnOnce(&Pipe, &Context<'_>) -> Poll<Result<usize, Error>>,
+    ) -> Poll<io::Result<usize>> {
+        match &self.way {
+            Way::Memory(Ends { outgoing, .. }) => into(outgoing, cx).map_err(io::Error::from),
+            Way::Host { socket, .. } => loop {
+                ready!(socket.poll_write_ready(cx))?;
+                match write(socket) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    answer => return Poll::Ready(answer),
+                }
+            },
+        }
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let unread = self.incoming.refuse();
+        if unread { self.outgoing.reset() } else { self.outgoing.finish() }
+    }
+}
+
+/// tokio closes the writing half of an owned socket only.
+fn shut_down(socket: &TcpStream) {
+    // Fails only where the other side has gone already.
+    let _ = socket2::SockRef::from(socket).shutdown(Shutdown::Write);
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_read_slice(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(
+            cx,
+            |socket| socket.try_write(bytes),
+            |pipe, cx| pipe.poll_write(cx, bytes),
+        )
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.finish();
+        Poll::Ready(Ok(()))
+    }
+}
