@@ -1,13 +1,22 @@
 //! Flags, environment and files become the rooms' own configurations here, and nowhere else.
 
+mod networks;
+
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use ipnet::Ipv4Net;
+
+use crate::control_plane::ServiceRanges;
 use crate::telemetry::ComponentLogs;
 
 /// Where the API server listens when nobody says.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
+
+/// Where Pods get their addresses from when nobody says.
+pub const POD_CIDR_DEFAULT: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 42, 0, 0), 16);
 
 /// Where the API server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +52,15 @@ pub struct Flags {
     pub ephemeral: bool,
     /// `--allow-images`: directories whose files `image: file:///…` may name.
     pub allow_images: Vec<PathBuf>,
+    /// `--pod-cidr`; [`POD_CIDR_DEFAULT`] when `None`.
+    pub pod_cidr: Option<Ipv4Net>,
+    /// `--service-cidr`; that of [`ServiceRanges::default`] when `None`.
+    pub service_cidr: Option<Ipv4Net>,
+    /// `--service-node-port-range`: first and last; that of [`ServiceRanges::default`] when `None`.
+    pub node_ports: Option<RangeInclusive<u16>>,
 }
+
+pub use networks::parse_port_range;
 
 /// What the process was started in.
 #[derive(Debug, Clone, Default)]
@@ -123,6 +140,10 @@ pub struct Config {
     pub state: State,
     pub listen: Listen,
     pub node_address: IpAddr,
+    /// Where Pods get their addresses from.
+    pub pod_cidr: Ipv4Net,
+    /// Where Services get their addresses and node ports from.
+    pub services: ServiceRanges,
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,
     pub allowed_image_directories: Vec<PathBuf>,
@@ -148,6 +169,8 @@ impl Config {
         };
         let allowed_image_directories =
             flags.allow_images.iter().map(|dir| absolute(dir)).collect::<Result<_, _>>()?;
+        let node_address = flags.node_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (pod_cidr, services) = networks::choose(flags, node_address)?;
         Ok(Self {
             name: places.name,
             state: if flags.ephemeral {
@@ -156,7 +179,9 @@ impl Config {
                 State::Kept(places.data_directory)
             },
             listen: flags.listen,
-            node_address: flags.node_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            node_address,
+            pod_cidr,
+            services,
             cache_directory,
             allowed_image_directories,
             component_logs: ComponentLogs::default(),
@@ -176,6 +201,8 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Network(#[from] networks::Error),
     #[error(
         "find a place for the cluster's data: this user has no home directory; name one with --data-dir"
     )]

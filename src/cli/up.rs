@@ -3,17 +3,19 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail};
 use clap::{ArgMatches, Args, FromArgMatches};
+use ipnet::Ipv4Net;
 
 use super::which::WhichArguments;
 use super::{Subcommand, output};
 use crate::client::clock::Clock;
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
-use crate::config::{Config, Environment, Flags, Listen, Places, State};
+use crate::config::{Config, Environment, Flags, Listen, Places, State, parse_port_range};
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -32,6 +34,15 @@ struct Arguments {
     /// Directory whose programs Pods may name as image: file:///...; may be repeated
     #[arg(long, value_name = "DIR")]
     allow_images: Vec<PathBuf>,
+    /// Network of the Pods [default: 10.42.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    pod_cidr: Option<Ipv4Net>,
+    /// Network of the Services [default: 10.43.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    service_cidr: Option<Ipv4Net>,
+    /// Ports of the node that NodePort and LoadBalancer Services get [default: 30000-32767]
+    #[arg(long, value_name = "FIRST-LAST", value_parser = parse_port_range)]
+    service_node_port_range: Option<RangeInclusive<u16>>,
     /// Return when the cluster is ready and leave it running
     #[arg(long)]
     background: bool,
@@ -67,6 +78,9 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         node_address: arguments.node_address,
         ephemeral: arguments.ephemeral,
         allow_images: arguments.allow_images,
+        pod_cidr: arguments.pod_cidr,
+        service_cidr: arguments.service_cidr,
+        node_ports: arguments.service_node_port_range,
     };
     let config = Config { component_logs, ..Config::new(&flags, env)? };
     let places = Places::new(&flags.which, env)?;

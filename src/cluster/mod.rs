@@ -76,8 +76,8 @@ impl Cluster {
         let place = open_place(&config.state)?;
         let (listener, moved) = listen(config.listen).await?;
         let address = listener.as_ref().map_or(Ok(LISTEN_DEFAULT), TcpListener::local_addr)?;
-        let pki =
-            Pki::load_or_create(&place.path().join("pki"), &[address.ip().to_string()], &clock)?;
+        let names = [address.ip().to_string(), config.services.api_server().to_string()];
+        let pki = Pki::load_or_create(&place.path().join("pki"), &names, &clock)?;
         let access = access(&config.name, address, &pki);
         let tasks = TaskTracker::new();
         let storage = open_storage(&place, &clock, &tasks)?;
@@ -86,6 +86,7 @@ impl Cluster {
             pki,
             clock: clock.clone(),
             ids: ids.clone(),
+            ranges: config.services.clone(),
         };
         let control_plane = ControlPlane::start(rooms).await?;
         let node = start_node(&config, &place, &control_plane, &clock, ids).await?;
@@ -218,7 +219,11 @@ async fn start_node(
             directory: config.cache_directory.join("images"),
             allowed_directories: config.allowed_image_directories.clone(),
         },
-        network: node::network::Config::default(),
+        network: node::network::Config {
+            pods: config.pod_cidr,
+            services: config.services.cluster_ips,
+            ..node::network::Config::default()
+        },
         runtime: node::runtime::Config {
             cache_directory: config.cache_directory.join("cache"),
             instances_max: INSTANCES_MAX,

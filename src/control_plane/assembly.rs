@@ -13,7 +13,7 @@ use super::apiserver::{ApiServer, TlsError};
 use super::auth::Identity;
 use super::auth::pki::Pki;
 use super::auth::tokens::{BadKey, Tokens};
-use super::registry::KubeObject;
+use super::registry::{KubeObject, ServiceRanges};
 use super::storage::{self, Storage};
 use super::{controllers, scheduler};
 use crate::api::object::ObjectKey;
@@ -27,6 +27,8 @@ pub struct Rooms {
     pub pki: Pki,
     pub clock: Clock,
     pub ids: Ids,
+    /// What Services draw from.
+    pub ranges: ServiceRanges,
 }
 
 impl std::fmt::Debug for Rooms {
@@ -74,7 +76,8 @@ impl ControlPlane {
     /// If the store cannot be read or written.
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
         let tokens = Tokens::new(&rooms.pki.token_key).map_err(Error::TokenKey)?;
-        let apiserver = ApiServer::new(rooms.storage, tokens, rooms.clock.clone(), rooms.ids);
+        let apiserver =
+            ApiServer::new(rooms.storage, tokens, rooms.clock.clone(), rooms.ids, rooms.ranges);
         bootstrap(&apiserver).await?;
         let control_plane = Self {
             service_accounts: apiserver.cache().await.map_err(Error::Storage)?,

@@ -14,3 +14,4 @@ pub mod storage;
 
 pub use apiserver::TlsError;
 pub use assembly::{ControlPlane, Error, Rooms};
+pub use registry::ServiceRanges;

@@ -4,6 +4,7 @@
 //! they) → `request_info` → `verbs` or `subresources` → the store. Failures become HTTP in `status`.
 
 mod admission;
+mod allocation;
 mod authentication;
 mod body;
 mod call;

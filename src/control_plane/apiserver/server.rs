@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -20,7 +20,7 @@ use crate::client::node_api::NodeApi;
 use crate::control_plane::auth::Identity;
 use crate::control_plane::auth::pki::Pki;
 use crate::control_plane::auth::tokens::Tokens;
-use crate::control_plane::registry::{AnyResource, RESOURCES};
+use crate::control_plane::registry::{AnyResource, RESOURCES, ServiceRanges};
 use crate::control_plane::storage::Storage;
 
 /// Bound: how long shutdown waits for open requests; longer ones (a stuck client's download) are cut.
@@ -38,6 +38,9 @@ struct Shared {
     tokens: Tokens,
     clock: Clock,
     ids: Ids,
+    ranges: ServiceRanges,
+    /// Whose turn it is to take from the pools that objects share.
+    allocation: Arc<Mutex<()>>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     ready_tx: watch::Sender<bool>,
@@ -53,6 +56,7 @@ impl ApiServer {
         tokens: Tokens,
         clock: Clock,
         ids: Ids,
+        ranges: ServiceRanges,
     ) -> Self {
         let by_name = |kind: &&'static dyn AnyResource| {
             ((kind.group(), kind.version(), kind.names().plural), *kind)
@@ -62,6 +66,8 @@ impl ApiServer {
             tokens,
             clock,
             ids,
+            ranges,
+            allocation: Arc::default(),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             ready_tx: watch::Sender::new(false),
@@ -149,6 +155,14 @@ impl ApiServer {
 
     pub(super) fn ids(&self) -> &Ids {
         &self.0.ids
+    }
+
+    pub(super) fn ranges(&self) -> &ServiceRanges {
+        &self.0.ranges
+    }
+
+    pub(super) fn allocation(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.0.allocation)
     }
 
     pub(super) fn tracker(&self) -> &TaskTracker {

@@ -16,8 +16,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Column, Deletion, KubeObject, Names, Resource, Scope, Size};
-use super::{Subresource, Verb};
+use super::{AllocationError, Column, Deletion, KubeObject, Names, Resource, Scope, Size};
+use super::{ServiceRanges, Subresource, Verb};
 use crate::api::fields::FieldError;
 use crate::control_plane::storage::{Draft, Durability, Key, Stored};
 
@@ -112,6 +112,14 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn remember(&self, stored: &Stored, object: Box<dyn AnyObject>);
 
     fn default(&self, object: &mut dyn AnyObject);
+    fn allocates(&self) -> bool;
+    fn allocate(
+        &self,
+        object: &mut dyn AnyObject,
+        old: Option<&dyn AnyObject>,
+        others: &[Decoded],
+        ranges: &ServiceRanges,
+    ) -> Result<(), AllocationError>;
     fn prepare_for_create(&self, object: &mut dyn AnyObject);
     fn prepare_for_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
     fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
@@ -286,6 +294,25 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn default(&self, object: &mut dyn AnyObject) {
         R::default(own_mut::<R>(object));
+    }
+
+    fn allocates(&self) -> bool {
+        R::ALLOCATES
+    }
+
+    fn allocate(
+        &self,
+        object: &mut dyn AnyObject,
+        old: Option<&dyn AnyObject>,
+        others: &[Decoded],
+        ranges: &ServiceRanges,
+    ) -> Result<(), AllocationError> {
+        let typed = |other: &Decoded| {
+            let any: Arc<dyn Any + Send + Sync> = Arc::clone(other) as _;
+            any.downcast::<R::Object>().expect(OWN)
+        };
+        let others: Vec<Arc<R::Object>> = others.iter().map(typed).collect();
+        R::allocate(own_mut::<R>(object), old.map(own::<R>), &others, ranges)
     }
 
     fn prepare_for_create(&self, object: &mut dyn AnyObject) {

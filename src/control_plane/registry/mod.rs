@@ -12,12 +12,14 @@ mod coordination;
 mod core;
 mod discovery;
 mod print;
+mod ranges;
 mod resource;
 mod rules;
 
 pub(super) use any::*;
 pub(super) use authentication::TokenRequests;
 pub(super) use autoscaling::Scales;
+pub use ranges::ServiceRanges;
 pub(super) use resource::*;
 
 /// Every kind that the server knows. To add one: `&Kind::<Pods>::NEW`.

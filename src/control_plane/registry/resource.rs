@@ -3,6 +3,7 @@
 //! Upstream: the `rest*Strategy` interfaces (`k8s.io/apiserver/pkg/registry/rest`), a kind's
 //! `defaults.go` and `validation.go`, and `pkg/printers/internalversion/printers.go`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::ranges::ServiceRanges;
 use crate::api::fields::FieldError;
 use crate::control_plane::storage::Durability;
 
@@ -112,6 +114,15 @@ pub(crate) struct Size {
     pub selector: Option<String>,
 }
 
+/// Why an object gets nothing from a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AllocationError {
+    /// What its author chose cannot be had.
+    Invalid(Vec<FieldError>),
+    /// Everything is taken; the text is upstream's.
+    Exhausted(String),
+}
+
 /// Upstream's create, update and delete strategies, defaults, validation and printing of a kind, as
 /// pure functions. To add a kind: one file with an implementation, one line in `RESOURCES`.
 pub(crate) trait Resource: Send + Sync + 'static {
@@ -131,10 +142,31 @@ pub(crate) trait Resource: Send + Sync + 'static {
     /// PUT of a name that is not there creates it (upstream's `AllowCreateOnUpdate`).
     const CREATES_ON_UPDATE: bool = false;
 
+    /// Objects of the kind draw from pools that they share: changes of the kind wait for one another,
+    /// and each sees all that is stored.
+    const ALLOCATES: bool = false;
+
     /// Fills in what was left out. Runs on what a client sends and on what a patch yields; must
     /// change nothing the second time.
     fn default(object: &mut Self::Object) {
         let _ = object;
+    }
+
+    /// Takes from the pools what the object needs and does not have, or what its author chose. What
+    /// `others` (all other objects of the kind) have is taken; what is written is thereby taken, what
+    /// is not written never was. Only for kinds with [`Resource::ALLOCATES`]; runs before
+    /// [`Resource::prepare_for_update`].
+    ///
+    /// # Errors
+    /// [`AllocationError`]; the object is not written then.
+    fn allocate(
+        object: &mut Self::Object,
+        old: Option<&Self::Object>,
+        others: &[Arc<Self::Object>],
+        ranges: &ServiceRanges,
+    ) -> Result<(), AllocationError> {
+        let _ = (object, old, others, ranges);
+        Ok(())
     }
 
     /// Before validation of a new object: drops what clients may not set (`status`), sets what the

@@ -7,7 +7,7 @@ use kube::client::Body;
 use sampan::client::clock::{Clock, Ids};
 use sampan::control_plane::auth::Identity;
 use sampan::control_plane::auth::pki::Pki;
-use sampan::control_plane::{ControlPlane, Rooms, storage};
+use sampan::control_plane::{ControlPlane, Rooms, ServiceRanges, storage};
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,7 @@ pub(crate) async fn server() -> Server {
         pki,
         clock: clock.clone(),
         ids: Ids::counting(),
+        ranges: ServiceRanges::default(),
     };
     let control_plane = ControlPlane::start(rooms).await.unwrap();
     control_plane.ready().await;

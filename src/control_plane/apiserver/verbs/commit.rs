@@ -78,8 +78,12 @@ async fn attempt(
     }
     resource.default(&mut *object);
     call.admit(Operation::Update, Some(&mut *object), Some(&**old)).await?;
+    let mut _turn = None;
     match part {
-        Part::Object => resource.prepare_for_update(&mut *object, &**old),
+        Part::Object => {
+            _turn = call.allocate(&mut *object, Some(&**old)).await?;
+            resource.prepare_for_update(&mut *object, &**old);
+        }
         Part::Subresource(name) => {
             resource.prepare_for_subresource_update(name, &mut *object, &**old);
         }

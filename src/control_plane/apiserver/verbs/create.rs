@@ -81,6 +81,7 @@ async fn attempt(
     resource.default(&mut *object);
     call.admit(Operation::Create, Some(&mut *object), None).await?;
     fill(call, object.metadata_mut());
+    let _turn = call.allocate(&mut *object, None).await?;
     resource.prepare_for_create(&mut *object);
     check(call, &*object)?;
     call.warn(&*object);

@@ -2,10 +2,13 @@
 //!
 //! Upstream: `pkg/registry/core/service/strategy.go` and `pkg/registry/core/service/storage`.
 
+mod allocation;
 mod defaults;
 mod print;
 mod update;
 mod validation;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
@@ -14,7 +17,7 @@ use serde_json::Value;
 use crate::api::fields::FieldError;
 use crate::control_plane::registry::rules::text;
 use crate::control_plane::registry::{
-    Column, Names, Resource, STATUS_VERBS, Scope, Subresource, Verb,
+    AllocationError, Column, Names, Resource, STATUS_VERBS, Scope, ServiceRanges, Subresource, Verb,
 };
 
 /// The address of a Service that has none: names lead to the Pods themselves.
@@ -36,24 +39,28 @@ impl Resource for Services {
     }];
     const ANSWERS_DELETED_OBJECT: bool = true;
     const CREATES_ON_UPDATE: bool = true;
+    const ALLOCATES: bool = true;
 
     fn default(service: &mut Service) {
         defaults::default(service);
     }
 
+    fn allocate(
+        service: &mut Service,
+        old: Option<&Service>,
+        others: &[Arc<Service>],
+        ranges: &ServiceRanges,
+    ) -> Result<(), AllocationError> {
+        allocation::allocate(service, old, others, ranges)
+    }
+
     fn prepare_for_create(service: &mut Service) {
         service.status = None;
-        update::normalize_cluster_ips(service.spec.get_or_insert_default(), None);
         defaults::default_status(service);
     }
 
     fn prepare_for_update(service: &mut Service, old: &Service) {
         service.status.clone_from(&old.status);
-        if let Some(old) = &old.spec {
-            let spec = service.spec.get_or_insert_default();
-            update::keep_allocated(spec, old);
-            update::normalize_cluster_ips(spec, Some(old));
-        }
         update::drop_what_the_type_has_no_use_for(service, old);
         defaults::default_status(service);
     }

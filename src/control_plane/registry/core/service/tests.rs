@@ -1,11 +1,13 @@
 //! Services: what is filled in, what is refused, what is shown.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use super::Services;
-use crate::control_plane::registry::Resource;
+use crate::control_plane::registry::{AllocationError, Resource, ServiceRanges};
 
 fn service(spec: Value) -> Service {
     let mut service: Service =
@@ -195,4 +197,172 @@ fn only_a_balancers_status_has_addresses() {
     plain.spec.as_mut().unwrap().type_ = Some("LoadBalancer".to_owned());
     Services::default(&mut plain);
     assert_eq!(faults(&plain), [""; 0]);
+}
+
+/// What a Service of `spec` gets, as `[clusterIP, ports and health check]`, beside `others`.
+fn allocated(
+    spec: Value,
+    old: Option<&Service>,
+    others: &[&Service],
+) -> Result<Service, Vec<String>> {
+    let mut new = service(spec);
+    new.metadata.uid = Some("5f6b0a3e".to_owned());
+    let others: Vec<_> = others.iter().map(|other| Arc::new((*other).clone())).collect();
+    match Services::allocate(&mut new, old, &others, &ServiceRanges::default()) {
+        Ok(()) => {
+            assert_eq!(Services::validate(&new), []);
+            Ok(new)
+        }
+        Err(AllocationError::Invalid(faults)) => {
+            Err(faults.iter().map(ToString::to_string).collect())
+        }
+        Err(AllocationError::Exhausted(text)) => Err(vec![text]),
+    }
+}
+
+fn ports_of(service: &Service) -> Vec<i32> {
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    ports.map(|port| port.node_port.unwrap_or(0)).collect()
+}
+
+#[test]
+fn a_service_gets_an_address_behind_the_band_of_those_who_choose() {
+    let first = allocated(json!({"ports": [{"port": 80}]}), None, &[]).unwrap();
+    let spec = first.spec.clone().unwrap();
+    let ip: std::net::Ipv4Addr = spec.cluster_ip.clone().unwrap().parse().unwrap();
+    assert!(ip.octets()[..2] == [10, 43] && ip.octets()[2] > 0, "{ip}");
+    assert_eq!(spec.cluster_ips, Some(vec![ip.to_string()]));
+    assert_eq!(spec.ip_families.unwrap(), ["IPv4"]);
+    assert_eq!(spec.ip_family_policy.unwrap(), "SingleStack");
+    // The same seed, and the first choice is taken.
+    let second = allocated(json!({"ports": [{"port": 80}]}), None, &[&first]).unwrap();
+    assert_ne!(second.spec.unwrap().cluster_ip.unwrap(), ip.to_string());
+}
+
+#[test]
+fn a_chosen_address_is_in_range_and_free() {
+    let with = |ip: &str| json!({"clusterIP": ip, "ports": [{"port": 80}]});
+    let first = allocated(with("10.43.0.10"), None, &[]).unwrap();
+    assert_eq!(
+        allocated(with("10.43.0.10"), None, &[&first]).unwrap_err(),
+        [
+            "spec.clusterIPs: Invalid value: [\"10.43.0.10\"]: failed to allocate IP 10.43.0.10: provided IP is already allocated"
+        ]
+    );
+    assert_eq!(
+        allocated(with("10.0.0.10"), None, &[]).unwrap_err(),
+        [
+            "spec.clusterIPs: Invalid value: [\"10.0.0.10\"]: failed to allocate IP 10.0.0.10: the provided IP (10.0.0.10) is not in the valid range. The range of valid IPs is 10.43.0.0/16"
+        ]
+    );
+    assert_eq!(
+        allocated(with("web"), None, &[]).unwrap_err(),
+        [
+            "spec.clusterIPs[0]: Invalid value: \"web\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        ]
+    );
+    assert_eq!(
+        allocated(with("fd00::1"), None, &[]).unwrap_err(),
+        [
+            "spec.clusterIPs[0]: Invalid value: [\"fd00::1\"]: IPv6 is not configured on this cluster"
+        ]
+    );
+    assert_eq!(
+        allocated(json!({"ipFamilies": ["IPv6"], "ipFamilyPolicy": "RequireDualStack", "ports": [{"port": 80}]}), None, &[]).unwrap_err(),
+        [
+            "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+            "spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster",
+        ]
+    );
+}
+
+#[test]
+fn node_ports_are_one_services_whatever_the_protocol() {
+    let dns = json!({"type": "NodePort", "ports": [{"name": "a", "port": 53},
+        {"name": "b", "port": 53, "protocol": "UDP"}, {"name": "c", "port": 80}]});
+    let dns = allocated(dns, None, &[]).unwrap();
+    let ports = ports_of(&dns);
+    assert_eq!(ports[0], ports[1]);
+    assert_ne!(ports[0], ports[2]);
+    let with = |port: i32| json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "UDP", "nodePort": port}]});
+    assert_eq!(
+        allocated(with(ports[0]), None, &[&dns]).unwrap_err(),
+        [format!(
+            "spec.ports[0].nodePort: Invalid value: {}: provided port is already allocated",
+            ports[0]
+        )]
+    );
+    assert_eq!(
+        allocated(with(80), None, &[]).unwrap_err(),
+        [
+            "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767"
+        ]
+    );
+    let taken = json!({"type": "NodePort", "ports": [{"port": 1, "name": "a", "nodePort": 30000},
+        {"port": 2, "name": "b", "nodePort": 30000}]});
+    assert_eq!(
+        allocated(taken, None, &[]).unwrap_err(),
+        ["spec.ports[1].nodePort: Invalid value: 30000: provided port is already allocated"]
+    );
+}
+
+#[test]
+fn a_service_keeps_what_it_has_and_gets_what_its_new_type_needs() {
+    let old = allocated(json!({"ports": [{"port": 80}]}), None, &[]).unwrap();
+    let spec =
+        json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [{"port": 80}]});
+    let new = allocated(spec, Some(&old), &[]).unwrap();
+    let (before, after) = (old.spec.clone().unwrap(), new.spec.clone().unwrap());
+    assert_eq!(before.cluster_ip, after.cluster_ip);
+    let health = after.health_check_node_port.unwrap();
+    assert!(ports_of(&new)[0] >= 30_000 && health != ports_of(&new)[0]);
+    // Applied again without the numbers, nothing changes.
+    let again =
+        json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [{"port": 80}]});
+    assert_eq!(allocated(again, Some(&new), &[]).unwrap().spec, new.spec);
+    let name = json!({"type": "ExternalName", "externalName": "a.b"});
+    let name = allocated(name, None, &[]).unwrap();
+    let back = allocated(json!({"ports": [{"port": 80}]}), Some(&name), &[&old]).unwrap();
+    assert!(
+        back.spec.unwrap().cluster_ip.is_some_and(|ip| Some(&ip) != before.cluster_ip.as_ref())
+    );
+}
+
+#[test]
+fn a_balancer_may_do_without_node_ports() {
+    let spec = json!({"type": "LoadBalancer", "allocateLoadBalancerNodePorts": false, "ports": [{"port": 80}]});
+    assert_eq!(ports_of(&allocated(spec, None, &[]).unwrap()), [0]);
+}
+
+#[test]
+fn a_headless_service_without_selector_takes_endpoints_of_both_families() {
+    let spec = allocated(json!({"clusterIP": "None"}), None, &[]).unwrap().spec.unwrap();
+    assert_eq!(spec.ip_families.unwrap(), ["IPv4", "IPv6"]);
+    let spec = json!({"clusterIP": "None", "selector": {"a": "b"}});
+    let spec = allocated(spec, None, &[]).unwrap().spec.unwrap();
+    assert_eq!((spec.ip_families.unwrap().len(), spec.cluster_ips.unwrap().len()), (1, 1));
+}
+
+#[test]
+fn a_full_range_says_so() {
+    let ranges =
+        ServiceRanges { cluster_ips: "10.9.0.0/28".parse().unwrap(), node_ports: 30_000..=30_001 };
+    let mut others = Vec::new();
+    let error = loop {
+        let mut new = service(json!({"type": "NodePort", "ports": [{"port": 80}]}));
+        match Services::allocate(&mut new, None, &others, &ranges) {
+            Ok(()) => others.push(Arc::new(new)),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(others.len(), 2);
+    let text = "failed to allocate a nodePort: range is full".to_owned();
+    assert_eq!(error, AllocationError::Exhausted(text));
+    while let Ok(new) = {
+        let mut new = service(json!({"ports": [{"port": 80}]}));
+        Services::allocate(&mut new, None, &others, &ranges).map(|()| new)
+    } {
+        others.push(Arc::new(new));
+    }
+    assert_eq!(others.len(), 14);
 }
