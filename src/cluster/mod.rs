@@ -26,6 +26,7 @@ use crate::control_plane::auth::pki::{self, Pki};
 use crate::control_plane::storage::{self, Storage};
 use crate::control_plane::{self, ControlPlane};
 use crate::node::{self, Node};
+use crate::telemetry::Metrics;
 use data_directory::{DataDirectory, Running};
 use kubeconfig::Access;
 
@@ -81,12 +82,14 @@ impl Cluster {
         let access = access(&config.name, address, &pki);
         let tasks = TaskTracker::new();
         let storage = open_storage(&place, &clock, &tasks)?;
+        let metrics = Metrics::new();
         let rooms = control_plane::Rooms {
             storage: storage.clone(),
             pki,
             clock: clock.clone(),
             ids: ids.clone(),
             ranges: config.services.clone(),
+            metrics: metrics.clone(),
         };
         let control_plane = ControlPlane::start(rooms).await?;
         let node = start_node(&config, &place, &control_plane, &clock, ids).await?;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::apiserver::{ApiServer, TlsError};
+use super::apiserver::{self, ApiServer, TlsError};
 use super::auth::Identity;
 use super::auth::pki::Pki;
 use super::auth::tokens::{BadKey, Tokens};
@@ -20,6 +20,7 @@ use crate::api::object::ObjectKey;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
+use crate::telemetry::Metrics;
 
 /// What the control plane is built from.
 pub struct Rooms {
@@ -29,6 +30,7 @@ pub struct Rooms {
     pub ids: Ids,
     /// What Services draw from.
     pub ranges: ServiceRanges,
+    pub metrics: Metrics,
 }
 
 impl std::fmt::Debug for Rooms {
@@ -76,8 +78,14 @@ impl ControlPlane {
     /// If the store cannot be read or written.
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
         let tokens = Tokens::new(&rooms.pki.token_key).map_err(Error::TokenKey)?;
-        let apiserver =
-            ApiServer::new(rooms.storage, tokens, rooms.clock.clone(), rooms.ids, rooms.ranges);
+        let apiserver = ApiServer::new(apiserver::Rooms {
+            storage: rooms.storage,
+            tokens,
+            clock: rooms.clock.clone(),
+            ids: rooms.ids,
+            ranges: rooms.ranges,
+            metrics: rooms.metrics,
+        });
         bootstrap(&apiserver).await?;
         let control_plane = Self {
             service_accounts: apiserver.cache().await.map_err(Error::Storage)?,

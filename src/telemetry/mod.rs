@@ -1,9 +1,11 @@
-//! Tracing set-up: what the components say goes to stderr, and into memory for `kubectl logs`.
+//! Tracing set-up: what the components say goes to stderr, and into memory for `kubectl logs`; and
+//! what is counted, for `GET /metrics`.
 //!
 //! Enter by [`init`], once per process. [`ComponentLogs`] is where the components' events are read.
 
 mod layer;
 mod logs;
+pub mod metrics;
 
 use std::io;
 
@@ -13,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use logs::{ComponentLog, ComponentLogs, Line};
+pub use metrics::Metrics;
 
 /// Sends events to stderr: warnings and errors, or what `filter` (`SAMPAN_LOG`) asks for. Whatever
 /// that is, events of level INFO and above are kept per component in the answer, at the time that

@@ -29,4 +29,4 @@ mod table;
 mod verbs;
 
 pub use listener::TlsError;
-pub(super) use server::ApiServer;
+pub(super) use server::{ApiServer, Rooms};

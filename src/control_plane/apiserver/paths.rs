@@ -10,6 +10,7 @@ use super::query::Query;
 use super::render;
 use super::status::Outcome;
 use crate::api::status;
+use crate::telemetry::metrics;
 
 /// The Kubernetes version whose API this is; kubectl warns if it is too far from its own.
 const MAJOR: &str = "1";
@@ -27,6 +28,7 @@ pub(super) fn answer(
         "/healthz" | "/livez" => Ok(health(path, query, &[("ping", true)])),
         "/readyz" => Ok(health(path, query, &[("ping", true), ("started", server.is_ready())])),
         "/version" => version(),
+        "/metrics" => Ok(metrics(server)),
         _ => {
             let discovered = server.discovery().answer(path, &head.headers);
             let described = || server.openapi().answer(path, head.uri.query(), &head.headers);
@@ -57,6 +59,12 @@ fn health(path: &str, query: &Query, checks: &[(&str, bool)]) -> Response<Body> 
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = code;
     render::content_type(&mut response, "text/plain; charset=utf-8");
+    response
+}
+
+fn metrics(server: &ApiServer) -> Response<Body> {
+    let mut response = Response::new(Body::from(server.metrics().text()));
+    render::content_type(&mut response, metrics::CONTENT_TYPE);
     response
 }
 

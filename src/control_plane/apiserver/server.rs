@@ -22,12 +22,23 @@ use crate::control_plane::auth::pki::Pki;
 use crate::control_plane::auth::tokens::Tokens;
 use crate::control_plane::registry::{AnyResource, RESOURCES, ServiceRanges};
 use crate::control_plane::storage::Storage;
+use crate::telemetry::Metrics;
 
 /// Bound: how long shutdown waits for open requests; longer ones (a stuck client's download) are cut.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where old clients are told to find the server; they came by another way and do not ask.
 const ADDRESS: &str = "127.0.0.1:6443";
+
+/// What it is built from.
+pub(in crate::control_plane) struct Rooms {
+    pub(in crate::control_plane) storage: Arc<dyn Storage>,
+    pub(in crate::control_plane) tokens: Tokens,
+    pub(in crate::control_plane) clock: Clock,
+    pub(in crate::control_plane) ids: Ids,
+    pub(in crate::control_plane) ranges: ServiceRanges,
+    pub(in crate::control_plane) metrics: Metrics,
+}
 
 /// The API server. Cheap to clone.
 #[derive(Clone)]
@@ -47,17 +58,13 @@ struct Shared {
     node_tx: watch::Sender<Option<Arc<dyn NodeApi>>>,
     discovery: Discovery,
     openapi: OpenApi,
+    metrics: Metrics,
     kinds: HashMap<(&'static str, &'static str, &'static str), &'static dyn AnyResource>,
 }
 
 impl ApiServer {
-    pub(in crate::control_plane) fn new(
-        storage: Arc<dyn Storage>,
-        tokens: Tokens,
-        clock: Clock,
-        ids: Ids,
-        ranges: ServiceRanges,
-    ) -> Self {
+    pub(in crate::control_plane) fn new(rooms: Rooms) -> Self {
+        let Rooms { storage, tokens, clock, ids, ranges, metrics } = rooms;
         let by_name = |kind: &&'static dyn AnyResource| {
             ((kind.group(), kind.version(), kind.names().plural), *kind)
         };
@@ -74,6 +81,7 @@ impl ApiServer {
             node_tx: watch::Sender::new(None),
             discovery: Discovery::new(RESOURCES, ADDRESS),
             openapi: OpenApi::new(RESOURCES),
+            metrics,
             kinds: RESOURCES.iter().map(by_name).collect(),
         }))
     }
@@ -101,6 +109,10 @@ impl ApiServer {
 
     pub(in crate::control_plane) fn set_node(&self, node: Arc<dyn NodeApi>) {
         self.0.node_tx.send_replace(Some(node));
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// From now on /readyz answers ok.

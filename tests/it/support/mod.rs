@@ -26,6 +26,7 @@ pub(crate) async fn server() -> Server {
         pki,
         clock: clock.clone(),
         ids: Ids::counting(),
+        metrics: sampan::telemetry::Metrics::new(),
         ranges: ServiceRanges::default(),
     };
     let control_plane = ControlPlane::start(rooms).await.unwrap();
