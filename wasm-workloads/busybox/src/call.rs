@@ -130,6 +130,22 @@ const LONG: &[(&str, &str, char)] = &[
     ("tar", "create", 'c'),
     ("tar", "no-same-owner", '\0'),
     ("tar", "no-same-permissions", '\0'),
+    ("wget", "output-document", 'O'),
+    ("wget", "output-file", 'o'),
+    ("wget", "directory-prefix", 'P'),
+    ("wget", "quiet", 'q'),
+    ("wget", "no-verbose", 'n'),
+    ("wget", "continue", 'c'),
+    ("wget", "server-response", 'S'),
+    ("wget", "timeout", 'T'),
+    ("wget", "tries", 't'),
+    ("wget", "user-agent", 'U'),
+    ("wget", "proxy", 'Y'),
+    ("wget", "no-check-certificate", '\0'),
+    ("wget", "spider", '='),
+    ("wget", "header", '<'),
+    ("wget", "post-data", '>'),
+    ("wget", "post-file", '^'),
 ];
 
 impl Call {
@@ -344,6 +360,14 @@ pub fn reason(err: &io::Error) -> String {
         ErrorKind::InvalidInput => "Invalid argument",
         ErrorKind::ResourceBusy => "Device or resource busy",
         ErrorKind::TooManyLinks => "Too many links",
+        ErrorKind::ConnectionRefused => "Connection refused",
+        ErrorKind::ConnectionReset => "Connection reset by peer",
+        ErrorKind::ConnectionAborted => "Software caused connection abort",
+        ErrorKind::TimedOut => "Connection timed out",
+        ErrorKind::HostUnreachable => "No route to host",
+        ErrorKind::NetworkUnreachable => "Network is unreachable",
+        ErrorKind::AddrInUse => "Address already in use",
+        ErrorKind::AddrNotAvailable => "Cannot assign requested address",
         _ => return err.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
     };
     text.to_owned()

@@ -61,6 +61,11 @@ fn encode(mut input: impl Read, width: usize) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
+/// The same for a short text, in one line.
+pub fn text(bytes: &[u8]) -> String {
+    bytes.chunks(3).flat_map(quad).map(char::from).collect()
+}
+
 fn quad(three: &[u8]) -> [u8; 4] {
     let bits = (0..3).fold(0, |bits, n| bits << 8 | u32::from(three.get(n).copied().unwrap_or(0)));
     std::array::from_fn(|n| {

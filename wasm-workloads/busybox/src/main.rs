@@ -24,6 +24,7 @@ mod lines;
 mod list;
 mod make;
 mod names;
+mod network;
 mod octal;
 mod pager;
 mod processes;
@@ -148,8 +149,18 @@ static APPLETS: &[Applet] = &[
     applet("more", "[FILE]...", pager::more),
     applet("mount", "[-t FSTYPE]", container::mount),
     applet("mv", "[-finTv] { SOURCE... DEST | -t DIR SOURCE... }", copy::mv),
+    applet(
+        "nc",
+        "[-nuvz46] [-w SEC] [-i SEC] HOST PORT [-e PROG ARGS]\n\tnc -l[k] [-uv] [-w SEC] { -p PORT [FROM] | [HOST] PORT } [-e PROG ARGS]",
+        network::nc::nc,
+    ),
     applet("nl", "[-b a|t|n] [-n ln|rn|rz] [-i N] [-s SEP] [-v N] [-w N] [FILE]...", columns::nl),
     applet("nproc", "[--all] [--ignore=N]", container::nproc),
+    applet(
+        "nslookup",
+        "[-type=QUERY_TYPE] [-debug] HOST [DNS_SERVER]\n\nQUERY_TYPE: soa,ns,a,aaaa,cname,mx,txt,ptr,srv,any",
+        network::nslookup::nslookup,
+    ),
     applet(
         "od",
         "[-abcdfhilovxs] [-t TYPE]... [-A RADIX] [-N SIZE] [-j SKIP] [-w[BYTES]] [FILE]...",
@@ -209,6 +220,11 @@ static APPLETS: &[Applet] = &[
     applet("vi", "[-R] [-c CMD] [+LINE] [FILE]...", vi::vi),
     applet("watch", "[-n SEC] [-t] PROG ARGS", watch::watch),
     applet("wc", "[-cmlw] [FILE]...", text::wc),
+    applet(
+        "wget",
+        "[-cqS] [--spider] [-O FILE] [-o LOGFILE] [--header STR]\n\t[--post-data STR | --post-file FILE] [-T SEC] [-P DIR] [-U AGENT] URL...\n\nHTTP only: there is no TLS here yet",
+        network::wget::wget,
+    ),
     applet("which", "[-a] COMMAND...", names::which),
     applet("whoami", "", system::whoami),
     applet(

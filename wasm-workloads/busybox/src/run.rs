@@ -13,7 +13,8 @@ use crate::processes::signal_names;
 pub fn shell(arguments: &[String]) -> u8 {
     let call = Call::new("sh", arguments.to_vec());
     let environment: Vec<_> = env::vars().collect();
-    match start_file(&call, "/bin/sh", arguments, environment, &process::stdin()) {
+    let streams = [&process::stdin(), &process::stdout(), &process::stderr()];
+    match start_file(&call, "/bin/sh", arguments, environment, streams) {
         Ok(child) => child.wait() as u8,
         Err(_) => {
             call.complain("/bin/sh: not found");
@@ -77,11 +78,21 @@ pub fn start(
     environment: Vec<(String, String)>,
     stdin: &Handle,
 ) -> Result<Child, (u8, String)> {
+    start_with(call, command, environment, [stdin, &process::stdout(), &process::stderr()])
+}
+
+/// The same with all three streams.
+pub fn start_with(
+    call: &Call,
+    command: &[String],
+    environment: Vec<(String, String)>,
+    streams: [&Handle; 3],
+) -> Result<Child, (u8, String)> {
     let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
     let path = path.unwrap_or_else(|| "/sbin:/usr/sbin:/bin:/usr/bin".to_owned());
     let file = crate::names::candidates(call, &command[0], &path).into_iter().next();
     let file = file.ok_or_else(|| (127, "No such file or directory".to_owned()))?;
-    match start_file(call, &file, command, environment.clone(), stdin) {
+    match start_file(call, &file, command, environment.clone(), streams) {
         // A script: the shell knows what runs it.
         Err((126, _)) => {
             let script: Vec<String> = ["sh", "-c", "\"$0\" \"$@\""]
@@ -89,7 +100,7 @@ pub fn start(
                 .into_iter()
                 .chain(command.iter().cloned())
                 .collect();
-            start_file(call, "/bin/sh", &script, environment, stdin)
+            start_file(call, "/bin/sh", &script, environment, streams)
         }
         started => started,
     }
@@ -121,7 +132,7 @@ fn start_file(
     file: &str,
     command: &[String],
     env: Vec<(String, String)>,
-    stdin: &Handle,
+    [stdin, stdout, stderr]: [&Handle; 3],
 ) -> Result<Child, (u8, String)> {
     let spawn = Command {
         program: file.to_owned(),
@@ -130,7 +141,7 @@ fn start_file(
         cwd: call.directory.clone(),
         ..Command::default()
     };
-    process::spawn(spawn, stdin, &process::stdout(), &process::stderr()).map_err(|err| match err {
+    process::spawn(spawn, stdin, stdout, stderr).map_err(|err| match err {
         SpawnError::NotFound => (127, "No such file or directory".to_owned()),
         SpawnError::NotExecutable(_) => (126, "Exec format error".to_owned()),
         SpawnError::Limit => (126, "Resource temporarily unavailable".to_owned()),
