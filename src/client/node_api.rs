@@ -1,6 +1,7 @@
 //! The door to a node: what the API server asks of the kubelet that runs a Pod.
 //!
-//! The kubelet implements [`NodeApi`]; the API server calls it for `log`, `exec` and `attach`.
+//! The kubelet implements [`NodeApi`]; the API server calls it for `log`, `exec`, `attach` and
+//! `portforward`.
 //! Upstream: the kubelet's HTTP server, `pkg/kubelet/server/server.go`.
 
 use std::fmt;
@@ -24,6 +25,14 @@ pub struct ContainerRef {
     pub container: String,
 }
 
+/// A Pod, told by its uid from others that had its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodRef {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
 /// The query of `pods/log`. Upstream: `v1.PodLogOptions`.
 #[derive(Debug, Clone, Default)]
 pub struct LogOptions {
@@ -39,6 +48,13 @@ pub struct LogOptions {
 
 pub type BoxRead = Box<dyn AsyncRead + Send + Unpin>;
 pub type BoxWrite = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connection: shutting it down ends what we send, the other side may go on.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+pub type BoxDuplex = Box<dyn Duplex>;
 
 /// The caller's ends of a process's standard streams. `None` is closed (stdin) or dropped (the others).
 /// Dropping the call's future ends the process.
@@ -91,6 +107,14 @@ pub trait NodeApi: Send + Sync + 'static {
 
     /// Joins the running container's streams until it ends or the caller leaves.
     async fn attach(&self, container: &ContainerRef, streams: Streams) -> Result<(), NodeError>;
+
+    /// Connects to a port of the Pod as its own containers would by `localhost`; dropping the
+    /// connection resets it.
+    ///
+    /// # Errors
+    /// [`NodeError::NotFound`] if the Pod is not there; [`NodeError::BadRequest`], worded for the user,
+    /// if nobody listens.
+    async fn port_forward(&self, pod: &PodRef, port: u16) -> Result<BoxDuplex, NodeError>;
 }
 
 #[derive(Debug, thiserror::Error)]

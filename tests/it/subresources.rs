@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use sampan::client::node_api::{ContainerRef, LogOptions, NodeApi, NodeError, Streams};
+use sampan::client::node_api::{
+    BoxDuplex, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Streams,
+};
 use serde_json::json;
 
 use crate::objects::pod;
@@ -38,6 +40,14 @@ impl NodeApi for Echo {
 
     async fn attach(&self, _: &ContainerRef, _: Streams) -> Result<(), NodeError> {
         Ok(())
+    }
+
+    async fn port_forward(&self, _: &PodRef, _: u16) -> Result<BoxDuplex, NodeError> {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let (mut reader, mut writer) = tokio::io::split(ours);
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+        tokio::spawn(async move { tokio::io::copy(&mut reader, &mut writer).await });
+        Ok(Box::new(theirs))
     }
 }
 

@@ -14,6 +14,8 @@
 //! and `github.com/moby/spdystream`, which is what client-go speaks.
 
 mod channel;
+#[cfg(test)]
+pub(crate) mod client;
 mod codec;
 mod dictionary;
 mod flow;
@@ -26,5 +28,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use headers::Headers;
 pub(crate) use session::Session;
 pub(crate) use stream::{Incoming, Stream};

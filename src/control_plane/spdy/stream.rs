@@ -1,5 +1,6 @@
 //! One stream, as its owner sees it.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,6 +34,11 @@ impl Stream {
 
     pub(crate) fn headers(&self) -> &Headers {
         &self.headers
+    }
+
+    /// Answers when the stream is over: it was reset, or both halves have ended, or the client is gone.
+    pub(crate) fn over(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.reset.clone().cancelled_owned()
     }
 
     /// Ends both halves at once; what was written and not sent is lost.

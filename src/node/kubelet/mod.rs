@@ -1,6 +1,7 @@
 //! Runs the Pods that are bound to this node, and tells the API server how they fare.
 //!
-//! Enter by [`Kubelet::start`]; `client::node_api` is the door for logs, exec and attach.
+//! Enter by [`Kubelet::start`]; `client::node_api` is the door for logs, exec, attach and
+//! port-forward.
 //!
 //! ```text
 //! pod_workers (which Pods are ours) -> sync_pod (one task per Pod: IO) <-> pod_worker (decides, pure)
@@ -19,6 +20,7 @@ mod logs;
 mod mirror;
 mod pod_worker;
 mod pod_workers;
+mod port_forward;
 mod references;
 mod run;
 mod server;

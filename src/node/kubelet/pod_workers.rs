@@ -18,6 +18,7 @@ use super::mirror;
 use super::run::Live;
 use super::sync_pod;
 use crate::api::object::ObjectKey;
+use crate::node::network::PodNetwork;
 
 /// What a Pod's task is told.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub(super) struct LivePod {
     status: Mutex<Arc<PodStatus>>,
     /// Containers that run, by name.
     running: Mutex<HashMap<String, Live>>,
+    /// While the Pod has one.
+    network: Mutex<Option<PodNetwork>>,
 }
 
 impl LivePod {
@@ -46,6 +49,14 @@ impl LivePod {
 
     pub(super) fn set_status(&self, status: PodStatus) {
         *self.status.lock() = Arc::new(status);
+    }
+
+    pub(super) fn network(&self) -> Option<PodNetwork> {
+        self.network.lock().clone()
+    }
+
+    pub(super) fn joined(&self, network: PodNetwork) {
+        *self.network.lock() = Some(network);
     }
 
     pub(super) fn running(&self, container: &str) -> Option<Live> {
@@ -60,9 +71,10 @@ impl LivePod {
         self.running.lock().remove(container);
     }
 
-    /// Lets go of all containers, which ends those that nobody else holds.
+    /// Lets go of the network and of all containers, which ends those that nobody else holds.
     pub(super) fn clear(&self) {
         self.running.lock().clear();
+        *self.network.lock() = None;
     }
 }
 
@@ -129,6 +141,7 @@ fn spawn(ctx: &Arc<Context>, key: ObjectKey, uid: String, pod: Arc<Pod>) -> Hand
         uid: uid.clone(),
         status: Mutex::new(Arc::new(pod.status.clone().unwrap_or_default())),
         running: Mutex::new(HashMap::new()),
+        network: Mutex::new(None),
     });
     let span = info_span!("pod", namespace = %key.namespace, name = %key.name, %uid);
     ctx.live.0.write().insert(key, live.clone());

@@ -1,4 +1,4 @@
-//! The door of the node: logs, exec and attach, in the kubelet's words.
+//! The door of the node: logs, exec, attach and port-forward, in the kubelet's words.
 //!
 //! Upstream: `pkg/kubelet/server/server.go`, `pkg/kubelet/kubelet_pods.go` (`validateContainerLogStatus`).
 
@@ -14,9 +14,12 @@ use super::lifecycle::Kubelet;
 use super::logs;
 use super::mirror;
 use super::pod_workers::LivePod;
+use super::port_forward;
 use super::run::{Live, log_directory};
 use crate::api::object::ObjectKey;
-use crate::client::node_api::{BoxWrite, ContainerRef, LogOptions, NodeApi, NodeError, Streams};
+use crate::client::node_api::{
+    BoxDuplex, BoxWrite, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Streams,
+};
 use crate::node::runtime::{ExecSpec, Output, StartError, Stdio};
 
 #[async_trait]
@@ -73,6 +76,14 @@ impl NodeApi for Kubelet {
             .await
             .map_err(|error| NodeError::Internal(format!("the client's streams failed: {error}")))
     }
+
+    async fn port_forward(&self, pod: &PodRef, port: u16) -> Result<BoxDuplex, NodeError> {
+        let live = self.find_pod(&pod.namespace, &pod.name, &pod.uid)?;
+        let network = live.network().ok_or_else(|| {
+            NodeError::BadRequest("the pod has no network (it does not run)".to_owned())
+        })?;
+        Ok(Box::new(port_forward::connect(&network, port).await?))
+    }
 }
 
 impl Kubelet {
@@ -88,9 +99,13 @@ impl Kubelet {
     }
 
     fn find(&self, container: &ContainerRef) -> Result<Arc<LivePod>, NodeError> {
-        let key = ObjectKey::new(container.namespace.as_str(), container.pod.as_str());
+        self.find_pod(&container.namespace, &container.pod, &container.uid)
+    }
+
+    fn find_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<Arc<LivePod>, NodeError> {
+        let key = ObjectKey::new(namespace, name);
         let pod = self.ctx.live.get(&key);
-        pod.filter(|pod| container.uid.is_empty() || pod.uid == container.uid).ok_or_else(|| {
+        pod.filter(|pod| uid.is_empty() || pod.uid == uid).ok_or_else(|| {
             NodeError::NotFound(format!(
                 "pod {:?} not found",
                 format!("{}_{}", key.name, key.namespace)

@@ -108,6 +108,7 @@ impl Task {
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
         let network = pod_ip.map(|address| ctx.rooms.network.join(member(&ctx, &pod, address)));
+        network.iter().for_each(|network| live.joined(network.clone()));
         Self {
             sandbox: sandbox(&ctx, &pod, &hostname, network.clone()),
             network,

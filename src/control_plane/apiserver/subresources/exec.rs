@@ -44,10 +44,7 @@ pub(super) async fn attach(call: Call, head: request::Parts) -> Outcome<Response
 async fn stream(call: Call, head: request::Parts, task: Task) -> Outcome<Response<Body>> {
     let found = pod::read(&call).await?;
     let container = pod::container(&call, &found)?;
-    if !pod::is_assigned(&found) {
-        let text = format!("pod {} does not have a host assigned", call.name());
-        return Err(Failure::bad_request(text));
-    }
+    pod::must_be_assigned(&call, &found)?;
     let wanted = wanted(&call.query)?;
     let node = pod::node(&call)?;
     let (way, response) = match upgrade(&head.headers)? {
@@ -102,7 +99,7 @@ enum Upgrade {
 /// # Errors
 /// 400 if the client asks for no upgrade, or one that is not known.
 fn upgrade(headers: &HeaderMap) -> Outcome<Upgrade> {
-    if let Some(handshake) = Handshake::of(headers) {
+    if let Some(handshake) = Handshake::of(headers, &websocket::PROTOCOLS) {
         return Ok(Upgrade::To(Way::WebSocket, handshake.response()));
     }
     if !spdy::is_asked_for(headers) {
@@ -112,8 +109,8 @@ fn upgrade(headers: &HeaderMap) -> Outcome<Upgrade> {
         )
         .into());
     }
-    Ok(match spdy::negotiate(headers) {
-        Ok(version) => Upgrade::To(Way::Spdy(version), spdy::response(version)),
+    Ok(match spdy::negotiate(headers, &spdy::Version::ALL) {
+        Ok((version, name)) => Upgrade::To(Way::Spdy(version), spdy::response(name)),
         Err(refusal) => Upgrade::Refused(refusal),
     })
 }

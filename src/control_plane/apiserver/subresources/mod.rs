@@ -7,6 +7,7 @@ mod finalize;
 mod log;
 mod part;
 mod pod;
+mod port_forward;
 mod reviews;
 mod scale;
 mod spdy;
@@ -41,6 +42,7 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         "attach" => exec::attach(call, head).await,
         "exec" => exec::exec(call, head).await,
         "log" => log::run(call).await,
+        "portforward" => port_forward::run(call, head).await,
         "binding" => binding::run(call).await,
         "finalize" => finalize::run(call).await,
         "scale" => scale::run(call).await,

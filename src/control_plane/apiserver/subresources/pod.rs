@@ -1,4 +1,5 @@
-//! What `log`, `exec` and `attach` have in common: a Pod, one of its containers, and its node.
+//! What `log`, `exec`, `attach` and `portforward` have in common: a Pod, one of its containers, and its
+//! node.
 //!
 //! Upstream: `pkg/registry/core/pod/strategy.go` (`validateContainer`, `streamLocation`).
 
@@ -71,6 +72,16 @@ fn choose(asked: Option<&str>, pod: &str, spec: &PodSpec) -> Result<String, Stri
 pub(super) fn is_assigned(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
     spec.and_then(|spec| spec.node_name.as_ref()).is_some_and(|name| !name.is_empty())
+}
+
+/// # Errors
+/// 400 if the Pod has no node yet.
+pub(super) fn must_be_assigned(call: &Call, pod: &Pod) -> Outcome<()> {
+    if is_assigned(pod) {
+        return Ok(());
+    }
+    let text = format!("pod {} does not have a host assigned", call.name());
+    Err(Failure::bad_request(text))
 }
 
 /// The way to the Pod's node.

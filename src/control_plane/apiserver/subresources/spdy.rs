@@ -46,16 +46,12 @@ pub(super) enum Version {
 
 impl Version {
     /// In the order in which they are told to a client that knows none of them.
-    const ALL: [Self; 4] = [Self::V4, Self::V3, Self::V2, Self::V1];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::V1 => "channel.k8s.io",
-            Self::V2 => "v2.channel.k8s.io",
-            Self::V3 => "v3.channel.k8s.io",
-            Self::V4 => "v4.channel.k8s.io",
-        }
-    }
+    pub(super) const ALL: [(Self, &'static str); 4] = [
+        (Self::V4, "v4.channel.k8s.io"),
+        (Self::V3, "v3.channel.k8s.io"),
+        (Self::V2, "v2.channel.k8s.io"),
+        (Self::V1, "channel.k8s.io"),
+    ];
 }
 
 /// Whether the client wants to speak SPDY.
@@ -67,8 +63,12 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "spdy/3.1")
 }
 
-/// The version that the client likes best of those spoken here, or the answer that refuses it.
-pub(super) fn negotiate(headers: &HeaderMap) -> Result<Version, Box<Response<Body>>> {
+/// Of the protocols spoken here the one that the client likes best, and its name; or the answer that
+/// refuses the client.
+pub(super) fn negotiate<T: Copy>(
+    headers: &HeaderMap,
+    spoken: &[(T, &'static str)],
+) -> Result<(T, &'static str), Box<Response<Body>>> {
     let offered = headers.get_all(OFFERED).iter().filter_map(|value| value.to_str().ok());
     let offered = offered.flat_map(|list| list.split(',')).map(str::trim);
     let offered: Vec<&str> = offered.filter(|name| !name.is_empty()).collect();
@@ -76,16 +76,16 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Version, Box<Response<Bod
         let text = "unable to upgrade: X-Stream-Protocol-Version is required";
         return Err(Box::new(refusal(StatusCode::BAD_REQUEST, text)));
     }
-    let known = |name: &&str| Version::ALL.into_iter().find(|version| version.name() == *name);
+    let known = |name: &&str| spoken.iter().find(|(_, known)| known == name).copied();
     offered.iter().find_map(known).ok_or_else(|| {
-        let accepted = Version::ALL.map(Version::name);
+        let accepted: Vec<&str> = spoken.iter().map(|(_, name)| *name).collect();
         let text = format!(
             "unable to upgrade: unable to negotiate protocol: client supports [{}], server accepts [{}]",
             offered.join(" "),
             accepted.join(" ")
         );
         let mut response = refusal(StatusCode::FORBIDDEN, &text);
-        for name in accepted {
+        for (_, name) in spoken {
             response.headers_mut().append(ACCEPTED, HeaderValue::from_static(name));
         }
         Box::new(response)
@@ -102,13 +102,13 @@ fn refusal(code: StatusCode, text: &str) -> Response<Body> {
 }
 
 /// 101.
-pub(super) fn response(version: Version) -> Response<Body> {
+pub(super) fn response(protocol: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static(PROTOCOL));
-    headers.insert(OFFERED, HeaderValue::from_static(version.name()));
+    headers.insert(OFFERED, HeaderValue::from_static(protocol));
     response
 }
 
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_clients_favourite_version_is_taken() {
-        let of = |names| negotiate(&offering(names)).ok();
+        let of = |names| negotiate(&offering(names), &Version::ALL).ok().map(|(it, _)| it);
         assert_eq!(of(&["v5.channel.k8s.io", "v4.channel.k8s.io"]), Some(Version::V4));
         assert_eq!(of(&["v2.channel.k8s.io, v4.channel.k8s.io"]), Some(Version::V2));
         assert_eq!(of(&["channel.k8s.io"]), Some(Version::V1));
@@ -285,10 +285,10 @@ mod tests {
 
     #[test]
     fn strangers_are_told_what_is_spoken_here() {
-        let refused = *negotiate(&offering(&["v9.channel.k8s.io"])).unwrap_err();
+        let refused = *negotiate(&offering(&["v9.channel.k8s.io"]), &Version::ALL).unwrap_err();
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         assert_eq!(refused.headers().get_all(ACCEPTED).iter().count(), 4);
-        let silent = *negotiate(&HeaderMap::new()).unwrap_err();
+        let silent = *negotiate(&HeaderMap::new(), &Version::ALL).unwrap_err();
         assert_eq!(silent.status(), StatusCode::BAD_REQUEST);
     }
 

@@ -31,7 +31,7 @@ use crate::client::node_api::{NodeError, Streams, TerminalSize};
 use crate::control_plane::apiserver::body::Body;
 
 /// Newest first.
-const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+pub(super) const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -41,12 +41,12 @@ const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 
 /// Bound: bytes between the socket and the command, each way.
-const PIPE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const PIPE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bound: a client's frame; kubectl sends 32 KiB.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// What the client's request for a WebSocket comes to.
 #[derive(Debug, Clone)]
@@ -56,8 +56,9 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// `None` if it is no WebSocket handshake, or speaks none of our subprotocols.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// `None` if it is no WebSocket handshake, or speaks none of the subprotocols, the first of which
+    /// is liked best.
+    pub(super) fn of(headers: &HeaderMap, protocols: &[&'static str]) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         if !text(header::UPGRADE)?.eq_ignore_ascii_case("websocket") {
             return None;
@@ -69,8 +70,12 @@ impl Handshake {
             .flat_map(|list| list.split(','))
             .map(str::trim)
             .collect();
-        let protocol = *PROTOCOLS.iter().find(|protocol| offered.contains(protocol))?;
+        let protocol = *protocols.iter().find(|protocol| offered.contains(protocol))?;
         Some(Self { protocol, accept: accept(key) })
+    }
+
+    pub(super) fn protocol(&self) -> &'static str {
+        self.protocol
     }
 
     /// 101.
@@ -95,6 +100,29 @@ fn accept(key: &str) -> String {
     STANDARD.encode(digest)
 }
 
+/// The socket after our 101; `None` if the client did not go on.
+pub(super) async fn open(head: request::Parts) -> Option<Socket> {
+    let upgraded = match hyper::upgrade::on(Request::from_parts(head, ())).await {
+        Ok(upgraded) => TokioIo::new(upgraded),
+        Err(err) => {
+            tracing::debug!(%err, "The client did not go on after the upgrade");
+            return None;
+        }
+    };
+    Some(WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config())).await)
+}
+
+pub(super) fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX))
+}
+
+/// kubectl takes a close without a code for a broken connection.
+pub(super) fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
+}
+
 /// Joins the client's socket with a command until the command has ended and its output is sent, or
 /// the client has gone: then the command's future is dropped, which ends it.
 pub(super) async fn serve(
@@ -102,14 +130,7 @@ pub(super) async fn serve(
     wanted: Wanted,
     run: impl AsyncFnOnce(Streams) -> Result<i32, NodeError>,
 ) {
-    let upgraded = match hyper::upgrade::on(Request::from_parts(head, ())).await {
-        Ok(upgraded) => TokioIo::new(upgraded),
-        Err(err) => return tracing::debug!(%err, "The client did not go on after the upgrade"),
-    };
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(FRAME_BYTES_MAX))
-        .max_frame_size(Some(FRAME_BYTES_MAX));
-    let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+    let Some(socket) = open(head).await else { return };
     let (mut sink, incoming) = socket.split();
     let (streams, input, output) = pipes(wanted);
     let mut output = output.map(|(channel, bytes)| Ok(frame(channel, &bytes)));
@@ -118,9 +139,7 @@ pub(super) async fn serve(
         sent?;
         let ended = serde_json::to_vec(&ending(ended)).map_err(io::Error::other)?;
         sink.send(frame(ERROR, &ended)).await?;
-        // kubectl takes a close without a code for a broken connection.
-        sink.send(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })))
-            .await
+        sink.send(goodbye()).await
     };
     tokio::select! {
         sent = command => if let Err(err) = sent { tracing::debug!(%err, "The client left early"); },
@@ -159,7 +178,7 @@ fn on_channel(channel: u8, pipe: Option<DuplexStream>) -> impl Stream<Item = (u8
         .filter_map(move |chunk| std::future::ready(chunk.ok().map(|bytes| (channel, bytes))))
 }
 
-fn frame(channel: u8, bytes: &[u8]) -> Message {
+pub(super) fn frame(channel: u8, bytes: &[u8]) -> Message {
     let mut frame = BytesMut::with_capacity(1 + bytes.len());
     frame.put_u8(channel);
     frame.put_slice(bytes);
@@ -209,7 +228,7 @@ mod tests {
         let pairs = headers.iter().map(|(name, value)| {
             (header::HeaderName::from_static(name), HeaderValue::from_static(value))
         });
-        Handshake::of(&pairs.collect())
+        Handshake::of(&pairs.collect(), &PROTOCOLS)
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl Resource for Pods {
         Subresource { name: "ephemeralcontainers", kind: ("", "", "Pod"), verbs: STATUS_VERBS },
         Subresource { name: "exec", kind: ("", "", "PodExecOptions"), verbs: &["create", "get"] },
         Subresource { name: "log", kind: ("", "", "Pod"), verbs: &["get"] },
+        Subresource {
+            name: "portforward",
+            kind: ("", "", "PodPortForwardOptions"),
+            verbs: &["create", "get"],
+        },
         Subresource { name: "status", kind: ("", "", "Pod"), verbs: STATUS_VERBS },
     ];
     const GENERATION: bool = true;
