@@ -9,11 +9,13 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Programs embedded into sampan; each is a binary of a package in `wasm-workloads/`.
-const PROGRAMS: &[&str] = &["sh", "busybox"];
+/// Programs embedded into sampan; each is made by the package `sampan-NAME` in `wasm-workloads/`: a
+/// binary, or a library that exports something else than `main`.
+const PROGRAMS: &[&str] = &["sh", "busybox", "nginx"];
 
 /// What the shipped programs are made from. `testing/` is not: tests build it when they need it.
-const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "wit", "process", "regexp", "sh", "busybox"];
+const SOURCES: &[&str] =
+    &["Cargo.toml", "Cargo.lock", "wit", "process", "regexp", "sh", "busybox", "nginx"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -36,10 +38,11 @@ fn main() {
 
 fn build(workloads: &Path, target_dir: &Path) {
     let mut cargo = guest_command(&required("CARGO"));
-    cargo.args(["build", "--release", "--quiet", "--locked", "--target", TARGET, "--target-dir"]);
+    cargo.args(["build", "--release", "--quiet", "--locked", "--lib", "--bins"]);
+    cargo.args(["--target", TARGET, "--target-dir"]);
     cargo.arg(target_dir).current_dir(workloads);
     for program in PROGRAMS {
-        cargo.args(["--bin", program]);
+        cargo.args(["--package", &format!("sampan-{program}")]);
     }
     let built = cargo.status();
     assert!(

@@ -56,8 +56,8 @@ pub(crate) async fn start(
 ) -> (Container, impl FnOnce(i32) -> Ran + use<>) {
     let upper = tempfile::tempdir().expect("a directory").keep();
     let upper = Dir::open_ambient_dir(upper, ambient_authority()).expect("a directory");
-    let lower = image.root.try_clone().expect("a directory");
-    let root = Arc::new(Root::new(Some(lower), upper));
+    let lowers = image.layers.iter().map(|layer| layer.try_clone().expect("a directory"));
+    let root = Arc::new(Root::new(lowers, upper));
     let (output, errors) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let log = |to: &Arc<Mutex<Vec<u8>>>| {
         let to = Arc::clone(to);

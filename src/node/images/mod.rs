@@ -22,6 +22,7 @@ use cap_std::fs::Dir;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
+use builtin::BuiltIn;
 use local::Program;
 use reference::Reference;
 use store::Entry;
@@ -44,12 +45,15 @@ pub struct Image {
     pub reference: String,
     /// `sha256:…` over the content.
     pub digest: String,
-    pub root: Dir,
+    /// Root filesystems one on top of the other, the topmost first.
+    pub layers: Vec<Dir>,
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
     pub env: Vec<(String, String)>,
     /// Absolute.
     pub working_dir: String,
+    /// TCP ports that its programs serve, as a Dockerfile's EXPOSE has them.
+    pub exposed_ports: Vec<u16>,
     /// For an Event: how a built-in came to stand in for the Linux image that was named.
     pub stand_in: Option<String>,
 }
@@ -111,24 +115,33 @@ impl Shared {
     }
 
     fn built_in(&self, reference: &Reference, name: String) -> Result<Arc<Image>, Error> {
-        let stand_in = builtin::stand_in(reference).ok_or_else(|| not_there(reference))?;
+        let (image, stand_in) = builtin::stand_in(reference).ok_or_else(|| not_there(reference))?;
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let image = Image {
             reference: name.clone(),
-            digest: builtin::digest().to_owned(),
-            root: self.busybox()?,
-            entrypoint: Vec::new(),
-            cmd: vec![stand_in.cmd.to_owned()],
-            env: vec![("PATH".to_owned(), PATH.to_owned())],
-            working_dir: "/".to_owned(),
+            digest: image.digest(),
+            layers: self.layers(image)?,
+            entrypoint: owned(stand_in.entrypoint),
+            cmd: owned(stand_in.cmd),
+            env: image.env(),
+            working_dir: image.working_dir.to_owned(),
+            exposed_ports: image.exposed_ports.to_vec(),
             stand_in: Some(format!(
-                "{name} is a Linux image; sampan's built-in WebAssembly busybox stands in for it"
+                "{name} is a Linux image; sampan's built-in WebAssembly {} stands in for it",
+                image.name
             )),
         };
         Ok(self.keep(name, None, image))
     }
 
+    fn layers(&self, image: &'static BuiltIn) -> Result<Vec<Dir>, Error> {
+        let layers = image.layers().into_iter();
+        layers.map(|layer| self.root(&layer.digest.replace(':', "-"), &layer.entries)).collect()
+    }
+
     fn busybox(&self) -> Result<Dir, Error> {
-        self.root(&builtin::digest().replace(':', "-"), &builtin::entries())
+        let layer = self.layers(&builtin::BUSYBOX)?.pop();
+        layer.ok_or_else(|| Error::Failed("the built-in busybox is empty".to_owned()))
     }
 
     fn local(&self, reference: &str) -> Result<Arc<Image>, Error> {
@@ -144,17 +157,18 @@ impl Shared {
         let image = Image {
             reference: reference.to_owned(),
             digest,
-            root: self.root(
+            layers: vec![self.root(
                 &directory,
                 &[
                     Entry::Directory { path: "tmp", mode: 0o1777 },
                     Entry::Copy { path: &name, from: &program.path },
                 ],
-            )?,
+            )?],
             entrypoint: vec![format!("/{name}")],
             cmd: Vec::new(),
             env: vec![("PATH".to_owned(), PATH.to_owned())],
             working_dir: "/".to_owned(),
+            exposed_ports: Vec::new(),
             stand_in: None,
         };
         Ok(self.keep(reference.to_owned(), Some(program), image))

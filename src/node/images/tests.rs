@@ -50,10 +50,10 @@ async fn busybox_is_laid_out_with_its_programs() {
         )
     );
     for program in ["bin/sh", "bin/ash", "bin/cat", "bin/busybox"] {
-        assert!(image.root.read(program).unwrap().starts_with(b"\0asm"), "{program}");
+        assert!(image.layers[0].read(program).unwrap().starts_with(b"\0asm"), "{program}");
     }
-    assert!(image.root.read_to_string("etc/passwd").unwrap().starts_with("root:x:0:0:"));
-    assert!(image.root.is_dir("tmp") && image.root.is_dir("root"));
+    assert!(image.layers[0].read_to_string("etc/passwd").unwrap().starts_with("root:x:0:0:"));
+    assert!(image.layers[0].is_dir("tmp") && image.layers[0].is_dir("root"));
 }
 
 #[tokio::test]
@@ -67,11 +67,47 @@ async fn the_second_resolve_is_answered_from_memory() {
 }
 
 #[tokio::test]
+async fn nginx_lies_on_top_of_busybox() {
+    let harness = harness();
+    let image = harness.images.resolve("nginx:1.14.2").await.unwrap();
+    assert_eq!(image.cmd, ["nginx", "-g", "daemon off;"]);
+    assert_eq!(image.exposed_ports, [80]);
+    assert_eq!(
+        image.stand_in.as_deref(),
+        Some(
+            "docker.io/library/nginx:1.14.2 is a Linux image; sampan's built-in WebAssembly nginx stands in for it"
+        )
+    );
+    let [own, base] = &image.layers[..] else { panic!("{:?}", image.layers) };
+    assert!(own.read("usr/sbin/nginx").unwrap().starts_with(b"\0asm"));
+    let page = own.read_to_string("usr/share/nginx/html/index.html").unwrap();
+    assert!(page.contains("<title>Welcome to nginx!</title>"));
+    assert!(!own.exists("bin") && base.exists("bin/sh"));
+    let busybox = harness.images.resolve("busybox").await.unwrap();
+    assert_ne!(busybox.digest, image.digest);
+    // Two directories, and no busybox in the one of nginx.
+    assert_eq!(fs::read_dir(harness.directory.path().join("images")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn httpd_serves_its_own_directory() {
+    let harness = harness();
+    let image = harness.images.resolve("httpd:2.4").await.unwrap();
+    assert_eq!(
+        (&image.cmd[0][..], &image.working_dir[..]),
+        ("httpd-foreground", "/usr/local/apache2")
+    );
+    assert!(image.env[0].1.starts_with("/usr/local/apache2/bin:"));
+    let program = image.layers[0].read("usr/local/apache2/bin/httpd-foreground").unwrap();
+    assert!(program.starts_with(b"\0asm"));
+}
+
+#[tokio::test]
 async fn other_images_say_what_to_do() {
     let harness = harness();
     assert_eq!(
-        harness.error("nginx:1.14.2").await,
-        "docker.io/library/nginx:1.14.2 is a Linux image, and sampan runs WebAssembly: use a built-in (busybox, alpine, debian, ubuntu, bash), or build your program for wasm32-wasip2 and name it as file:///path/to/program.wasm"
+        harness.error("mysql:8").await,
+        "docker.io/library/mysql:8 is a Linux image, and sampan runs WebAssembly: use a built-in (busybox, alpine, debian, ubuntu, bash, nginx, nginx-slim, httpd), or build your program for wasm32-wasip2 and name it as file:///path/to/program.wasm"
     );
     let error = harness.error("ghcr.io/a/b").await;
     assert!(error.contains("does not pull from registries yet"), "{error}");
@@ -88,7 +124,7 @@ async fn a_local_file_is_an_image() {
     for reference in [reference.clone(), reference.replace(' ', "%20")] {
         let image = harness.images.resolve(&reference).await.unwrap();
         assert_eq!(image.entrypoint, ["/my app.wasm"]);
-        assert_eq!(image.root.read_to_string("my app.wasm").unwrap(), "one");
+        assert_eq!(image.layers[0].read_to_string("my app.wasm").unwrap(), "one");
         assert_eq!(image.digest, digest_text(&Sha256::digest("one")));
     }
 }
@@ -101,8 +137,8 @@ async fn a_changed_local_file_is_read_again() {
     harness.write("allowed/app.wasm", "three");
     let second = harness.images.resolve(&reference).await.unwrap();
     assert_ne!(first.digest, second.digest);
-    assert_eq!(second.root.read_to_string("app.wasm").unwrap(), "three");
-    assert_eq!(first.root.read_to_string("app.wasm").unwrap(), "one");
+    assert_eq!(second.layers[0].read_to_string("app.wasm").unwrap(), "three");
+    assert_eq!(first.layers[0].read_to_string("app.wasm").unwrap(), "one");
 }
 
 #[tokio::test]

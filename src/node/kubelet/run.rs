@@ -98,9 +98,9 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let (upper, log) = prepare(ctx, order).map_err(|error| {
         StartFailure::Create(format!("failed to make the container's files: {error}"))
     })?;
-    let lower = image.root.try_clone();
+    let lowers = image.layers.iter().map(Dir::try_clone).collect::<io::Result<Vec<_>>>();
     let writable = upper.try_clone();
-    let root = lower.and_then(|lower| Ok(Root::new(Some(lower), writable?))).map_err(|error| {
+    let root = lowers.and_then(|lowers| Ok(Root::new(lowers, writable?))).map_err(|error| {
         StartFailure::Create(format!("failed to open the container's files: {error}"))
     })?;
     let (hub, ends) = Hub::new(spec);
