@@ -19,7 +19,6 @@ pub(super) async fn connect(
     local: Option<SocketAddr>,
     remote: SocketAddr,
 ) -> Result<Stream, Error> {
-    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     let remote = own(remote);
     let local = local_address(from, local, remote.ip())?;
     let network = &from.network;
@@ -41,9 +40,10 @@ pub(super) async fn connect(
     }
 }
 
-/// 0.0.0.0 and :: mean the Pod itself, as on Linux.
-fn own(remote: SocketAddr) -> SocketAddr {
-    let ip = match remote.ip() {
+/// The address that is meant: 0.0.0.0 and :: are the Pod itself, as on Linux, and an IPv4 address in
+/// IPv6's clothes is an IPv4 address.
+pub(super) fn own(remote: SocketAddr) -> SocketAddr {
+    let ip = match remote.ip().to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,

@@ -14,7 +14,7 @@ use super::{Error, Stream};
 /// Connections that may wait to be accepted, unless the listener says otherwise; Linux' `somaxconn`.
 pub const BACKLOG_DEFAULT: usize = 4096;
 
-/// A listening socket of a Pod; its port is free again when it is dropped.
+/// A bound socket of a Pod, listening or about to; its port is free again when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
     local: SocketAddr,
@@ -30,19 +30,19 @@ pub(super) struct Backlog(Mutex<State>);
 struct State {
     waiting: VecDeque<Stream>,
     max: usize,
+    listening: bool,
     closed: bool,
     acceptors: Wakers,
 }
 
 impl Listener {
-    pub(super) fn new(local: SocketAddr, pod: Weak<Pod>) -> Self {
-        let state = State {
-            waiting: VecDeque::new(),
-            max: BACKLOG_DEFAULT,
-            closed: false,
-            acceptors: Wakers::default(),
-        };
-        Self { local, backlog: Arc::new(Backlog(Mutex::new(state))), pod }
+    pub(super) fn new(local: SocketAddr, backlog: Arc<Backlog>, pod: Weak<Pod>) -> Self {
+        Self { local, backlog, pod }
+    }
+
+    /// Takes connections from now on.
+    pub fn start(&self) {
+        self.backlog.0.lock().listening = true;
     }
 
     /// With the port that was asked for or found.
@@ -94,19 +94,36 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(pod) = self.pod.upgrade() {
-            pod.forget_listener(self.local.port(), &self.backlog);
+            pod.listeners.free(self.local.port(), &self.backlog);
         }
         self.backlog.close();
     }
 }
 
+impl Default for Backlog {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            waiting: VecDeque::new(),
+            max: BACKLOG_DEFAULT,
+            listening: false,
+            closed: false,
+            acceptors: Wakers::default(),
+        }))
+    }
+}
+
 impl Backlog {
+    pub(super) fn is_listening(&self) -> bool {
+        let state = self.0.lock();
+        state.listening && !state.closed
+    }
+
     /// # Errors
     /// With the stream back: [`Error::Refused`] if nobody accepts any more; [`Error::TimedOut`] if too
     /// many wait, as a kernel's client would find out.
     pub(super) fn push(&self, stream: Stream) -> Result<(), (Error, Stream)> {
         let mut state = self.0.lock();
-        if state.closed {
+        if state.closed || !state.listening {
             return Err((Error::Refused, stream));
         }
         if state.waiting.len() >= state.max {

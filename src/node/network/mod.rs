@@ -18,10 +18,13 @@ mod error;
 mod listener;
 mod names;
 mod outside;
+mod outside_udp;
 mod pipe;
 mod pod;
+mod ports;
 mod routes;
 mod stream;
+mod udp;
 mod wakers;
 
 #[cfg(test)]
@@ -46,6 +49,7 @@ use self::pod::Pod;
 pub use self::pod::{Member, PodNetwork};
 pub use self::routes::{Door, Protocol, Route, Routes};
 pub use self::stream::Stream;
+pub use self::udp::UdpSocket;
 use crate::client::clock::Clock;
 
 /// The longest datagram of UDP over IPv4, in bytes.

@@ -1,15 +1,14 @@
 //! One Pod's place on the network: its addresses, its ports, its connections. Shared by its
 //! containers, which reach each other by loopback.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
-use parking_lot::Mutex;
-
 use super::connections::{Connections, Slot};
 use super::listener::Backlog;
+use super::ports::Ports;
+use super::udp::{Inbox, UdpSocket};
 use super::{Error, Listener, Network, Stream};
 
 /// Ports that are chosen for whoever asks for port 0; Linux' default range.
@@ -33,17 +32,12 @@ pub struct PodNetwork(pub(super) Arc<Pod>);
 pub(super) struct Pod {
     pub(super) network: Network,
     pub(super) member: Member,
-    listeners: Mutex<HashMap<u16, Vec<Bound>>>,
+    pub(super) listeners: Ports<Backlog>,
+    pub(super) datagrams: Ports<Inbox>,
     pub(super) connections: Arc<Connections>,
     next_port: AtomicU16,
     draining: AtomicBool,
     left: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Bound {
-    address: IpAddr,
-    backlog: Arc<Backlog>,
 }
 
 impl PodNetwork {
@@ -55,27 +49,35 @@ impl PodNetwork {
         &self.0.member
     }
 
-    /// Accepts connections to one of the Pod's addresses (its own, loopback, or all of a family); port
-    /// 0 chooses one. Like on Linux with `SO_REUSEADDR`, an address that is not in use may be taken
-    /// at once.
+    /// Takes an address and port of the Pod for a socket that is to listen, or to connect from there:
+    /// one of its addresses (its own, loopback, or all of a family); port 0 chooses one. Like on Linux
+    /// with `SO_REUSEADDR`, an address that no socket holds may be taken at once.
     ///
     /// # Errors
     /// [`Error::AddressInUse`], [`Error::AddressNotAvailable`], [`Error::Down`].
-    pub fn listen(&self, local: SocketAddr) -> Result<Listener, Error> {
+    pub fn bind(&self, local: SocketAddr) -> Result<Listener, Error> {
         self.0.check_local(local.ip())?;
-        let mut listeners = self.0.listeners.lock();
-        let port = match local.port() {
-            0 => self.0.free_port(|port| !listeners.contains_key(&port))?,
-            port => port,
-        };
-        let taken = listeners.get(&port).into_iter().flatten();
-        if taken.into_iter().any(|bound| overlap(bound.address, local.ip())) {
-            return Err(Error::AddressInUse);
-        }
-        let listener = Listener::new(SocketAddr::new(local.ip(), port), Arc::downgrade(&self.0));
-        let bound = Bound { address: local.ip(), backlog: listener.backlog.clone() };
-        listeners.entry(port).or_default().push(bound);
+        let backlog = Arc::<Backlog>::default();
+        let local = self.0.listeners.take(local, self.0.ephemeral_ports(), backlog.clone())?;
+        Ok(Listener::new(local, backlog, Arc::downgrade(&self.0)))
+    }
+
+    /// The same, and accepts connections.
+    ///
+    /// # Errors
+    /// As [`PodNetwork::bind`].
+    pub fn listen(&self, local: SocketAddr) -> Result<Listener, Error> {
+        let listener = self.bind(local)?;
+        listener.start();
         Ok(listener)
+    }
+
+    /// A socket for datagrams, bound to one of the Pod's addresses; port 0 chooses one.
+    ///
+    /// # Errors
+    /// As [`PodNetwork::bind`], and [`Error::LimitReached`].
+    pub fn udp(&self, local: SocketAddr) -> Result<UdpSocket, Error> {
+        UdpSocket::bind(&self.0, local)
     }
 
     /// Opens a connection: to loopback, another Pod, a Service, or the outside. `local` is where it is
@@ -127,8 +129,8 @@ impl PodNetwork {
     pub fn leave(&self) {
         self.0.left.store(true, Ordering::Release);
         self.0.network.forget(&self.0);
-        let listeners = std::mem::take(&mut *self.0.listeners.lock());
-        listeners.into_values().flatten().for_each(|bound| bound.backlog.close());
+        self.0.listeners.clear().iter().for_each(|backlog| backlog.close());
+        self.0.datagrams.clear().iter().for_each(|inbox| inbox.close());
     }
 }
 
@@ -137,7 +139,8 @@ impl Pod {
         Self {
             network,
             member,
-            listeners: Mutex::default(),
+            listeners: Ports::default(),
+            datagrams: Ports::default(),
             connections: Arc::default(),
             next_port: AtomicU16::new(EPHEMERAL_PORTS.start),
             draining: AtomicBool::new(false),
@@ -161,12 +164,15 @@ impl Pod {
 
     /// The address that a connection to `remote` comes from.
     pub(super) fn source(&self, remote: IpAddr) -> SocketAddr {
-        let ip = match remote {
-            IpAddr::V4(ip) if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            _ => IpAddr::V4(self.member.address),
-        };
-        SocketAddr::new(ip, self.next_port())
+        SocketAddr::new(self.source_ip(remote), self.next_port())
+    }
+
+    pub(super) fn source_ip(&self, remote: IpAddr) -> IpAddr {
+        match remote {
+            IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
+            _ => self.member.address.into(),
+        }
     }
 
     /// The next port of the ephemeral range; one may be in use by an older connection to elsewhere.
@@ -181,11 +187,9 @@ impl Pod {
         next.unwrap_or(EPHEMERAL_PORTS.start)
     }
 
-    /// # Errors
-    /// [`Error::AddressInUse`] if the whole range is.
-    pub(super) fn free_port(&self, is_free: impl Fn(u16) -> bool) -> Result<u16, Error> {
-        let mut ports = EPHEMERAL_PORTS.map(|_| self.next_port());
-        ports.find(|port| is_free(*port)).ok_or(Error::AddressInUse)
+    /// Each of the range once.
+    pub(super) fn ephemeral_ports(&self) -> impl Iterator<Item = u16> {
+        EPHEMERAL_PORTS.map(|_| self.next_port())
     }
 
     pub(super) fn open(&self, is_inbound: bool) -> Result<Slot, Error> {
@@ -197,8 +201,7 @@ impl Pod {
     /// # Errors
     /// [`Error::Refused`] if nobody does, [`Error::TimedOut`] if its backlog is full.
     pub(super) fn deliver(&self, to: SocketAddr, stream: Stream) -> Result<(), (Error, Stream)> {
-        let backlog = self.listener(to);
-        match backlog {
+        match self.listeners.at(to) {
             Some(backlog) => backlog.push(stream),
             None => Err((Error::Refused, stream)),
         }
@@ -206,29 +209,6 @@ impl Pod {
 
     /// Whether somebody listens at `to`.
     pub(super) fn listens(&self, to: SocketAddr) -> bool {
-        self.listener(to).is_some()
+        self.listeners.at(to).is_some_and(|backlog| backlog.is_listening())
     }
-
-    fn listener(&self, to: SocketAddr) -> Option<Arc<Backlog>> {
-        let listeners = self.listeners.lock();
-        let mut bound = listeners.get(&to.port())?.iter();
-        bound.find(|bound| overlap(bound.address, to.ip())).map(|bound| bound.backlog.clone())
-    }
-
-    pub(super) fn forget_listener(&self, port: u16, backlog: &Arc<Backlog>) {
-        let mut listeners = self.listeners.lock();
-        if let Some(bound) = listeners.get_mut(&port) {
-            bound.retain(|bound| !Arc::ptr_eq(&bound.backlog, backlog));
-            if bound.is_empty() {
-                listeners.remove(&port);
-            }
-        }
-    }
-}
-
-/// Whether sockets bound to these addresses would get each other's packets. As WASI has it, a socket
-/// is of one family only.
-fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    one.is_ipv4() == other.is_ipv4()
-        && (one == other || one.is_unspecified() || other.is_unspecified())
 }

@@ -42,7 +42,6 @@ pub(super) struct Shared {
     pub(super) cpu: Arc<CpuBudget>,
     pub(super) kill: KillSwitch,
     pub(super) started_at: Timestamp,
-    #[expect(dead_code, reason = "wasi:sockets and wasi:http come with the next commits")]
     pub(super) network: Option<PodNetwork>,
     tasks: TaskTracker,
     pub(super) processes: Processes,

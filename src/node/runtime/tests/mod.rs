@@ -4,4 +4,5 @@ mod ends;
 mod files;
 mod processes;
 mod programs;
+mod sockets;
 mod support;

@@ -3,24 +3,10 @@
 use std::sync::LazyLock;
 
 use super::super::*;
-use super::support::{Bench, collected};
+use super::support::{Bench, collected, guest};
 use crate::client::clock::Clock;
 
-/// `wasm-workloads/testing`'s `tool`, built on first use.
-static TOOL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let workloads = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("wasm-workloads");
-    let mut cargo = std::process::Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo.args(["build", "--release", "--quiet", "--locked", "--target", "wasm32-wasip2"]);
-    cargo.args(["--package", "sampan-testing", "--bin", "tool"]).current_dir(&workloads);
-    // The host build's settings are not the guests'.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
-    {
-        cargo.env_remove(name);
-    }
-    let target_directory = workloads.join("target");
-    assert!(cargo.arg("--target-dir").arg(&target_directory).status().unwrap().success());
-    std::fs::read(target_directory.join("wasm32-wasip2/release/tool.wasm")).unwrap()
-});
+static TOOL: LazyLock<Vec<u8>> = LazyLock::new(|| guest("tool"));
 
 fn bench() -> Bench {
     bench_with(Clock::system())

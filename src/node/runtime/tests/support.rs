@@ -81,6 +81,22 @@ impl Bench {
         self.runtime.sandbox("pod", None).start(spec).await
     }
 
+    pub(super) async fn start_on(
+        &self,
+        network: &PodNetwork,
+        argv: &[&str],
+    ) -> (Container, Printed) {
+        let (spec, printed) = self.spec(argv);
+        let sandbox = self.runtime.sandbox("pod", Some(network.clone()));
+        (sandbox.start(spec).await.unwrap(), printed)
+    }
+
+    /// Runs a command to its end, in a Pod.
+    pub(super) async fn run_on(&self, network: &PodNetwork, argv: &[&str]) -> (Exit, String) {
+        let (container, printed) = self.start_on(network, argv).await;
+        (container.wait().await, printed.text())
+    }
+
     /// Runs a command to its end.
     pub(super) async fn run(&self, argv: &[&str]) -> (Exit, String) {
         let (spec, printed) = self.spec(argv);
@@ -95,9 +111,33 @@ impl Bench {
 }
 
 impl Printed {
+    /// Waits until it is there.
+    pub(super) async fn until(&self, text: &str) {
+        while !self.text().contains(text) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().clone()).unwrap()
     }
+}
+
+/// A program of `wasm-workloads/testing`, built when it is first asked for.
+pub(super) fn guest(name: &str) -> Vec<u8> {
+    let workloads = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("wasm-workloads");
+    let mut cargo = std::process::Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    cargo.args(["build", "--release", "--quiet", "--locked", "--target", "wasm32-wasip2"]);
+    cargo.args(["--package", "sampan-testing", "--bin", name]).current_dir(&workloads);
+    // The host build's settings are not the guests'.
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
+    {
+        cargo.env_remove(name);
+    }
+    let target_directory = workloads.join("target");
+    assert!(cargo.arg("--target-dir").arg(&target_directory).status().unwrap().success());
+    let path = format!("wasm32-wasip2/release/{name}.wasm");
+    std::fs::read(target_directory.join(path)).unwrap()
 }
 
 fn runtime(directory: &TempDir, clock: Clock) -> Runtime {

@@ -1,12 +1,13 @@
 //! What a guest can import. Input and output streams, clocks and randomness come from wasmtime-wasi;
-//! files, standard streams and processes are ours, linked over its own. There are no sockets of the
-//! host: wasmtime-wasi's are linked, because nearly every program imports them, and refuse all use.
+//! files, standard streams, sockets and processes are ours, linked over its own. There are no sockets
+//! of the host: a guest's are on its Pod's network, and refuse all use if it has none.
 
 mod clocks;
 mod error;
 mod file_stream;
 mod filesystem;
 mod process;
+mod sockets;
 mod stdio;
 
 use wasmtime::Engine;
@@ -43,6 +44,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
     types::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
     preopens::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
     monotonic_clock::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
+    sockets::add_to_linker(&mut linker)?;
     process::add_to_linker(&mut linker)?;
     linker.instance(EXIT_INTERFACE)?.func_wrap(
         EXIT_FUNCTION,
@@ -53,7 +55,8 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
     Ok(linker)
 }
 
-/// What wasmtime-wasi keeps for a process: arguments, environment, streams, clocks, no network.
+/// What wasmtime-wasi keeps for a process: arguments, environment, streams, clocks; no network
+/// of its own.
 pub(super) fn context(container: &Shared, launch: &Launch) -> WasiCtx {
     let clock = &container.runtime.clock;
     let mut context = WasiCtx::builder();
