@@ -6,15 +6,17 @@
 //!
 //! Upstream: client-go's `tools/cache` (`Store`, `SharedIndexInformer`).
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
 use k8s_openapi::Metadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -28,9 +30,10 @@ impl<K: Metadata<Ty = ObjectMeta> + Send + Sync + 'static> Cached for K {}
 /// An empty cache and its only writer.
 pub fn cache<K: Cached>() -> (Writer<K>, Cache<K>) {
     let shared = Arc::new(Shared {
-        objects: RwLock::new(BTreeMap::new()),
+        content: RwLock::new(Content::default()),
         readers: Mutex::new(Some(Vec::new())),
         synced_tx: watch::channel(false).0,
+        revision_tx: watch::channel(0).0,
     });
     (Writer { shared: shared.clone() }, Cache { shared })
 }
@@ -42,12 +45,74 @@ pub fn key_of<K: Metadata<Ty = ObjectMeta>>(object: &K) -> ObjectKey {
     ObjectKey::new(part(&meta.namespace), part(&meta.name))
 }
 
+/// The owner that manages the object; at most one of its owners does.
+///
+/// Upstream: `metav1.GetControllerOf`.
+pub fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
 struct Shared<K> {
-    objects: RwLock<BTreeMap<ObjectKey, Arc<K>>>,
+    content: RwLock<Content<K>>,
     /// `None` once the writer is gone.
-    readers: Mutex<Option<Vec<Weak<Reader>>>>,
+    readers: Mutex<Option<Vec<Weak<dyn Told<K>>>>>,
     /// Held here, so that it never closes.
     synced_tx: watch::Sender<bool>,
+    /// What [`Writer::advance`] said last; held here likewise.
+    revision_tx: watch::Sender<u64>,
+}
+
+/// The objects, and by whom they are managed. Bound: one entry per object in each of the indexes.
+struct Content<K> {
+    objects: BTreeMap<ObjectKey, Arc<K>>,
+    /// By the uid of their controller.
+    controlled: HashMap<String, BTreeSet<ObjectKey>>,
+    /// Those without a controller.
+    free: BTreeSet<ObjectKey>,
+}
+
+impl<K> Default for Content<K> {
+    fn default() -> Self {
+        Self { objects: BTreeMap::new(), controlled: HashMap::new(), free: BTreeSet::new() }
+    }
+}
+
+impl<K: Cached> Content<K> {
+    fn insert(&mut self, key: &ObjectKey, object: Arc<K>) -> Option<Arc<K>> {
+        let old = self.remove(key);
+        match controller_of(object.metadata()) {
+            Some(owner) => {
+                self.controlled.entry(owner.uid.clone()).or_default().insert(key.clone());
+            }
+            None => {
+                self.free.insert(key.clone());
+            }
+        }
+        self.objects.insert(key.clone(), object);
+        old
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Option<Arc<K>> {
+        let old = self.objects.remove(key)?;
+        match controller_of(old.metadata()) {
+            Some(owner) => {
+                if let Some(keys) = self.controlled.get_mut(&owner.uid) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        self.controlled.remove(&owner.uid);
+                    }
+                }
+            }
+            None => {
+                self.free.remove(key);
+            }
+        }
+        Some(old)
+    }
+
+    fn all_of<'a>(&self, keys: impl Iterator<Item = &'a ObjectKey>) -> Vec<Arc<K>> {
+        keys.filter_map(|key| self.objects.get(key).cloned()).collect()
+    }
 }
 
 /// The one who fills a cache. When it is dropped, the readers' [`Changes`] end.
@@ -59,43 +124,58 @@ impl<K: Cached> Writer<K> {
     /// Makes `objects` the whole content; the cache is synced from now on. Readers are told of every
     /// key that came, went or has another `resourceVersion`.
     pub fn replace(&self, objects: Vec<Arc<K>>) {
-        let fresh: BTreeMap<ObjectKey, Arc<K>> =
-            objects.into_iter().map(|object| (key_of(&*object), object)).collect();
-        let mut current = self.shared.objects.write();
-        let stale = std::mem::replace(&mut *current, fresh);
-        let gone = stale.keys().filter(|key| !current.contains_key(key));
-        let changed = current.iter().filter(|(key, object)| {
-            stale.get(key).is_none_or(|old| revision(&**old) != revision(&***object))
-        });
-        let keys: Vec<ObjectKey> = gone.chain(changed.map(|(key, _)| key)).cloned().collect();
+        let mut fresh = Content::default();
+        for object in objects {
+            fresh.insert(&key_of(&*object), object);
+        }
+        let mut content = self.shared.content.write();
+        let stale = std::mem::replace(&mut *content, fresh);
+        let gone = stale.objects.iter().filter(|(key, _)| !content.objects.contains_key(key));
+        let mut steps: Vec<Step<'_, K>> =
+            gone.map(|(_, old)| Step { old: Some(&**old), new: None }).collect();
+        for (key, object) in &content.objects {
+            let old = stale.objects.get(key);
+            if old.is_none_or(|old| revision(&**old) != revision(&**object)) {
+                steps.push(Step { old: old.map(|old| &**old), new: Some(object) });
+            }
+        }
         // Under the lock: a new reader sees either the old content and these keys, or the new content.
-        self.tell(&keys);
-        drop(current);
+        self.tell(&steps);
+        drop(steps);
+        drop(content);
         self.shared.synced_tx.send_replace(true);
     }
 
     /// Adds or replaces one object.
     pub fn apply(&self, object: Arc<K>) {
-        let key = key_of(&*object);
-        let mut objects = self.shared.objects.write();
-        objects.insert(key.clone(), object);
-        self.tell(&[key]);
+        let mut content = self.shared.content.write();
+        let old = content.insert(&key_of(&*object), object.clone());
+        self.tell(&[Step { old: old.as_deref(), new: Some(&object) }]);
     }
 
     /// Removes one object; nothing happens if it is not there.
     pub fn delete(&self, key: &ObjectKey) {
-        let mut objects = self.shared.objects.write();
-        if objects.remove(key).is_some() {
-            self.tell(std::slice::from_ref(key));
+        let mut content = self.shared.content.write();
+        if let Some(old) = content.remove(key) {
+            self.tell(&[Step { old: Some(&old), new: None }]);
         }
     }
 
-    fn tell(&self, keys: &[ObjectKey]) {
+    /// Says that everything up to this revision of the store is in: see [`Cache::reached`].
+    pub fn advance(&self, revision: u64) {
+        self.shared.revision_tx.send_if_modified(|reached| {
+            let is_later = revision > *reached;
+            *reached = revision.max(*reached);
+            is_later
+        });
+    }
+
+    fn tell(&self, steps: &[Step<'_, K>]) {
         for readers in self.shared.readers.lock().iter_mut() {
             readers.retain(|reader| {
                 let reader = reader.upgrade();
                 if let Some(reader) = &reader {
-                    reader.push(keys);
+                    reader.told(steps);
                 }
                 reader.is_some()
             });
@@ -112,7 +192,9 @@ impl<K> Drop for Writer<K> {
 
 impl<K> fmt::Debug for Writer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("objects", &self.shared.objects.read().len()).finish()
+        f.debug_struct("Writer")
+            .field("objects", &self.shared.content.read().objects.len())
+            .finish()
     }
 }
 
@@ -129,42 +211,77 @@ impl<K> Clone for Cache<K> {
 
 impl<K> fmt::Debug for Cache<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("objects", &self.shared.objects.read().len()).finish()
+        f.debug_struct("Cache").field("objects", &self.shared.content.read().objects.len()).finish()
     }
 }
 
 impl<K: Cached> Cache<K> {
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.shared.objects.read().get(key).cloned()
+        self.shared.content.read().objects.get(key).cloned()
     }
 
     /// All objects, in the order of their keys.
     pub fn list(&self) -> Vec<Arc<K>> {
-        self.shared.objects.read().values().cloned().collect()
+        self.shared.content.read().objects.values().cloned().collect()
+    }
+
+    /// All objects of a namespace, in the order of their names.
+    pub fn list_in(&self, namespace: &str) -> Vec<Arc<K>> {
+        let content = self.shared.content.read();
+        let from = ObjectKey::new(namespace, "");
+        let here = content.objects.range(from..).take_while(|(key, _)| key.namespace == namespace);
+        here.map(|(_, object)| object.clone()).collect()
+    }
+
+    /// The objects whose controller has this uid, in the order of their keys.
+    pub fn controlled_by(&self, uid: &str) -> Vec<Arc<K>> {
+        let content = self.shared.content.read();
+        content.all_of(content.controlled.get(uid).into_iter().flatten())
+    }
+
+    /// The objects of a namespace that nobody controls, in the order of their names.
+    pub fn uncontrolled_in(&self, namespace: &str) -> Vec<Arc<K>> {
+        let content = self.shared.content.read();
+        let from = ObjectKey::new(namespace, "");
+        content.all_of(content.free.range(from..).take_while(|key| key.namespace == namespace))
     }
 
     pub fn len(&self) -> usize {
-        self.shared.objects.read().len()
+        self.shared.content.read().objects.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.shared.objects.read().is_empty()
+        self.len() == 0
     }
 
     /// Every key that is there now, then every key that is created, changed or deleted from now on.
     /// Never a gap: a key is told again after each change, but a reader that is slow is told once of
     /// several changes. Ends when the writer is gone.
     pub fn changes(&self) -> Changes {
-        let reader = Arc::new(Reader::default());
-        let objects = self.shared.objects.read();
-        let keys: Vec<ObjectKey> = objects.keys().cloned().collect();
-        reader.push(&keys);
+        self.changes_as(|object| Some(key_of(object)))
+    }
+
+    /// [`Cache::changes`], told in the reader's own terms: what `project` makes of an object as it was
+    /// before a change, and as it is after. So a change of a Pod can be told as its owner's key, and
+    /// the owner that lost it is told too. `project` must not look into a cache: it runs under the
+    /// lock of this one.
+    pub fn changes_as<T: Clone + Eq + Hash + Send + Sync + 'static>(
+        &self,
+        project: impl Fn(&K) -> Option<T> + Send + Sync + 'static,
+    ) -> Changes<T> {
+        let reader = Arc::new(Reader(Mutex::new(Pending::default())));
+        let subscription = Arc::new(Subscription { reader: reader.clone(), project });
+        let content = self.shared.content.read();
+        reader.push(content.objects.values().filter_map(|object| (subscription.project)(object)));
         match self.shared.readers.lock().as_mut() {
-            Some(readers) => readers.push(Arc::downgrade(&reader)),
+            Some(readers) => {
+                let weak: Weak<dyn Told<K>> = Arc::downgrade(&subscription) as _;
+                readers.push(weak);
+            }
             None => reader.close(),
         }
-        drop(objects);
-        Changes { reader }
+        drop(content);
+        Changes { reader, _subscription: subscription }
     }
 
     /// Waits for the first [`Writer::replace`].
@@ -172,32 +289,76 @@ impl<K: Cached> Cache<K> {
         // Fails only when the sender is gone, and we hold the sender.
         let _ = self.shared.synced_tx.subscribe().wait_for(|synced| *synced).await;
     }
+
+    /// Waits until the cache shows the store as of this revision, or later: who has written an object
+    /// of this kind sees its own write from then on. The revision must be one at which an object of
+    /// this kind was written; the cache's feed comes to it by itself.
+    pub async fn reached(&self, revision: u64) {
+        // Fails only when the sender is gone, and we hold the sender.
+        let _ = self.shared.revision_tx.subscribe().wait_for(|reached| *reached >= revision).await;
+    }
 }
 
 fn revision<K: Metadata<Ty = ObjectMeta>>(object: &K) -> Option<&str> {
     object.metadata().resource_version.as_deref()
 }
 
-/// What one reader has yet to be told.
-#[derive(Default)]
-struct Reader(Mutex<Pending>);
+/// An object's way from one state to the next; one of the two is there.
+struct Step<'a, K> {
+    old: Option<&'a K>,
+    new: Option<&'a K>,
+}
 
-#[derive(Default)]
-struct Pending {
-    order: VecDeque<ObjectKey>,
+/// A reader of any kind of keys, as the writer sees it.
+trait Told<K>: Send + Sync {
+    fn told(&self, steps: &[Step<'_, K>]);
+    fn close(&self);
+}
+
+struct Subscription<T, P> {
+    reader: Arc<Reader<T>>,
+    project: P,
+}
+
+impl<K, T, P> Told<K> for Subscription<T, P>
+where
+    T: Clone + Eq + Hash + Send + Sync,
+    P: Fn(&K) -> Option<T> + Send + Sync,
+{
+    fn told(&self, steps: &[Step<'_, K>]) {
+        let states = steps.iter().flat_map(|step| [step.old, step.new]).flatten();
+        self.reader.push(states.filter_map(&self.project));
+    }
+
+    fn close(&self) {
+        self.reader.close();
+    }
+}
+
+/// What one reader has yet to be told.
+struct Reader<T>(Mutex<Pending<T>>);
+
+struct Pending<T> {
+    order: VecDeque<T>,
     /// Bound: one entry per key, so a reader that never reads holds no more than the distinct names
     /// that changed.
-    keys: HashSet<ObjectKey>,
+    keys: HashSet<T>,
     waker: Option<Waker>,
     closed: bool,
 }
 
-impl Reader {
-    fn push(&self, keys: &[ObjectKey]) {
+impl<T> Default for Pending<T> {
+    fn default() -> Self {
+        Self { order: VecDeque::new(), keys: HashSet::new(), waker: None, closed: false }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Reader<T> {
+    fn push(&self, keys: impl Iterator<Item = T>) {
         let mut pending = self.0.lock();
         for key in keys {
             if pending.keys.insert(key.clone()) {
-                pending.order.push_back(key.clone());
+                pending.order.push_back(key);
             }
         }
         wake(pending.waker.take());
@@ -216,21 +377,23 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-/// The stream of [`Cache::changes`].
-pub struct Changes {
-    reader: Arc<Reader>,
+/// The stream of [`Cache::changes`] and [`Cache::changes_as`].
+pub struct Changes<T = ObjectKey> {
+    reader: Arc<Reader<T>>,
+    /// Keeps the writer's weak end alive.
+    _subscription: Arc<dyn Any + Send + Sync>,
 }
 
-impl fmt::Debug for Changes {
+impl<T> fmt::Debug for Changes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changes").field("pending", &self.reader.0.lock().order.len()).finish()
     }
 }
 
-impl Stream for Changes {
-    type Item = ObjectKey;
+impl<T: Clone + Eq + Hash> Stream for Changes<T> {
+    type Item = T;
 
-    fn poll_next(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<ObjectKey>> {
+    fn poll_next(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut pending = self.reader.0.lock();
         if let Some(key) = pending.order.pop_front() {
             pending.keys.remove(&key);
@@ -330,5 +493,70 @@ mod tests {
         assert_eq!(next, Some(key("a")));
         drop(writer);
         assert_eq!(changes.next().await, None);
+    }
+
+    fn owned(name: &str, revision: u64, owner: Option<&str>) -> Arc<ConfigMap> {
+        let mut object = (*object(name, revision)).clone();
+        let reference = |uid: &str| OwnerReference {
+            uid: uid.to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        };
+        object.metadata.owner_references = owner.map(|uid| vec![reference(uid)]);
+        Arc::new(object)
+    }
+
+    #[test]
+    fn objects_are_found_by_their_controller() {
+        let (writer, cache) = cache();
+        let names = |objects: Vec<Arc<ConfigMap>>| {
+            let name = |object: &Arc<ConfigMap>| object.metadata.name.clone().unwrap_or_default();
+            objects.iter().map(name).collect::<Vec<_>>()
+        };
+        writer.apply(owned("a", 1, Some("x")));
+        writer.apply(owned("b", 2, None));
+        assert_eq!(names(cache.controlled_by("x")), ["a"]);
+        assert_eq!(names(cache.uncontrolled_in("default")), ["b"]);
+        writer.apply(owned("a", 3, None));
+        writer.apply(owned("b", 4, Some("y")));
+        assert_eq!(names(cache.controlled_by("x")), Vec::<String>::new());
+        assert_eq!(names(cache.controlled_by("y")), ["b"]);
+        writer.replace(vec![owned("c", 5, Some("y"))]);
+        assert_eq!(names(cache.controlled_by("y")), ["c"]);
+        assert_eq!(names(cache.uncontrolled_in("default")), Vec::<String>::new());
+        assert_eq!(names(cache.list_in("default")), ["c"]);
+        assert_eq!(names(cache.list_in("defaul")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn owners_before_and_after_a_change_are_told() {
+        let (writer, cache) = cache();
+        let mut owners = cache.changes_as(|object: &ConfigMap| {
+            controller_of(&object.metadata).map(|owner| owner.uid.clone())
+        });
+        let mut told = || {
+            let mut uids = Vec::new();
+            while let Some(Some(uid)) = owners.next().now_or_never() {
+                uids.push(uid);
+            }
+            uids
+        };
+        writer.apply(owned("a", 1, Some("x")));
+        assert_eq!(told(), ["x"]);
+        writer.apply(owned("a", 2, Some("y")));
+        assert_eq!(told(), ["x", "y"]);
+        writer.apply(owned("a", 3, None));
+        writer.delete(&key("a"));
+        assert_eq!(told(), ["y"]);
+    }
+
+    #[tokio::test]
+    async fn a_writer_of_objects_waits_for_its_own_write() {
+        let (writer, cache) = cache::<ConfigMap>();
+        writer.advance(7);
+        writer.advance(6);
+        cache.reached(7).await;
+        assert!(cache.reached(8).now_or_never().is_none());
+        let ((), ()) = tokio::join!(cache.reached(8), async { writer.advance(9) });
     }
 }

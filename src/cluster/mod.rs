@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use kube::Client;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -89,6 +90,7 @@ impl Cluster {
             clock: clock.clone(),
             ids: ids.clone(),
             ranges: config.services.clone(),
+            served_at: first_address(config.pod_cidr),
             metrics: metrics.clone(),
         };
         let control_plane = ControlPlane::start(rooms).await?;
@@ -234,6 +236,11 @@ async fn start_node(
         component_logs: config.component_logs.clone(),
     };
     Ok(Node::start(node, client, caches, clock.clone(), ids)?)
+}
+
+/// Of a network: what its router would have.
+fn first_address(network: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from_bits(network.network().to_bits() + 1)
 }
 
 fn access(name: &str, address: SocketAddr, pki: &Pki) -> Access {

@@ -1,5 +1,6 @@
 //! Puts the wing's rooms together and takes them apart in order.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -13,9 +14,10 @@ use super::apiserver::{self, ApiServer, TlsError};
 use super::auth::Identity;
 use super::auth::pki::Pki;
 use super::auth::tokens::{BadKey, Tokens};
+use super::controllers::{self, ClusterServices};
 use super::registry::{KubeObject, ServiceRanges};
+use super::scheduler;
 use super::storage::{self, Storage};
-use super::{controllers, scheduler};
 use crate::api::object::ObjectKey;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -30,6 +32,8 @@ pub struct Rooms {
     pub ids: Ids,
     /// What Services draw from.
     pub ranges: ServiceRanges,
+    /// Where the node answers Pods: its own address in their network, for the API server and DNS.
+    pub served_at: Ipv4Addr,
     pub metrics: Metrics,
 }
 
@@ -59,6 +63,8 @@ pub enum Error {
     TokenKey(#[source] BadKey),
     #[error("serve over TLS")]
     Tls(#[source] TlsError),
+    #[error("make the cluster's own Services")]
+    Services(#[source] Box<kube::Error>),
     #[error("make the namespace {namespace}")]
     Bootstrap {
         namespace: &'static str,
@@ -72,12 +78,13 @@ const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube
 
 impl ControlPlane {
     /// Makes the objects every cluster has (the namespaces default, kube-system, kube-public and
-    /// kube-node-lease) and starts scheduler and controllers. Must be called on a tokio runtime.
+    /// kube-node-lease, the Services kubernetes and kube-dns) and starts scheduler and controllers. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn start(rooms: Rooms) -> Result<Self, Error> {
         let tokens = Tokens::new(&rooms.pki.token_key).map_err(Error::TokenKey)?;
+        let cluster_services = Arc::new(ClusterServices::new(&rooms.ranges, rooms.served_at));
         let apiserver = ApiServer::new(apiserver::Rooms {
             storage: rooms.storage,
             tokens,
@@ -87,6 +94,8 @@ impl ControlPlane {
             metrics: rooms.metrics,
         });
         bootstrap(&apiserver).await?;
+        let made = cluster_services.ensure(&apiserver.client(Identity::apiserver())).await;
+        made.map_err(|source| Error::Services(Box::new(source)))?;
         let control_plane = Self {
             service_accounts: apiserver.cache().await.map_err(Error::Storage)?,
             pods: apiserver.cache().await.map_err(Error::Storage)?,
@@ -95,12 +104,16 @@ impl ControlPlane {
             components: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        control_plane.start_components(rooms.clock).await?;
+        control_plane.start_components(rooms.clock, cluster_services).await?;
         control_plane.apiserver.set_ready();
         Ok(control_plane)
     }
 
-    async fn start_components(&self, clock: Clock) -> Result<(), Error> {
+    async fn start_components(
+        &self,
+        clock: Clock,
+        cluster_services: Arc<ClusterServices>,
+    ) -> Result<(), Error> {
         let scheduler = scheduler::Rooms {
             client: self.client(Identity::scheduler()),
             pods: self.pods.clone(),
@@ -109,12 +122,18 @@ impl ControlPlane {
         };
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
         let caches = controllers::Caches {
+            endpoint_slices: self.cache().await?,
+            endpoints: self.cache().await?,
             namespaces: self.cache().await?,
+            pods: self.pods.clone(),
             service_accounts: self.service_accounts.clone(),
+            services: self.cache().await?,
         };
         let apiserver = self.apiserver.clone();
         let client_of = move |name: &str| apiserver.client(Identity::controller(name));
-        self.components.spawn(controllers::run(client_of, caches, clock, self.stop.clone()));
+        let stop = self.stop.clone();
+        let run = controllers::run(client_of, caches, cluster_services, clock, stop);
+        self.components.spawn(run);
         Ok(())
     }
 

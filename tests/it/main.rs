@@ -8,6 +8,7 @@ mod ephemeral_containers;
 mod guests;
 mod objects;
 mod patching;
+mod services;
 mod shell;
 mod subresources;
 mod support;

@@ -48,6 +48,7 @@ impl<K: KubeObject> Feed<K> {
         let page =
             self.server.storage().list(&self.resource.prefix(None), ListQuery::default()).await?;
         self.writer.replace(page.items.iter().filter_map(|stored| self.typed(stored)).collect());
+        self.writer.advance(page.revision.0);
         Ok(page.revision)
     }
 
@@ -56,6 +57,7 @@ impl<K: KubeObject> Feed<K> {
         loop {
             let change = watch.next().await?;
             self.apply(&change);
+            self.writer.advance(change.revision.0);
         }
     }
 

@@ -8,22 +8,33 @@
 //!
 //! Upstream: `pkg/controller`.
 
+mod cluster_services;
+mod endpoints;
 mod namespace;
 mod reconcile;
 mod service_account;
 
+use std::sync::Arc;
+
 use futures::future::{BoxFuture, join_all};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 
+pub(super) use cluster_services::ClusterServices;
+
 /// What controllers read.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
+    pub(crate) endpoint_slices: Cache<EndpointSlice>,
+    pub(crate) endpoints: Cache<Endpoints>,
     pub(crate) namespaces: Cache<Namespace>,
+    pub(crate) pods: Cache<Pod>,
     pub(crate) service_accounts: Cache<ServiceAccount>,
+    pub(crate) services: Cache<Service>,
 }
 
 /// What a controller is handed to work with.
@@ -32,6 +43,7 @@ struct Context {
     /// Speaks for the controller's own identity.
     client: kube::Client,
     caches: Caches,
+    cluster_services: Arc<ClusterServices>,
     clock: Clock,
     stop: CancellationToken,
 }
@@ -44,6 +56,22 @@ struct Controller {
 }
 
 static CONTROLLERS: &[Controller] = &[
+    Controller {
+        name: "cluster-services-controller",
+        run: |ctx| Box::pin(cluster_services::run(ctx)),
+    },
+    Controller {
+        name: "endpoint-controller",
+        run: |ctx| Box::pin(endpoints::write_endpoints(ctx)),
+    },
+    Controller {
+        name: "endpointslice-controller",
+        run: |ctx| Box::pin(endpoints::write_slices(ctx)),
+    },
+    Controller {
+        name: "endpointslicemirroring-controller",
+        run: |ctx| Box::pin(endpoints::mirror(ctx)),
+    },
     Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
     Controller {
         name: "service-account-controller",
@@ -56,6 +84,7 @@ static CONTROLLERS: &[Controller] = &[
 pub(crate) async fn run(
     client_of: impl Fn(&str) -> kube::Client,
     caches: Caches,
+    cluster_services: Arc<ClusterServices>,
     clock: Clock,
     stop: CancellationToken,
 ) {
@@ -63,6 +92,7 @@ pub(crate) async fn run(
         let ctx = Context {
             client: client_of(controller.name),
             caches: caches.clone(),
+            cluster_services: cluster_services.clone(),
             clock: clock.clone(),
             stop: stop.clone(),
         };

@@ -1,5 +1,7 @@
 //! A control plane for one test.
 
+use std::net::Ipv4Addr;
+
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -28,6 +30,7 @@ pub(crate) async fn server() -> Server {
         ids: Ids::counting(),
         metrics: sampan::telemetry::Metrics::new(),
         ranges: ServiceRanges::default(),
+        served_at: Ipv4Addr::new(10, 42, 0, 1),
     };
     let control_plane = ControlPlane::start(rooms).await.unwrap();
     control_plane.ready().await;
