@@ -87,6 +87,11 @@ static APPLETS: &[Applet] = &[
     applet("cmp", "[-ls] [-n NUM] FILE1 [FILE2]", delta::cmp),
     applet("comm", "[-123] FILE1 FILE2", columns::comm),
     applet("cp", "[-arRPLHpfinlsTuv] { SOURCE... DEST | -t DIR SOURCE... }", copy::cp),
+    applet(
+        "curl",
+        "[-sSvifILGOk] [-X METHOD] [-H HEADER] [-d DATA] [-o FILE] [-u USER:PASS] [-m SEC]\n\t[--connect-timeout SEC] [-w FORMAT] [--resolve HOST:PORT:ADDR] URL...\n\nHTTP only: there is no TLS here yet",
+        network::curl::curl,
+    ),
     applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
     applet("date", "[-u] [-d TIME] [-I[SPEC]] [-R] [-r FILE] [+FMT]", date::date),
     applet(

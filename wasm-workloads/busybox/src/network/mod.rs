@@ -1,6 +1,7 @@
 //! Programs that use the network: the Pod's, by wasi:sockets. A guest has one thread: it waits for a
 //! socket with a limit, or looks at sockets and input in turn.
 
+pub mod curl;
 mod dns;
 mod http;
 pub mod nc;

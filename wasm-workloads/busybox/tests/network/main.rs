@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
 
+mod curl;
 mod nc;
 mod nslookup;
 mod server;

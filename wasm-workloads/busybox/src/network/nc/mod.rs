@@ -113,11 +113,11 @@ impl<'a> Nc<'a> {
     fn open_udp(&self, host: &str, address: IpAddr, port: u16) -> Done {
         let to = SocketAddr::new(address, port);
         let socket = udp::socket(to).map_err(|err| refusal(&(to, err)))?;
-        if self.options.has('z') {
-            if let Err(err) = udp::probe(&socket, self.wait) {
-                self.say_complaint(host, to, &err);
-                return Ok(1);
-            }
+        if self.options.has('z')
+            && let Err(err) = udp::probe(&socket, self.wait)
+        {
+            self.say_complaint(host, to, &err);
+            return Ok(1);
         }
         self.say(&format!("{host} ({to}) open"));
         if self.options.has('z') { Ok(0) } else { udp::talk(&socket, self.wait, None) }

@@ -26,8 +26,9 @@ impl Resolver {
                 }
                 Some("search" | "domain") => resolver.search = words.map(str::to_owned).collect(),
                 Some("options") => {
-                    let dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    resolver.dots = dots.last().unwrap_or(resolver.dots);
+                    let dots =
+                        words.rev().find_map(|word| word.strip_prefix("ndots:")?.parse().ok());
+                    resolver.dots = dots.unwrap_or(resolver.dots);
                 }
                 _ => {}
             }

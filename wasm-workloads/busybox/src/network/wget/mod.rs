@@ -36,9 +36,10 @@ pub fn wget(call: &Call) -> Done {
     };
     let silence = options.value('T').map(crate::system::duration).transpose()?;
     let silence = silence.filter(|silence| !silence.is_zero()).unwrap_or(SILENCE);
-    let mut wget = Wget { call, options: &options, silence, log };
+    let mut wget = Wget { call, options: &options, silence, log, again: false };
     for text in &options.operands {
         wget.fetch(text)?;
+        wget.again = true;
     }
     Ok(0)
 }
@@ -52,6 +53,8 @@ struct Wget<'a> {
     options: &'a Options,
     silence: Duration,
     log: Box<dyn Write>,
+    /// What `-O` names has a page already.
+    again: bool,
 }
 
 type Reader = BufReader<TcpStream>;
@@ -218,7 +221,8 @@ impl Wget<'_> {
                 // Without `-O` nothing that is there is lost.
                 let given = self.options.has('O');
                 let mut how = OpenOptions::new();
-                how.write(true).create(given).truncate(given).create_new(!given);
+                how.write(true).create(given).create_new(!given);
+                how.truncate(given && !self.again).append(given && self.again);
                 Box::new(how.open(self.call.path(name)).map_err(|err| cannot_open(name, &err))?)
             }
         };
@@ -229,7 +233,8 @@ impl Wget<'_> {
         self.say(&before);
         let shown = name.rsplit('/').next().unwrap_or(name);
         let total = head.content_length().map(|length| begin + length);
-        let mut progress = Progress::new(shown, begin, total, !self.options.has('q'));
+        let wanted = !self.options.has('q') && !self.options.has('o');
+        let mut progress = Progress::new(shown, begin, total, wanted);
         copy(reader, &mut Body::of(head, false), &mut *target, &mut progress)?;
         let line = progress.end();
         if !line.is_empty() {

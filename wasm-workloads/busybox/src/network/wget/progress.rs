@@ -81,7 +81,7 @@ fn draw(
     let mut line = format!("{name:<20}");
     let here = begin + done;
     if let Some(total) = total {
-        let percent = if total == 0 { 0 } else { (here * 100 / total).min(100) };
+        let percent = (here * 100).checked_div(total).unwrap_or(0).min(100);
         let width = columns.saturating_sub(COLUMNS_BESIDE);
         let stars = width * percent as usize / 100;
         line += &format!(" {percent:3}% |{:<width$}|", "*".repeat(stars));
