@@ -214,6 +214,7 @@ async fn start_node(
         pods: control_plane.cache().await?,
         config_maps: control_plane.cache().await?,
         secrets: control_plane.cache().await?,
+        services: control_plane.cache().await?,
     };
     let client = control_plane.client(Identity::node(&config.name));
     let node = node::Config {

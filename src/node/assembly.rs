@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -36,6 +36,7 @@ pub struct Caches {
     pub pods: Cache<Pod>,
     pub config_maps: Cache<ConfigMap>,
     pub secrets: Cache<Secret>,
+    pub services: Cache<Service>,
 }
 
 /// A running node.
@@ -79,6 +80,7 @@ impl Node {
             pods: caches.pods,
             config_maps: caches.config_maps,
             secrets: caches.secrets,
+            services: caches.services,
             images: Images::new(config.images),
             network: Network::new(config.network, clock.clone()),
             runtime: runtime.clone(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ pub(crate) struct Rooms {
     pub(crate) pods: Cache<Pod>,
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) secrets: Cache<Secret>,
+    pub(crate) services: Cache<Service>,
     pub(crate) images: Images,
     pub(crate) network: Network,
     pub(crate) runtime: Runtime,

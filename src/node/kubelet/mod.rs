@@ -14,6 +14,7 @@
 mod attach;
 mod conditions;
 mod env;
+mod etc;
 mod heartbeat;
 mod lifecycle;
 mod logs;

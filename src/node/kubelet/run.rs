@@ -11,6 +11,7 @@ use kube::api::Api;
 
 use super::attach::Hub;
 use super::env::{self, Facts, Needed, Sources};
+use super::etc::Etc;
 use super::lifecycle::Context;
 use super::logs::{Log, Stream};
 use super::pod_worker::StartFailure;
@@ -31,6 +32,7 @@ pub(super) struct Order {
     /// Or why there is none, as the user reads it.
     pub(super) sandbox: Result<Sandbox, String>,
     pub(super) hostname: String,
+    pub(super) etc: Arc<Etc>,
     pub(super) facts: Facts,
     /// `pods/<uid>`
     pub(super) directory: std::path::PathBuf,
@@ -158,7 +160,7 @@ fn start_failure(error: StartError) -> StartFailure {
     }
 }
 
-/// The container's writable directory, empty, and its log.
+/// The container's writable directory, with the Pod's own files, and its log.
 fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
     let name = &order.container.name;
     let path = order.directory.join("files").join(name).join(order.run.to_string());
@@ -167,6 +169,7 @@ fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
     }
     std::fs::create_dir_all(&path)?;
     let upper = Dir::open_ambient_dir(&path, ambient_authority())?;
+    order.etc.write(&upper)?;
     let log =
         Log::create(&log_directory(&order.directory, name), order.run, ctx.rooms.clock.clone())?;
     Ok((upper, Arc::new(log)))
@@ -190,7 +193,10 @@ fn sink(log: &Arc<Log>, hub: &Arc<Hub>, stream: Stream) -> Output {
 async fn look_up(ctx: &Context, order: &Order) -> Result<Sources, String> {
     let needed = Needed::by(&order.container);
     let namespace = order.pod.metadata.namespace.as_deref().unwrap_or_default();
-    let mut sources = Sources::default();
+    ctx.rooms.services.synced().await;
+    let services = ctx.rooms.services.list();
+    let service_variables = env::of_services(&order.pod, &services);
+    let mut sources = Sources { service_variables, ..Sources::default() };
     for name in needed.config_maps {
         let cached = ctx.rooms.config_maps.get(&ObjectKey::new(namespace, name.as_str()));
         let found = match cached {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::env::Facts;
+use super::etc::{self, Etc, HostDns, Name};
 use super::lifecycle::Context;
 use super::pod_worker::{Ending, Happening, PodWorker, Run, StartFailure, State, Step};
 use super::pod_workers::{Desired, LivePod};
@@ -69,7 +70,8 @@ struct Task {
     /// `None` without an address.
     network: Option<PodNetwork>,
     sandbox: Sandbox,
-    hostname: String,
+    name: Name,
+    etc: Arc<Etc>,
     /// By index, as in the worker.
     containers: Vec<Slot>,
     under_way: FuturesUnordered<BoxFuture<'static, Event>>,
@@ -100,17 +102,24 @@ impl Task {
         let has_ended = status::phase(&pod, &worker).is_terminal();
         let pod_ip = if has_ended { None } else { ctx.addresses.allocate(&live.uid) };
         let place = Place { host_ip: ctx.config.address, pod_ip };
-        if let Some((reason, why)) = obstacle(&ctx, &pod, pod_ip.is_some() || has_ended) {
-            worker.hold();
+        let name = Name::of(&pod, &ctx.rooms.network.config().cluster_domain);
+        let warn = |reason, why| {
             ctx.recorder.record(&references::pod(&pod), EventType::Warning, reason, why);
+        };
+        if let Some((reason, why)) = obstacle(&ctx, &pod, pod_ip.is_some() || has_ended, &name) {
+            worker.hold();
+            warn(reason, why);
         }
-        let hostname = hostname(&pod);
+        let name = name.unwrap_or_else(|_| Name::short(&pod));
+        let (etc, resolver, left_out) =
+            etc(&ctx, &pod, &name, pod_ip.unwrap_or(Ipv4Addr::UNSPECIFIED));
+        left_out.into_iter().for_each(|why| warn("DNSConfigForming", why));
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
-        let network = pod_ip.map(|address| ctx.rooms.network.join(member(&ctx, &pod, address)));
+        let network = pod_ip.map(|address| ctx.rooms.network.join(member(&pod, address, resolver)));
         network.iter().for_each(|network| live.joined(network.clone()));
         Self {
-            sandbox: sandbox(&ctx, &pod, &hostname, network.clone()),
+            sandbox: sandbox(&ctx, &pod, &name.kernel, network.clone()),
             network,
             status_writer: StatusWriter::new(ctx.clone(), pod.clone()),
             ctx,
@@ -118,7 +127,8 @@ impl Task {
             pod,
             worker,
             place,
-            hostname,
+            name,
+            etc: Arc::new(etc),
             containers,
             under_way: FuturesUnordered::new(),
             deleting: None,
@@ -240,7 +250,8 @@ impl Task {
             container,
             run,
             sandbox: self.sandbox_of(&record.name),
-            hostname: self.hostname.clone(),
+            hostname: self.name.kernel.clone(),
+            etc: self.etc.clone(),
             facts: Facts {
                 node: self.ctx.config.node.clone(),
                 host_ip: self.place.host_ip,
@@ -408,11 +419,19 @@ async fn delete(ctx: Arc<Context>, pod: Arc<Pod>) -> bool {
 }
 
 /// Why the Pod's containers cannot be started, if they cannot: an Event's reason and text.
-fn obstacle(ctx: &Context, pod: &Pod, has_address: bool) -> Option<(&'static str, String)> {
+fn obstacle(
+    ctx: &Context,
+    pod: &Pod,
+    has_address: bool,
+    name: &Result<Name, String>,
+) -> Option<(&'static str, String)> {
     if !has_address {
         let pods = ctx.addresses.network();
         let text = format!("Failed to create pod sandbox: no address is left in {pods}");
         return Some(("FailedCreatePodSandBox", text));
+    }
+    if let Err(why) = name {
+        return Some(("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {why}")));
     }
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
     let volume = volumes.into_iter().flatten().next()?;
@@ -423,16 +442,16 @@ fn obstacle(ctx: &Context, pod: &Pod, has_address: bool) -> Option<(&'static str
     Some(("FailedMount", text))
 }
 
+/// The Pod's files in /etc, its way to look up names, and what of its dnsConfig was left out.
+fn etc(ctx: &Context, pod: &Pod, name: &Name, address: Ipv4Addr) -> (Etc, Resolver, Vec<String>) {
+    let network = ctx.rooms.network.config();
+    let cluster = etc::Cluster { domain: &network.cluster_domain, dns: network.dns_address() };
+    Etc::of(pod, name, address, &cluster, HostDns::read)
+}
+
 /// Who the Pod is on the network.
-fn member(ctx: &Context, pod: &Pod, address: Ipv4Addr) -> Member {
+fn member(pod: &Pod, address: Ipv4Addr, resolver: Resolver) -> Member {
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-    let domain = &ctx.rooms.network.config().cluster_domain;
-    let resolver = Resolver {
-        uses_cluster: true,
-        search: vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()],
-        ndots: 5,
-        hosts: vec![(address.into(), vec![hostname(pod)])],
-    };
     Member { address, namespace, name: pod.metadata.name.clone().unwrap_or_default(), resolver }
 }
 
@@ -440,13 +459,4 @@ fn sandbox(ctx: &Context, pod: &Pod, hostname: &str, network: Option<PodNetwork>
     let sandbox = ctx.rooms.runtime.sandbox(hostname, network);
     let shares = pod.spec.as_ref().and_then(|spec| spec.share_process_namespace);
     if shares == Some(true) { sandbox.sharing(Processes::default()) } else { sandbox }
-}
-
-/// Upstream: `GeneratePodHostNameAndDomain`.
-fn hostname(pod: &Pod) -> String {
-    let given = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
-    let name = given.filter(|name| !name.is_empty());
-    let mut hostname = name.or_else(|| pod.metadata.name.clone()).unwrap_or_default();
-    hostname.truncate(63);
-    hostname.trim_end_matches(['-', '.']).to_owned()
 }

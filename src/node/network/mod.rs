@@ -63,6 +63,14 @@ pub struct Config {
     pub egress: Egress,
 }
 
+impl Config {
+    /// Where kube-dns answers: the tenth address for Services.
+    pub fn dns_address(&self) -> Ipv4Addr {
+        let first = u32::from(self.services.network());
+        Ipv4Addr::from(first.saturating_add(10))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

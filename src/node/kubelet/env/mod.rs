@@ -8,6 +8,7 @@
 
 mod expand;
 mod fields;
+mod services;
 mod sources;
 mod variables;
 
@@ -15,5 +16,6 @@ mod variables;
 mod tests;
 
 pub(super) use fields::Facts;
+pub(super) use services::of_services;
 pub(super) use sources::{Needed, Sources};
 pub(super) use variables::{argv, environment};

@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets that a container's environment is made from.
+//! ConfigMaps, Secrets and Services that a container's environment is made from.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
 pub(in crate::node::kubelet) struct Sources {
     pub(in crate::node::kubelet) config_maps: HashMap<String, Arc<ConfigMap>>,
     pub(in crate::node::kubelet) secrets: HashMap<String, Arc<Secret>>,
+    /// See [`super::of_services`].
+    pub(in crate::node::kubelet) service_variables: BTreeMap<String, String>,
 }
 
 /// Names of objects in the Pod's namespace.

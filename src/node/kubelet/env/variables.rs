@@ -1,6 +1,6 @@
 //! The environment and the command line of a container.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
@@ -13,7 +13,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const HOME: &str = "/root";
 
 /// The container's variables: the runtime's, the image's, then `envFrom` and `env` of the Pod; a
-/// later one replaces an earlier one of the same name.
+/// later one replaces an earlier one of the same name. Services' variables fill what is left.
 ///
 /// # Errors
 /// A reference to something that is not there, worded as upstream words CreateContainerConfigError.
@@ -25,6 +25,7 @@ pub(in crate::node::kubelet) fn environment(
     facts: &Facts,
     sources: &Sources,
 ) -> Result<Vec<(String, String)>, String> {
+    let services = &sources.service_variables;
     let mut of_pod = Variables::default();
     env_from(container, sources, &mut of_pod)?;
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -32,7 +33,9 @@ pub(in crate::node::kubelet) fn environment(
         let value = match &variable.value_from {
             None => {
                 let value = variable.value.as_deref().unwrap_or_default();
-                Some(expand(value, |name| of_pod.get(name)))
+                let value_of =
+                    |name: &str| of_pod.get(name).or_else(|| services.get(name).cloned());
+                Some(expand(value, value_of))
             }
             Some(from) => value_from(pod, container, namespace, facts, sources, from)?,
         };
@@ -47,6 +50,10 @@ pub(in crate::node::kubelet) fn environment(
     for (name, value) in image_env.iter().chain(&of_pod.0) {
         all.set(name, value.clone());
     }
+    // Nothing that is set is replaced by what tells of Services; there may be thousands.
+    let set: HashSet<String> = all.0.iter().map(|(name, _)| name.clone()).collect();
+    let others = services.iter().filter(|(name, _)| !set.contains(*name));
+    all.0.extend(others.map(|(name, value)| (name.clone(), value.clone())));
     Ok(all.0)
 }
 
