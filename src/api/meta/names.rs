@@ -27,6 +27,23 @@ pub fn dns1123_subdomain(name: &str) -> Vec<String> {
     complaints
 }
 
+/// Complaints about `name` as a subdomain any one label of which may come first: `*.example.com`.
+///
+/// Upstream: `IsWildcardDNS1123Subdomain`.
+pub fn wildcard_dns1123_subdomain(name: &str) -> Vec<String> {
+    let mut complaints = too_long(name, DNS_SUBDOMAIN_BYTES_MAX);
+    if !name.strip_prefix("*.").is_some_and(is_subdomain) {
+        complaints.push(regex(
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, \
+             which must consist of lower case alphanumeric characters, '-' or '.' and end with an \
+             alphanumeric character",
+            &format!(r"\*\.{DNS1123_SUBDOMAIN}"),
+            &["*.example.com"],
+        ));
+    }
+    complaints
+}
+
 /// Complaints about `name` as an RFC 1123 label (namespaces, containers); none if it is one.
 pub fn dns1123_label(name: &str) -> Vec<String> {
     let mut complaints = too_long(name, DNS_LABEL_BYTES_MAX);

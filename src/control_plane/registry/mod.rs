@@ -11,6 +11,7 @@ mod autoscaling;
 mod coordination;
 mod core;
 mod discovery;
+mod networking;
 mod print;
 mod ranges;
 mod resource;
@@ -38,6 +39,9 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::Services>::NEW,
     &Kind::<coordination::Leases>::NEW,
     &Kind::<discovery::EndpointSlices>::NEW,
+    &Kind::<networking::IngressClasses>::NEW,
+    &Kind::<networking::Ingresses>::NEW,
+    &Kind::<networking::NetworkPolicies>::NEW,
     &Kind::<authentication::SelfSubjectReviews>::NEW,
     &Kind::<authorization::SelfSubjectAccessReviews>::NEW,
     &Kind::<authorization::SelfSubjectRulesReviews>::NEW,
@@ -71,7 +75,9 @@ mod tests {
     fn names_are_the_kind_in_lower_case() {
         for kind in RESOURCES {
             assert_eq!(kind.names().singular, kind.kind().to_lowercase());
-            assert!(kind.names().plural.starts_with(kind.names().singular));
+            // `networkpolicy` is `networkpolicies`.
+            let stem = kind.names().singular.trim_end_matches('y');
+            assert!(kind.names().plural.starts_with(stem));
         }
     }
 
@@ -100,8 +106,11 @@ mod tests {
                 "Last Seen | Type | Reason | Object | (Subobject) | (Source) | Message | \
                  (First Seen) | (Count) | (Name)",
             ),
+            ("ingressclasses", "Name | Controller | Parameters | Age"),
+            ("ingresses", "Name | Class | Hosts | Address | Ports | Age"),
             ("leases", "Name | Holder | Age"),
             ("namespaces", "Name | Status | Age"),
+            ("networkpolicies", "Name | Pod-Selector | Age"),
             (
                 "nodes",
                 "Name | Status | Roles | Age | Version | (Internal-IP) | (External-IP) | \
@@ -169,6 +178,12 @@ mod tests {
                 json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.42.0.2"]}]})
             }
             "Event" => json!({"involvedObject": {"kind": "Pod", "namespace": "b", "name": "p"}}),
+            "Ingress" => {
+                let service = json!({"name": "web", "port": {"number": 80}});
+                json!({"spec": {"defaultBackend": {"service": service}}})
+            }
+            "IngressClass" => json!({"spec": {"controller": "example.org/ingress"}}),
+            "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),
             "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "busybox"}]}}),
             "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),

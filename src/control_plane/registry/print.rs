@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::Value;
 
 use super::Column;
+use crate::api::selector::Labels;
 
 /// The first column of most kinds.
 pub(super) const NAME: Column = Column {
@@ -66,6 +67,16 @@ pub(super) fn labels(labels: Option<&BTreeMap<String, String>>) -> String {
     let pairs: Vec<String> =
         labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
+}
+
+/// A selector as kubectl writes it; `<none>` if it selects everything, or is not there. It was
+/// checked when it came.
+///
+/// Upstream: `metav1.FormatLabelSelector`.
+pub(super) fn selector(selector: Option<&LabelSelector>) -> String {
+    let text = selector.and_then(|selector| Labels::from_typed(Some(selector)).ok());
+    let text = text.map(|labels| labels.to_string()).unwrap_or_default();
+    or(Some(&text), "<none>").to_owned()
 }
 
 /// At most this many items of a list are shown.
