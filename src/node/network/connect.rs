@@ -4,16 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::passage::Passage;
 use super::pod::Pod;
-use super::routes::{Door, Protocol, Route};
+use super::routes::{Door, Protocol};
 use super::{Error, Stream, outside};
 
 /// How long a connection to the outside may take to come about; Linux gives up after about as long.
 const OUTSIDE_MAX: Duration = Duration::from_secs(127);
-/// How long a connection to a Service waits for another way when every endpoint it knew has gone: by
-/// then the proxy has heard of those that came after them.
-const DETOUR_MAX: Duration = Duration::from_secs(1);
-
 pub(super) async fn connect(
     from: &Arc<Pod>,
     local: Option<SocketAddr>,
@@ -26,8 +23,8 @@ pub(super) async fn connect(
         return deliver(from, from, local, remote, remote);
     }
     let door = Door { address: remote, protocol: Protocol::Tcp };
-    if let Some(route) = network.routes().get(door) {
-        return through(from, local, door, route).await;
+    if let Some(passage) = network.enter(door, local.ip()) {
+        return through(from, local, remote, passage).await;
     }
     match remote.ip() {
         IpAddr::V4(ip) if network.is_of_pods(ip) => match network.pod(ip) {
@@ -85,44 +82,23 @@ fn deliver(
     Ok(client.seen_as(asked))
 }
 
-/// Tries the route's endpoints in turn; none of them may know that one has just gone.
+/// Tries the door's endpoints in turn; none of them may know that one has just gone.
 async fn through(
     from: &Arc<Pod>,
     local: SocketAddr,
-    door: Door,
-    mut route: Arc<Route>,
+    asked: SocketAddr,
+    mut passage: Passage,
 ) -> Result<Stream, Error> {
-    let network = &from.network;
-    let mut changes = network.routes().changes();
-    let clock = network.clock();
-    let give_up = clock.monotonic() + DETOUR_MAX;
-    loop {
-        let order = route.order(local.ip(), clock.monotonic());
-        if order.is_empty() {
-            return Err(Error::Refused);
-        }
-        let mut last = Error::Refused;
-        for endpoint in order {
-            match to_endpoint(from, local, door.address, endpoint).await {
-                Ok(stream) => {
-                    route.chose(local.ip(), endpoint, clock.monotonic());
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
+    while let Some(endpoint) = passage.next().await {
+        match to_endpoint(from, local, asked, endpoint).await {
+            Ok(stream) => {
+                passage.arrived(endpoint);
+                return Ok(stream);
             }
-        }
-        let is_late = matches!(last, Error::Refused | Error::HostUnreachable);
-        let changed = async { changes.changed().await.is_ok() };
-        let go_on = is_late
-            && tokio::select! {
-                changed = changed => changed,
-                () = clock.sleep_until(give_up) => false,
-            };
-        match network.routes().get(door) {
-            Some(now) if go_on => route = now,
-            _ => return Err(last),
+            Err(error) => passage.failed(error),
         }
     }
+    Err(passage.error())
 }
 
 async fn to_endpoint(

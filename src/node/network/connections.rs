@@ -11,10 +11,13 @@ use super::Error;
 /// costs memory of the node.
 pub const CONNECTIONS_MAX: usize = 16 * 1024;
 
+/// Instead of a number of connections: nobody is connected, and nobody will be.
+const RETIRED: usize = usize::MAX;
+
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     open: AtomicUsize,
-    /// Those of `open` that others began.
+    /// Those of `open` that others began; [`RETIRED`] once none is taken any more.
     inbound: AtomicUsize,
     idle: Notify,
 }
@@ -28,20 +31,33 @@ pub(super) struct Slot {
 
 impl Connections {
     /// # Errors
-    /// [`Error::LimitReached`] at [`CONNECTIONS_MAX`].
+    /// [`Error::LimitReached`] at [`CONNECTIONS_MAX`]; [`Error::Refused`] from others once retired.
     pub(super) fn open(self: &Arc<Self>, is_inbound: bool) -> Result<Slot, Error> {
         let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
             (open < CONNECTIONS_MAX).then_some(open + 1)
         });
         taken.map_err(|_| Error::LimitReached)?;
+        let mut slot = Slot { of: self.clone(), is_inbound: false };
         if is_inbound {
-            self.inbound.fetch_add(1, Ordering::Relaxed);
+            let more = |inbound| (inbound != RETIRED).then_some(inbound + 1);
+            let taken = self.inbound.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
+            taken.map_err(|_| Error::Refused)?;
+            slot.is_inbound = true;
         }
-        Ok(Slot { of: self.clone(), is_inbound })
+        Ok(slot)
     }
 
     pub(super) fn inbound(&self) -> usize {
-        self.inbound.load(Ordering::Relaxed)
+        match self.inbound.load(Ordering::Relaxed) {
+            RETIRED => 0,
+            inbound => inbound,
+        }
+    }
+
+    /// Takes no more connections of others, if there is none now; answers whether that is so.
+    pub(super) fn retire(&self) -> bool {
+        let before = self.inbound.compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire);
+        matches!(before, Ok(0) | Err(RETIRED))
     }
 
     /// Waits until nobody is connected to the Pod.

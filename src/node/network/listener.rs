@@ -43,6 +43,10 @@ impl Listener {
     /// Takes connections from now on.
     pub fn start(&self) {
         self.backlog.0.lock().listening = true;
+        if let Some(pod) = self.pod.upgrade() {
+            // A connection to a Service may be waiting for just this.
+            pod.network.routes().changed();
+        }
     }
 
     /// With the port that was asked for or found.

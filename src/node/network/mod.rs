@@ -19,6 +19,7 @@ mod listener;
 mod names;
 mod outside;
 mod outside_udp;
+mod passage;
 mod pipe;
 mod pod;
 mod ports;
@@ -45,6 +46,7 @@ pub use self::listener::{BACKLOG_DEFAULT, Listener};
 use self::names::Found;
 pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord};
 pub use self::outside::Egress;
+pub use self::passage::Passage;
 use self::pod::Pod;
 pub use self::pod::{Member, PodNetwork};
 pub use self::routes::{Door, Protocol, Route, Routes};
@@ -172,6 +174,14 @@ impl Network {
 
     fn pod(&self, address: Ipv4Addr) -> Option<Arc<Pod>> {
         self.0.pods.read().get(&address).cloned()
+    }
+
+    /// Whether a Pod at this address is ending.
+    fn is_draining(&self, endpoint: SocketAddr) -> bool {
+        match endpoint.ip() {
+            IpAddr::V4(ip) => self.0.pods.read().get(&ip).is_some_and(|pod| pod.is_draining()),
+            IpAddr::V6(_) => false,
+        }
     }
 
     fn is_of_pods(&self, ip: Ipv4Addr) -> bool {

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::connections::{Connections, Slot};
 use super::listener::Backlog;
 use super::ports::Ports;
@@ -36,7 +38,7 @@ pub(super) struct Pod {
     pub(super) datagrams: Ports<Inbox>,
     pub(super) connections: Arc<Connections>,
     next_port: AtomicU16,
-    draining: AtomicBool,
+    draining: CancellationToken,
     left: AtomicBool,
 }
 
@@ -106,17 +108,30 @@ impl PodNetwork {
     /// goodbye with their next answer. Connections are still taken: who knows the Pod's address, or
     /// was sent here a moment ago, is not turned away.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Release);
+        self.0.draining.cancel();
         self.0.network.routes().changed();
     }
 
     pub fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Acquire)
+        self.0.is_draining()
+    }
+
+    /// Waits for [`PodNetwork::drain`].
+    pub async fn draining(&self) {
+        self.0.draining.cancelled().await;
     }
 
     /// Waits until nobody is connected to the Pod.
     pub async fn idle(&self) {
         self.0.connections.idle().await;
+    }
+
+    /// Waits until nobody is connected to the Pod, and from that moment refuses those who would be:
+    /// no connection is taken that would end with the Pod at once.
+    pub async fn retire(&self) {
+        while !self.0.connections.retire() {
+            self.0.connections.idle().await;
+        }
     }
 
     /// Connections that others have opened to the Pod and that are still open.
@@ -143,9 +158,13 @@ impl Pod {
             datagrams: Ports::default(),
             connections: Arc::default(),
             next_port: AtomicU16::new(EPHEMERAL_PORTS.start),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             left: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
     }
 
     /// Whether packets to this address come back to the Pod itself.

@@ -45,21 +45,9 @@ impl Route {
         Self { endpoints, affinity, ..Self::default() }
     }
 
-    /// The endpoints in the order in which they are to be tried for this client; `now` is monotonic.
-    pub(super) fn order(&self, client: IpAddr, now: Duration) -> Vec<SocketAddr> {
-        let count = self.endpoints.len();
-        if count == 0 {
-            return Vec::new();
-        }
-        let start = self.next.fetch_add(1, Ordering::Relaxed) % count;
-        let mut order: Vec<SocketAddr> =
-            (0..count).map(|n| self.endpoints[(start + n) % count]).collect();
-        if let Some(last) = self.remembered(client, now)
-            && let Some(at) = order.iter().position(|endpoint| *endpoint == last)
-        {
-            order.swap(0, at);
-        }
-        order
+    /// Where the next connection begins: endpoints take turns.
+    pub(super) fn turn(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len().max(1)
     }
 
     /// The client has got this endpoint.
@@ -75,10 +63,12 @@ impl Route {
         clients.insert(client, (endpoint, now));
     }
 
-    fn remembered(&self, client: IpAddr, now: Duration) -> Option<SocketAddr> {
+    /// The index of the endpoint that the client is to stay with; `now` is monotonic.
+    pub(super) fn remembered(&self, client: IpAddr, now: Duration) -> Option<usize> {
         let stay = self.affinity?;
         let (endpoint, since) = *self.clients.lock().get(&client)?;
-        (now.saturating_sub(since) < stay).then_some(endpoint)
+        let stays = now.saturating_sub(since) < stay;
+        self.endpoints.iter().position(|one| stays && *one == endpoint)
     }
 
     /// Takes over what the route before it knew of its clients.
@@ -135,8 +125,15 @@ impl Routes {
         self.0.version.send_modify(|version| *version += 1);
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.0.version.subscribe()
+    /// Counts changes.
+    pub(super) fn version(&self) -> u64 {
+        *self.0.version.borrow()
+    }
+
+    /// Waits until the version is another one.
+    pub(super) async fn changed_since(&self, version: u64) {
+        // Fails only when the sender is gone, and we hold the sender.
+        let _ = self.0.version.subscribe().wait_for(|now| *now != version).await;
     }
 }
 
@@ -151,13 +148,11 @@ mod tests {
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 42, 0, 9));
 
     #[test]
-    fn endpoints_take_turns_and_each_is_tried() {
+    fn endpoints_take_turns() {
         let route = Route::new((1..=3).map(endpoint).collect(), None);
-        let firsts: Vec<_> = (0..6).map(|_| route.order(CLIENT, Duration::ZERO)[0]).collect();
-        assert_eq!(firsts, [1, 2, 3, 1, 2, 3].map(endpoint));
-        let mut order = route.order(CLIENT, Duration::ZERO);
-        order.sort();
-        assert_eq!(order, [1, 2, 3].map(endpoint));
+        let turns: Vec<_> = (0..6).map(|_| route.turn()).collect();
+        assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+        assert_eq!(Route::default().turn(), 0);
     }
 
     #[test]
@@ -165,19 +160,17 @@ mod tests {
         let stay = Duration::from_secs(10);
         let routes = Routes::default();
         let door = Door { address: endpoint(100), protocol: Protocol::Tcp };
-        routes.apply([(door, Some(Route::new((1..=3).map(endpoint).collect(), Some(stay))))]);
-        let route = routes.get(door).unwrap();
+        let apply = |endpoints: Vec<SocketAddr>| {
+            routes.apply([(door, Some(Route::new(endpoints, Some(stay))))]);
+            routes.get(door).unwrap()
+        };
+        let route = apply((1..=3).map(endpoint).collect());
         route.chose(CLIENT, endpoint(2), Duration::ZERO);
-        for _ in 0..4 {
-            assert_eq!(route.order(CLIENT, Duration::from_secs(9))[0], endpoint(2));
-        }
-        routes.apply([(door, Some(Route::new(vec![endpoint(2), endpoint(4)], Some(stay))))]);
-        let route = routes.get(door).unwrap();
-        for _ in 0..4 {
-            assert_eq!(route.order(CLIENT, Duration::from_secs(9))[0], endpoint(2));
-        }
-        let firsts: Vec<_> =
-            (0..2).map(|_| route.order(CLIENT, Duration::from_secs(10))[0]).collect();
-        assert!(firsts.contains(&endpoint(4)));
+        assert_eq!(route.remembered(CLIENT, Duration::from_secs(9)), Some(1));
+        let route = apply(vec![endpoint(2), endpoint(4)]);
+        assert_eq!(route.remembered(CLIENT, Duration::from_secs(9)), Some(0));
+        assert_eq!(route.remembered(CLIENT, Duration::from_secs(10)), None);
+        let route = apply(vec![endpoint(4)]);
+        assert_eq!(route.remembered(CLIENT, Duration::from_secs(9)), None);
     }
 }

@@ -210,8 +210,9 @@ impl UdpSocket {
             return Ok(flow.endpoint);
         }
         let client = self.source(to.ip()).ip();
-        let endpoint = *route.order(client, now).first().ok_or(Error::Refused)?;
-        route.chose(client, endpoint, now);
+        let mut passage = network.enter(door, client).ok_or(Error::HostUnreachable)?;
+        let endpoint = passage.try_next().ok_or(Error::Refused)?;
+        passage.arrived(endpoint);
         if flows.len() >= FLOWS_MAX {
             flows.retain(|_, flow| now.saturating_sub(flow.used) < FLOW_STAY);
             if flows.len() >= FLOWS_MAX {
