@@ -215,8 +215,12 @@ async fn start_node(
         config_maps: control_plane.cache().await?,
         secrets: control_plane.cache().await?,
         services: control_plane.cache().await?,
+        endpoint_slices: control_plane.cache().await?,
     };
-    let client = control_plane.client(Identity::node(&config.name));
+    let clients = node::Clients {
+        kubelet: control_plane.client(Identity::node(&config.name)),
+        proxy: control_plane.client(Identity::proxy()),
+    };
     let node = node::Config {
         name: config.name.clone(),
         address: config.node_address,
@@ -236,7 +240,7 @@ async fn start_node(
         },
         component_logs: config.component_logs.clone(),
     };
-    Ok(Node::start(node, client, caches, clock.clone(), ids)?)
+    Ok(Node::start(node, clients, caches, clock.clone(), ids)?)
 }
 
 /// Of a network: what its router would have.

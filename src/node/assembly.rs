@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -12,6 +13,7 @@ use crate::client::node_api::NodeApi;
 use crate::node::images::{self, Images};
 use crate::node::kubelet::{self, Kubelet};
 use crate::node::network::{self, Network};
+use crate::node::proxy::{self, Proxy};
 use crate::node::runtime::{self, Runtime};
 use crate::telemetry::ComponentLogs;
 
@@ -37,12 +39,29 @@ pub struct Caches {
     pub config_maps: Cache<ConfigMap>,
     pub secrets: Cache<Secret>,
     pub services: Cache<Service>,
+    pub endpoint_slices: Cache<EndpointSlice>,
+}
+
+/// Whom the node's components speak for to the API server.
+#[derive(Clone)]
+pub struct Clients {
+    /// `system:node:NAME`
+    pub kubelet: kube::Client,
+    /// `system:kube-proxy`
+    pub proxy: kube::Client,
+}
+
+impl std::fmt::Debug for Clients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
 }
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     kubelet: Arc<Kubelet>,
+    proxy: Proxy,
     runtime: Runtime,
 }
 
@@ -59,14 +78,14 @@ pub enum Error {
 }
 
 impl Node {
-    /// Registers the node and takes up its Pods. `client` speaks for `system:node:NAME`. Returns at
-    /// once; [`Node::ready`] waits for the registration.
+    /// Registers the node, takes up its Pods and opens the Services' doors. Returns at once;
+    /// [`Node::ready`] waits for the registration.
     ///
     /// # Errors
     /// If the runtime cannot be set up or the Pods' directory cannot be made.
     pub fn start(
         config: Config,
-        client: kube::Client,
+        clients: Clients,
         caches: Caches,
         clock: Clock,
         ids: Ids,
@@ -75,14 +94,24 @@ impl Node {
             .map_err(|source| Error::Directory { path: config.pods_directory.clone(), source })?;
         let runtime =
             Runtime::new(config.runtime.clone(), clock.clone()).map_err(Error::Runtime)?;
+        let network = Network::new(config.network, clock.clone());
+        let proxy = proxy::Rooms {
+            client: clients.proxy,
+            services: caches.services.clone(),
+            endpoint_slices: caches.endpoint_slices,
+            network: network.clone(),
+            clock: clock.clone(),
+        };
+        let proxy_config = proxy::Config { node: config.name.clone(), address: config.address };
+        let proxy = Proxy::start(proxy_config, proxy);
         let rooms = kubelet::Rooms {
-            client,
+            client: clients.kubelet,
             pods: caches.pods,
             config_maps: caches.config_maps,
             secrets: caches.secrets,
             services: caches.services,
             images: Images::new(config.images),
-            network: Network::new(config.network, clock.clone()),
+            network,
             runtime: runtime.clone(),
             component_logs: config.component_logs,
             clock,
@@ -93,7 +122,7 @@ impl Node {
             address: config.address,
             pods_directory: config.pods_directory,
         };
-        Ok(Self { kubelet: Kubelet::start(config, rooms), runtime })
+        Ok(Self { kubelet: Kubelet::start(config, rooms), proxy, runtime })
     }
 
     /// The door for logs, exec and attach.
@@ -109,6 +138,7 @@ impl Node {
     /// Ends all guests and tasks. Writes no terminal status: stopping sampan is not a container's
     /// exit, and the Pods go on at the next start.
     pub async fn shutdown(&self) {
+        self.proxy.shutdown().await;
         self.kubelet.shutdown().await;
         self.runtime.shutdown().await;
     }

@@ -1,4 +1,5 @@
-//! Wing 2: the kubelet, the runtime that runs guests, their images, files and network.
+//! Wing 2: the kubelet, the runtime that runs guests, their images, files and network, and the proxy
+//! that brings Services' traffic to them.
 //!
 //! Enter by [`Node::start`].
 
@@ -7,6 +8,7 @@ pub mod files;
 pub mod images;
 mod kubelet;
 pub mod network;
+mod proxy;
 pub mod runtime;
 
-pub use assembly::{Caches, Config, Error, Node};
+pub use assembly::{Caches, Clients, Config, Error, Node};

@@ -42,6 +42,7 @@ static GRANTS: &[Grant] = &[
     Grant { to: Subject::Group(CONTROLLERS), rules: EVERYTHING },
     Grant { to: Subject::User("system:kube-scheduler"), rules: SCHEDULER },
     Grant { to: Subject::Group("system:nodes"), rules: NODE },
+    Grant { to: Subject::User("system:kube-proxy"), rules: PROXY },
     Grant { to: Subject::Group(AUTHENTICATED), rules: BASIC_USER },
     Grant { to: Subject::Group(AUTHENTICATED), rules: DISCOVERY },
     Grant { to: Subject::Group(AUTHENTICATED), rules: PUBLIC_INFO },
@@ -99,6 +100,18 @@ const NODE: &[Rule] = &[
     Rule::Resources { verbs: &["create"], groups: &[""], resources: &["serviceaccounts/token"] },
     EVENTS,
     LEASES,
+];
+
+/// Upstream's `system:node-proxier`, and what a cloud's load balancers write: here the node is both.
+const PROXY: &[Rule] = &[
+    Rule::Resources {
+        verbs: READ,
+        groups: &[""],
+        resources: &["endpoints", "nodes", "pods", "services"],
+    },
+    Rule::Resources { verbs: READ, groups: &["discovery.k8s.io"], resources: &["endpointslices"] },
+    Rule::Resources { verbs: &["patch", "update"], groups: &[""], resources: &["services/status"] },
+    EVENTS,
 ];
 
 const EVENTS: Rule =

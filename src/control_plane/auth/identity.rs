@@ -54,6 +54,11 @@ impl Identity {
         Self::new(format!("system:node:{name}"), &["system:nodes"])
     }
 
+    /// Who brings Services' traffic to their Pods.
+    pub fn proxy() -> Self {
+        Self::new("system:kube-proxy", &[])
+    }
+
     /// A built-in controller, named as upstream's ServiceAccounts in kube-system are
     /// (`namespace-controller`).
     pub fn controller(name: &str) -> Self {

@@ -44,7 +44,7 @@ pub use self::connections::CONNECTIONS_MAX;
 pub use self::error::Error;
 pub use self::listener::{BACKLOG_DEFAULT, Listener};
 use self::names::Found;
-pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord};
+pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord, reverse_name};
 pub use self::outside::Egress;
 pub use self::passage::Passage;
 use self::pod::Pod;

@@ -48,6 +48,12 @@ impl Names {
     }
 }
 
+/// The name under which an address is looked up: `7.0.43.10.in-addr.arpa`.
+pub fn reverse_name(ip: Ipv4Addr) -> String {
+    let [a, b, c, d] = ip.octets();
+    format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+}
+
 /// How a Pod looks names up: its /etc/resolv.conf and /etc/hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolver {

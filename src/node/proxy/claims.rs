@@ -1,0 +1,85 @@
+//! Who claims what: several Services may want the same address, and share a name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+
+use crate::api::object::ObjectKey;
+
+/// What each Service claims of some table. The first by name has what only one can have, whatever
+/// the order in which they came.
+#[derive(Debug)]
+pub(super) struct Claims<K, V> {
+    by_key: HashMap<K, BTreeMap<ObjectKey, V>>,
+    by_owner: HashMap<ObjectKey, BTreeSet<K>>,
+}
+
+impl<K, V> Default for Claims<K, V> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), by_owner: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Ord + Hash, V: PartialEq> Claims<K, V> {
+    /// Makes `claims` all that `owner` claims, and adds to `changed` what differs from before.
+    pub(super) fn set(
+        &mut self,
+        owner: &ObjectKey,
+        claims: BTreeMap<K, V>,
+        changed: &mut BTreeSet<K>,
+    ) {
+        let before = self.by_owner.remove(owner).unwrap_or_default();
+        for key in before.into_iter().filter(|key| !claims.contains_key(key)) {
+            let owners =
+                self.by_key.get_mut(&key).expect("what an owner claims is known by its key");
+            owners.remove(owner);
+            if owners.is_empty() {
+                self.by_key.remove(&key);
+            }
+            changed.insert(key);
+        }
+        if !claims.is_empty() {
+            self.by_owner.insert(owner.clone(), claims.keys().cloned().collect());
+        }
+        for (key, value) in claims {
+            let owners = self.by_key.entry(key.clone()).or_default();
+            if owners.get(owner) != Some(&value) {
+                owners.insert(owner.clone(), value);
+                changed.insert(key);
+            }
+        }
+    }
+
+    /// Who has it, and what they want with it.
+    pub(super) fn first(&self, key: &K) -> Option<(&ObjectKey, &V)> {
+        self.by_key.get(key)?.first_key_value()
+    }
+
+    /// What everybody wants with it.
+    pub(super) fn all(&self, key: &K) -> impl Iterator<Item = &V> {
+        self.by_key.get(key).into_iter().flat_map(BTreeMap::values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_differences_are_told_and_the_first_by_name_has_it() {
+        let mut claims = Claims::default();
+        let (a, b) = (ObjectKey::new("n", "a"), ObjectKey::new("n", "b"));
+        let mut set = |owner: &ObjectKey, values: &[(&'static str, u8)]| {
+            let mut changed = BTreeSet::new();
+            claims.set(owner, values.iter().copied().collect(), &mut changed);
+            let first = claims.first(&"x").map(|(owner, value)| (owner.name.clone(), *value));
+            (changed.into_iter().collect::<Vec<_>>(), first)
+        };
+        assert_eq!(set(&b, &[("x", 1), ("y", 1)]), (vec!["x", "y"], Some(("b".to_owned(), 1))));
+        assert_eq!(set(&b, &[("x", 1), ("y", 2)]), (vec!["y"], Some(("b".to_owned(), 1))));
+        assert_eq!(set(&a, &[("x", 7)]), (vec!["x"], Some(("a".to_owned(), 7))));
+        assert_eq!(set(&a, &[]), (vec!["x"], Some(("b".to_owned(), 1))));
+        assert_eq!(set(&b, &[]), (vec!["x", "y"], None));
+        assert_eq!(claims.all(&"x").count(), 0);
+        assert!(claims.by_key.is_empty() && claims.by_owner.is_empty());
+    }
+}

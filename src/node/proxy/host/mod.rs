@@ -1,0 +1,10 @@
+//! Services' ports on the host: NodePorts, and those of load balancers.
+//!
+//! Enter by [`Host::apply`]. A TCP connection is accepted and handed to a Pod's listener as it is:
+//! nothing stands between the client and the Pod.
+
+mod ports;
+mod refusal;
+mod tcp;
+
+pub(super) use ports::Host;

@@ -1,0 +1,30 @@
+//! Services: what their addresses, ports and names lead to.
+//!
+//! Enter by [`Proxy::start`]. The room reads Services and EndpointSlices and writes no object but a
+//! load balancer's status; what it decides goes into `node::network`'s tables, and onto ports of the
+//! host.
+//!
+//! ```text
+//! Service, EndpointSlices ── plan (pure) ──> tables: who claims what ──┬─> Network::routes
+//!        (sync: keys that changed, all at once)                        ├─> Network::names
+//!                                                                      └─> host: listening sockets
+//! Service of type LoadBalancer ── load_balancer ──> status (and by it a plan again)
+//! ```
+//!
+//! Upstream: `pkg/proxy`, `k8s.io/cloud-provider/controllers/service`; for names the specification
+//! `kubernetes/dns/docs/specification.md`.
+
+mod claims;
+mod endpoints;
+mod host;
+mod load_balancer;
+mod names;
+mod plan;
+mod references;
+mod start;
+mod sync;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use start::{Config, Proxy, Rooms};

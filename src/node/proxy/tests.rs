@@ -1,0 +1,218 @@
+//! The proxy with hand-made objects: what Pods and clients of the host come to see.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::client::cache::{self, Writer};
+use crate::client::clock::Clock;
+use crate::node::network::{self, Listener, Member, Network, PodNetwork, Resolver};
+
+struct Stage {
+    proxy: Proxy,
+    network: Network,
+    services: Writer<Service>,
+    slices: Writer<EndpointSlice>,
+    /// Path and body of what the proxy writes.
+    writes_rx: mpsc::UnboundedReceiver<(String, Value)>,
+}
+
+fn stage() -> Stage {
+    let (services, services_cache) = cache::cache();
+    let (slices, slices_cache) = cache::cache();
+    services.replace(Vec::new());
+    slices.replace(Vec::new());
+    let network = Network::new(network::Config::default(), Clock::system());
+    let (writes_tx, writes_rx) = mpsc::unbounded_channel();
+    let answer = tower::service_fn(move |request: Request<Body>| {
+        let writes_tx = writes_tx.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let answer = Full::new(bytes::Bytes::from(body.to_string()));
+            writes_tx.send((path, body)).unwrap();
+            Ok::<_, std::io::Error>(Response::new(answer))
+        }
+    });
+    let rooms = Rooms {
+        client: kube::Client::new(answer, "default"),
+        services: services_cache,
+        endpoint_slices: slices_cache,
+        network: network.clone(),
+        clock: Clock::system(),
+    };
+    let config = Config { node: "sampan".to_owned(), address: Ipv4Addr::LOCALHOST.into() };
+    Stage { proxy: Proxy::start(config, rooms), network, services, slices, writes_rx }
+}
+
+impl Stage {
+    fn pod(&self, n: u8) -> PodNetwork {
+        self.network.join(Member {
+            address: Ipv4Addr::new(10, 42, 0, n),
+            namespace: "default".to_owned(),
+            name: format!("pod-{n}"),
+            resolver: Resolver::default(),
+        })
+    }
+
+    fn service(&self, revision: u64, spec: &Value) {
+        let service = json!({
+            "metadata": {
+                "name": "web", "namespace": "default", "uid": "u",
+                "resourceVersion": revision.to_string(),
+            },
+            "spec": spec,
+        });
+        self.services.apply(Arc::new(serde_json::from_value(service).unwrap()));
+    }
+
+    fn slice(&self, addresses: &[&str]) {
+        let endpoints: Vec<_> = addresses.iter().map(|ip| json!({"addresses": [ip]})).collect();
+        let slice = json!({
+            "metadata": {
+                "name": "web-1", "namespace": "default",
+                "labels": {"kubernetes.io/service-name": "web"},
+            },
+            "addressType": "IPv4", "endpoints": endpoints,
+            "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+        });
+        self.slices.apply(Arc::new(serde_json::from_value(slice).unwrap()));
+    }
+}
+
+/// A port that was free a moment ago.
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn listen(pod: &PodNetwork) -> Listener {
+    pod.listen(SocketAddr::from(([0, 0, 0, 0], 8080))).unwrap()
+}
+
+/// Tries until somebody listens there.
+async fn dial(port: u16) -> TcpStream {
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)).await {
+            Ok(stream) => return stream,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+const CLUSTER_IP: &str = "10.43.0.7";
+
+fn door() -> SocketAddr {
+    SocketAddr::new(CLUSTER_IP.parse().unwrap(), 80)
+}
+
+#[tokio::test]
+async fn a_service_leads_pods_and_the_hosts_clients_to_its_endpoints() {
+    let stage = stage();
+    let (client, server) = (stage.pod(2), stage.pod(3));
+    let listener = listen(&server);
+    let node_port = free_port().await;
+    let ports = json!([{"port": 80, "nodePort": node_port}]);
+    stage.slice(&["10.42.0.3"]);
+    stage.service(1, &json!({"clusterIP": CLUSTER_IP, "type": "NodePort", "ports": ports}));
+
+    let mut outside = dial(node_port).await;
+    let served = listener.accept().await.unwrap();
+    assert_eq!(served.peer_address().ip(), Ipv4Addr::new(10, 42, 0, 1));
+    outside.write_all(b"hello").await.unwrap();
+    served.readable().await;
+    assert_eq!(served.try_read(9).unwrap().unwrap(), "hello");
+    client.connect(None, door()).await.unwrap();
+    listener.accept().await.unwrap();
+    let found = stage.network.names().get("web.default.svc.cluster.local").unwrap();
+    assert_eq!(found.addresses, [CLUSTER_IP.parse::<Ipv4Addr>().unwrap()]);
+
+    // Another Pod takes its place: new connections are its own.
+    let other = stage.pod(4);
+    let listener = listen(&other);
+    server.leave();
+    stage.slice(&["10.42.0.4"]);
+    let _outside = dial(node_port).await;
+    listener.accept().await.unwrap();
+
+    // With the Service its doors go.
+    stage.services.delete(&crate::api::object::ObjectKey::new("default", "web"));
+    while TcpStream::connect(("127.0.0.1", node_port)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let error = client.connect(None, door()).await.unwrap_err();
+    assert_eq!(error, network::Error::HostUnreachable);
+    assert!(stage.network.names().get("web.default.svc.cluster.local").is_none());
+    stage.proxy.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_of_nobody_is_reset_and_of_a_late_pod_waits() {
+    let stage = stage();
+    let node_port = free_port().await;
+    let ports = json!([{"port": 80, "nodePort": node_port}]);
+    stage.service(1, &json!({"clusterIP": CLUSTER_IP, "type": "NodePort", "ports": ports}));
+    let mut outside = dial(node_port).await;
+    assert_eq!(
+        outside.read(&mut [0]).await.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
+    let pod = stage.pod(3);
+    stage.slice(&["10.42.0.3"]);
+    let route = || {
+        stage
+            .network
+            .routes()
+            .get(network::Door { address: door(), protocol: network::Protocol::Tcp })
+    };
+    while route().is_none_or(|route| route.endpoints.is_empty()) {
+        tokio::task::yield_now().await;
+    }
+    let _outside = dial(node_port).await;
+    tokio::task::yield_now().await;
+    listen(&pod).accept().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_with_the_fix() {
+    let mut stage = stage();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ports = json!([{"port": 80, "nodePort": port}]);
+    stage.service(1, &json!({"clusterIP": CLUSTER_IP, "type": "NodePort", "ports": ports}));
+    let (path, event) = stage.writes_rx.recv().await.unwrap();
+    assert_eq!(path, "/api/v1/namespaces/default/events");
+    assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!("FailedToListen")));
+    let text = format!(
+        "Cannot listen on 127.0.0.1:{port}: another program has that port; stop it, or give the \
+         Service another nodePort"
+    );
+    assert_eq!(event["message"], text);
+}
+
+#[tokio::test]
+async fn a_load_balancer_has_the_nodes_address_at_once() {
+    let mut stage = stage();
+    let ports = json!([{"port": 80, "nodePort": free_port().await}]);
+    stage.service(1, &json!({"clusterIP": CLUSTER_IP, "type": "LoadBalancer", "ports": ports}));
+    let (path, body) = loop {
+        let (path, body) = stage.writes_rx.recv().await.unwrap();
+        if !path.ends_with("/events") {
+            break (path, body);
+        }
+    };
+    assert_eq!(path, "/api/v1/namespaces/default/services/web/status");
+    let ingress = &body["status"]["loadBalancer"]["ingress"];
+    assert_eq!(ingress, &json!([{"ip": "127.0.0.1", "ipMode": "VIP"}]));
+}
