@@ -113,11 +113,15 @@ impl Ids {
     /// Upstream: `k8s.io/apimachinery/pkg/util/rand` (no vowels, nothing easily confused).
     pub fn suffix(&self) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        let random = self.bytes();
-        random[..5]
-            .iter()
-            .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
-            .collect()
+        let [a, b, c, d, e, f, g, h, ..] = self.bytes();
+        let mut number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let base = ALPHABET.len() as u64;
+        let mut next = || {
+            let digit = number % base;
+            number /= base;
+            char::from(ALPHABET[digit as usize])
+        };
+        [next(), next(), next(), next(), next()].into_iter().collect()
     }
 
     fn bytes(&self) -> [u8; 16] {

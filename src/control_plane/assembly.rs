@@ -122,10 +122,12 @@ impl ControlPlane {
         };
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
         let caches = controllers::Caches {
+            deployments: self.cache().await?,
             endpoint_slices: self.cache().await?,
             endpoints: self.cache().await?,
             namespaces: self.cache().await?,
             pods: self.pods.clone(),
+            replica_sets: self.cache().await?,
             service_accounts: self.service_accounts.clone(),
             services: self.cache().await?,
         };

@@ -4,10 +4,12 @@
 
 mod bare;
 mod containers;
+mod deployments;
 mod ephemeral_containers;
 mod guests;
 mod objects;
 mod patching;
+mod replica_sets;
 mod services;
 mod shell;
 mod subresources;

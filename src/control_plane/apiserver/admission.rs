@@ -36,9 +36,10 @@ impl Call {
         object: Option<AnyObjectMut<'_>>,
         old: Option<AnyObjectRef<'_>>,
     ) -> Outcome<()> {
+        let name = self.name_to_tell(object.as_deref());
         let mut request = self.admission_request(operation, object, old);
         let answer = admission::mutate(&mut request, &self.server).await;
-        answer.map_err(|refusal| self.refused(&refusal))
+        answer.map_err(|refusal| self.refused(&name, &refusal))
     }
 
     /// Lets the plugins look at the object as it will be written.
@@ -51,9 +52,10 @@ impl Call {
         object: Option<AnyObjectMut<'_>>,
         old: Option<AnyObjectRef<'_>>,
     ) -> Outcome<()> {
+        let name = self.name_to_tell(object.as_deref());
         let request = self.admission_request(operation, object, old);
         let answer = admission::validate(&request, &self.server).await;
-        answer.map_err(|refusal| self.refused(&refusal))
+        answer.map_err(|refusal| self.refused(&name, &refusal))
     }
 
     /// Adds the kind's own warnings about the object.
@@ -79,8 +81,19 @@ impl Call {
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> Failure {
-        let forbidden = |cause| status::forbidden(&self.group_resource(), self.name(), cause);
+    /// The name in the path; for a new object its own, or what it is generated from.
+    ///
+    /// Upstream: `extractResourceName` in `k8s.io/apiserver/pkg/admission/errors.go`.
+    fn name_to_tell(&self, object: Option<AnyObjectRef<'_>>) -> String {
+        let meta = object.map(AnyObject::metadata);
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let generated = meta.and_then(|meta| said(&meta.generate_name));
+        let own = meta.and_then(|meta| said(&meta.name));
+        self.request.name.clone().or(generated).or(own).unwrap_or_default()
+    }
+
+    fn refused(&self, name: &str, refusal: &Refusal) -> Failure {
+        let forbidden = |cause| status::forbidden(&self.group_resource(), name, cause);
         match refusal {
             Refusal::Forbidden { cause } => forbidden(cause.clone()).into(),
             Refusal::NamespaceTerminating { namespace } => {

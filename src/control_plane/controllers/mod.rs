@@ -9,30 +9,38 @@
 //! Upstream: `pkg/controller`.
 
 mod cluster_services;
+mod deployment;
 mod endpoints;
 mod namespace;
+mod ownership;
+mod pods;
 mod reconcile;
+mod replica_set;
 mod service_account;
 
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
+use crate::client::events::{self, Recorder};
 
 pub(super) use cluster_services::ClusterServices;
 
 /// What controllers read.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
+    pub(crate) deployments: Cache<Deployment>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) endpoints: Cache<Endpoints>,
     pub(crate) namespaces: Cache<Namespace>,
     pub(crate) pods: Cache<Pod>,
+    pub(crate) replica_sets: Cache<ReplicaSet>,
     pub(crate) service_accounts: Cache<ServiceAccount>,
     pub(crate) services: Cache<Service>,
 }
@@ -45,6 +53,8 @@ struct Context {
     caches: Caches,
     cluster_services: Arc<ClusterServices>,
     clock: Clock,
+    /// Events of the controller's own name.
+    recorder: Recorder,
     stop: CancellationToken,
 }
 
@@ -72,7 +82,9 @@ static CONTROLLERS: &[Controller] = &[
         name: "endpointslicemirroring-controller",
         run: |ctx| Box::pin(endpoints::mirror(ctx)),
     },
+    Controller { name: "deployment-controller", run: |ctx| Box::pin(deployment::run(ctx)) },
     Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
+    Controller { name: "replicaset-controller", run: |ctx| Box::pin(replica_set::run(ctx)) },
     Controller {
         name: "service-account-controller",
         run: |ctx| Box::pin(service_account::run(ctx)),
@@ -89,14 +101,18 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let runs = CONTROLLERS.iter().map(|controller| {
+        let client = client_of(controller.name);
+        let source = events::Source { component: controller.name.to_owned(), host: None };
+        let (recorder, writer) = events::recorder(client.clone(), clock.clone(), source);
         let ctx = Context {
-            client: client_of(controller.name),
+            client,
             caches: caches.clone(),
             cluster_services: cluster_services.clone(),
             clock: clock.clone(),
+            recorder,
             stop: stop.clone(),
         };
-        (controller.run)(ctx)
+        futures::future::join((controller.run)(ctx), writer.run(stop.clone()))
     });
     join_all(runs).await;
 }

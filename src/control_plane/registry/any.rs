@@ -97,6 +97,7 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn counts_generations(&self) -> bool;
     fn answers_deleted_object(&self) -> bool;
     fn creates_on_update(&self) -> bool;
+    fn status_takes_annotations(&self) -> bool;
 
     /// # Errors
     /// If the value is not an object of this kind; the text says which field and why.
@@ -270,6 +271,10 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn creates_on_update(&self) -> bool {
         R::CREATES_ON_UPDATE
+    }
+
+    fn status_takes_annotations(&self) -> bool {
+        R::STATUS_TAKES_ANNOTATIONS
     }
 
     fn decode(&self, value: Value) -> serde_json::Result<Box<dyn AnyObject>> {

@@ -146,6 +146,10 @@ pub(crate) trait Resource: Send + Sync + 'static {
     /// and each sees all that is stored.
     const ALLOCATES: bool = false;
 
+    /// The subresource `status` takes annotations too (upstream's strategies carry over what they name;
+    /// a Deployment's revision is an annotation that its controller sets together with the status).
+    const STATUS_TAKES_ANNOTATIONS: bool = false;
+
     /// Fills in what was left out. Runs on what a client sends and on what a patch yields; must
     /// change nothing the second time.
     fn default(object: &mut Self::Object) {

@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Server {
     pub(crate) control_plane: ControlPlane,
     pub(crate) client: kube::Client,
+    /// Stands still until a test moves it.
+    pub(crate) clock: Clock,
 }
 
 pub(crate) async fn server() -> Server {
@@ -35,7 +37,7 @@ pub(crate) async fn server() -> Server {
     let control_plane = ControlPlane::start(rooms).await.unwrap();
     control_plane.ready().await;
     let client = control_plane.client(Identity::admin());
-    Server { control_plane, client }
+    Server { control_plane, client, clock }
 }
 
 /// An answer as it came.
@@ -97,6 +99,37 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The list at `path` as soon as it is as `wanted`; panics if that takes too long.
+    #[track_caller]
+    pub(crate) fn until(
+        &self,
+        path: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> impl Future<Output = Value> {
+        /// Bound: no story of a test waits longer for one thing.
+        const TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut last = Value::Null;
+            let found = tokio::time::timeout(TIME_MAX, async {
+                loop {
+                    last = self.get(path).await.expect(200);
+                    if wanted(&last) {
+                        break;
+                    }
+                    let version = last["metadata"]["resourceVersion"].as_str().unwrap();
+                    let and = if path.contains('?') { '&' } else { '?' };
+                    let watch = format!("{path}{and}watch=1&resourceVersion={version}");
+                    self.watch(&watch).await.next().await;
+                }
+            });
+            assert!(found.await.is_ok(), "{caller}: {last:#}");
+            last
+        }
+    }
+}
+
 /// A watch as it is received.
 pub(crate) struct Events {
     body: Body,
@@ -127,11 +160,15 @@ impl Events {
 impl Server {
     /// Begins a watch; `path` has the query.
     pub(crate) async fn watch(&self, path: &str) -> Events {
-        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        let response = self.client.send(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        Events { body: response.into_body(), buffer: Vec::new() }
+        watch(&self.client, path).await
     }
+}
+
+pub(crate) async fn watch(client: &kube::Client, path: &str) -> Events {
+    let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let response = client.send(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    Events { body: response.into_body(), buffer: Vec::new() }
 }
 
 pub(crate) async fn send(

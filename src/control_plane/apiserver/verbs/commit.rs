@@ -72,7 +72,11 @@ async fn attempt(
 ) -> Outcome<Option<Shown>> {
     let resource = call.resource;
     check_identity(call, object.metadata(), current, old)?;
+    let annotations = object.metadata().annotations.clone();
     carry_over(object.metadata_mut(), old.metadata(), part);
+    if part == Part::Status && resource.status_takes_annotations() {
+        object.metadata_mut().annotations = annotations;
+    }
     if part == Part::Status {
         resource.prepare_for_status_update(&mut *object, &**old);
     }

@@ -39,6 +39,7 @@ impl Resource for Deployments {
     const SUBRESOURCES: &'static [Subresource] =
         &[SCALE, Subresource { name: "status", kind: ("", "", "Deployment"), verbs: STATUS_VERBS }];
     const GENERATION: bool = true;
+    const STATUS_TAKES_ANNOTATIONS: bool = true;
 
     fn default(deployment: &mut Deployment) {
         let spec = deployment.spec.get_or_insert_default();
