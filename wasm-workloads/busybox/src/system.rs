@@ -81,7 +81,7 @@ pub fn clear(_call: &Call) -> Done {
 }
 
 /// The Pod's name: what the host gives as `HOSTNAME`.
-fn host() -> String {
+pub fn host() -> String {
     let file = || std::fs::read_to_string("/etc/hostname").ok().map(|text| text.trim().to_owned());
     env::var("HOSTNAME")
         .ok()
@@ -94,6 +94,9 @@ pub fn hostname(call: &Call) -> Done {
     let options = call.options("sfi")?;
     if !options.operands.is_empty() {
         return Err(Failure::Message("sethostname: Operation not permitted".to_owned()));
+    }
+    if options.has('i') {
+        return print(crate::network::interfaces::host_addresses(&host())? + "\n");
     }
     print(host() + "\n")
 }

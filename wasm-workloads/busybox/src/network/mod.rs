@@ -4,8 +4,10 @@
 pub mod curl;
 mod dns;
 mod http;
+pub mod interfaces;
 pub mod nc;
 pub mod nslookup;
+pub mod telnet;
 pub mod wget;
 
 use std::io;
