@@ -5,8 +5,12 @@
 mod completion;
 mod delete;
 mod down;
+mod ip;
 mod output;
 mod play;
+mod reach;
+mod service;
+mod ssh;
 mod status;
 mod up;
 mod version;
@@ -33,6 +37,9 @@ const COMMANDS: &[Subcommand] = &[
     status::COMMAND,
     down::COMMAND,
     delete::COMMAND,
+    ip::COMMAND,
+    service::COMMAND,
+    ssh::COMMAND,
     version::COMMAND,
     completion::COMMAND,
 ];

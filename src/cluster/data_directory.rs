@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,13 @@ pub struct Running {
     pub context: String,
     /// RFC 3339.
     pub started: String,
+    /// Where NodePorts listen. A sampan from before this was said had no other.
+    #[serde(default = "localhost")]
+    pub node_address: IpAddr,
+}
+
+fn localhost() -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
 }
 
 /// Who has a data directory.
@@ -206,6 +214,7 @@ mod tests {
             server: "https://127.0.0.1:6443".to_owned(),
             context: "sampan".to_owned(),
             started: String::new(),
+            node_address: localhost(),
         };
         first.announce(&running).unwrap();
         assert_eq!(occupant(&path).unwrap(), Occupant::Running(Some(running)));

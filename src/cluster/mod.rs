@@ -9,7 +9,7 @@ pub mod kubeconfig;
 pub mod process;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub struct Cluster {
     storage: Arc<dyn Storage>,
     place: Place,
     access: Access,
+    node_address: IpAddr,
     /// [`LISTEN_DEFAULT`] was taken.
     moved: bool,
     clock: Clock,
@@ -100,7 +101,19 @@ impl Cluster {
             control_plane.serve(listener)?;
         }
         let start_time = OnceLock::new();
-        Ok(Self { control_plane, node, storage, place, access, moved, clock, tasks, start_time })
+        let node_address = config.node_address;
+        Ok(Self {
+            control_plane,
+            node,
+            storage,
+            place,
+            access,
+            node_address,
+            moved,
+            clock,
+            tasks,
+            start_time,
+        })
     }
 
     /// Waits until /readyz answers, the Node is Ready and the default ServiceAccount exists; then
@@ -118,6 +131,7 @@ impl Cluster {
                 server: self.access.server.clone(),
                 context: self.access.context.clone(),
                 started: self.clock.now().to_string(),
+                node_address: self.node_address,
             })?;
         }
         Ok(())
