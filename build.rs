@@ -11,11 +11,11 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// Programs embedded into sampan; each is made by the package `sampan-NAME` in `wasm-workloads/`: a
 /// binary, or a library that exports something else than `main`.
-const PROGRAMS: &[&str] = &["sh", "busybox", "nginx"];
+const PROGRAMS: &[&str] = &["sh", "busybox", "nginx", "agnhost"];
 
 /// What the shipped programs are made from. `testing/` is not: tests build it when they need it.
 const SOURCES: &[&str] =
-    &["Cargo.toml", "Cargo.lock", "wit", "process", "regexp", "sh", "busybox", "nginx"];
+    &["Cargo.toml", "Cargo.lock", "wit", "process", "regexp", "sh", "busybox", "nginx", "agnhost"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

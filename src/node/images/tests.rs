@@ -103,11 +103,26 @@ async fn httpd_serves_its_own_directory() {
 }
 
 #[tokio::test]
+async fn pause_is_agnhost_by_another_name() {
+    let harness = harness();
+    let image = harness.images.resolve("registry.k8s.io/pause:3.10").await.unwrap();
+    assert_eq!(image.entrypoint, ["/pause"]);
+    assert!(image.cmd.is_empty());
+    let agnhost = "registry.k8s.io/e2e-test-images/agnhost:2.53";
+    let agnhost = harness.images.resolve(agnhost).await.unwrap();
+    assert_eq!(
+        (&agnhost.entrypoint[..], &agnhost.cmd[..]),
+        (&["/agnhost".to_owned()][..], &["pause".to_owned()][..])
+    );
+    assert_eq!(agnhost.digest, image.digest);
+}
+
+#[tokio::test]
 async fn other_images_say_what_to_do() {
     let harness = harness();
     assert_eq!(
         harness.error("mysql:8").await,
-        "docker.io/library/mysql:8 is a Linux image, and sampan runs WebAssembly: use a built-in (busybox, alpine, debian, ubuntu, bash, nginx, nginx-slim, httpd), or build your program for wasm32-wasip2 and name it as file:///path/to/program.wasm"
+        "docker.io/library/mysql:8 is a Linux image, and sampan runs WebAssembly: use a built-in (busybox, alpine, debian, ubuntu, bash, nginx, nginx-slim, httpd, agnhost, pause), or build your program for wasm32-wasip2 and name it as file:///path/to/program.wasm"
     );
     let error = harness.error("ghcr.io/a/b").await;
     assert!(error.contains("does not pull from registries yet"), "{error}");

@@ -4,6 +4,7 @@
 //! All but busybox lie on top of its root, so that `kubectl exec -- sh` works in them; it is on disk
 //! once for all.
 
+mod agnhost;
 mod busybox;
 mod nginx;
 
@@ -16,7 +17,7 @@ pub(super) use busybox::BUSYBOX;
 use super::reference::Reference;
 use super::store::Entry;
 
-const BUILT_INS: &[&BuiltIn] = &[&BUSYBOX, &nginx::NGINX, &nginx::HTTPD];
+const BUILT_INS: &[&BuiltIn] = &[&BUSYBOX, &nginx::NGINX, &nginx::HTTPD, &agnhost::AGNHOST];
 
 /// An image inside the binary.
 #[derive(Debug)]
@@ -220,6 +221,8 @@ mod tests {
         check("bash:5", Some("busybox"));
         check("nginx:1.14.2", Some("nginx"));
         check("httpd:2.4", Some("httpd"));
+        check("registry.k8s.io/e2e-test-images/agnhost:2.53", Some("agnhost"));
+        check("registry.k8s.io/pause:3.10", Some("agnhost"));
         check("ghcr.io/library/busybox", None);
         check("me/busybox", None);
         check(&format!("busybox@sha256:{}", "0a".repeat(32)), None);
