@@ -11,7 +11,8 @@ pub mod telnet;
 pub mod wget;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::call::Failure;
@@ -125,6 +126,37 @@ impl Limit {
 /// Whether a read or write with a limit ended by it: systems differ in the word.
 pub fn is_timeout(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+/// How soon a silent datagram socket is looked at again: at first, and at most.
+const LOOK: Duration = Duration::from_micros(100);
+const LOOK_MAX: Duration = Duration::from_millis(10);
+
+/// The next datagram and who sent it, if it comes in time. wasi-libc knows no time limits for datagram
+/// sockets: this looks again and again.
+pub fn receive(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    limit: Limit,
+) -> io::Result<Option<(usize, SocketAddr)>> {
+    socket.set_nonblocking(true)?;
+    let mut pause = LOOK;
+    let received = loop {
+        match socket.recv_from(buffer) {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) if is_timeout(&err) => {
+                let left = limit.left().unwrap_or(LOOK_MAX);
+                if left.is_zero() {
+                    break Ok(None);
+                }
+                thread::sleep(pause.min(left));
+                pause = (pause * 2).min(LOOK_MAX);
+            }
+            received => break received.map(Some),
+        }
+    };
+    socket.set_nonblocking(false)?;
+    received
 }
 
 #[cfg(test)]

@@ -116,8 +116,12 @@ fn it_listens_once_or_for_ever() {
         assert_eq!(output.status.code(), Some(0));
     }
     let mut child = start(OURS, &["-lk", "-p", &port.to_string(), "-v", "-e", "cat"]);
-    for word in ["one", "two"] {
+    for word in ["one", "two", "three"] {
         let mut stream = connect(port);
+        // Somebody breaks off: what he was sent he does not read.
+        let mut rude = connect(port);
+        rude.write_all(&[b'x'; 100_000]).unwrap();
+        drop(rude);
         stream.write_all(word.as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut heard = String::new();

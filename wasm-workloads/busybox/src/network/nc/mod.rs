@@ -185,9 +185,13 @@ impl<'a> Nc<'a> {
             if let Ok(at) = stream.local_addr() {
                 self.say(&format!("connect to {at} from {peer} ({peer})"));
             }
-            let code = self.talk(&stream)?;
-            if !persistent {
-                return Ok(code);
+            match self.talk(&stream) {
+                // Its own output is gone: it would be for the next one too.
+                Err(Failure::Output(err)) => return Err(Failure::Output(err)),
+                // One that breaks off does not end it for the others.
+                Err(failure) if persistent && self.verbose => self.call.explain(&failure),
+                Ok(_) | Err(_) if persistent => {}
+                talked => return talked,
             }
         }
     }

@@ -88,6 +88,8 @@ impl Relay {
                 Some(input) => {
                     self.take_input(stream, input, &mut state)?;
                     if state.input_ended && matches!(program, Program::Started(_)) {
+                        // What the program did not care to read must not cost the peer its answer.
+                        while matches!((&*stream).read(&mut buffer), Ok(1..)) {}
                         return Ok(0);
                     }
                 }

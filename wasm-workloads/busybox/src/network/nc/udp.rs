@@ -7,7 +7,7 @@ use std::time::Duration;
 use sampan_process::{self as process};
 
 use crate::call::{Done, Failure, reason};
-use crate::network::{Limit, is_timeout};
+use crate::network::{Limit, receive};
 
 /// Bound: what one datagram holds.
 const DATAGRAM_BYTES_MAX: usize = 65507;
@@ -15,8 +15,9 @@ const DATAGRAM_BYTES_MAX: usize = 65507;
 /// How long a closed port has to say so.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// How long to wait for the input before the socket is looked at, and for the socket.
+/// How long to wait for the input before the socket is looked at, and for the socket alone.
 const LOOK_MS: u32 = 10;
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A socket that talks with this one only.
 pub fn socket(to: SocketAddr) -> io::Result<UdpSocket> {
@@ -32,11 +33,8 @@ pub fn socket(to: SocketAddr) -> io::Result<UdpSocket> {
 /// Whether somebody may be there: who says nothing may be.
 pub fn probe(socket: &UdpSocket, wait: Option<Duration>) -> io::Result<()> {
     socket.send(b"X")?;
-    socket.set_read_timeout(Some(wait.unwrap_or(PROBE)))?;
-    match socket.recv(&mut [0; 1]) {
-        Err(err) if !is_timeout(&err) => Err(err),
-        _ => Ok(()),
-    }
+    let limit = Limit::after(Some(wait.unwrap_or(PROBE)));
+    receive(socket, &mut [0; 1], limit).map(|_| ())
 }
 
 /// Waits for the first datagram, and talks with whoever sent it.
@@ -46,12 +44,10 @@ pub fn listen(at: SocketAddr, wait: Option<Duration>, verbose: bool) -> Done {
     if verbose {
         eprintln!("listening on {} ...", socket.local_addr().unwrap_or(at));
     }
-    socket.set_read_timeout(wait).map_err(|err| failed("recv", &err))?;
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    let (n, peer) = socket.recv_from(&mut buffer).map_err(|err| match is_timeout(&err) {
-        true => Failure::Message("timeout".to_owned()),
-        false => failed("recv", &err),
-    })?;
+    let received = receive(&socket, &mut buffer, Limit::after(wait));
+    let received = received.map_err(|err| failed("recv", &err))?;
+    let (n, peer) = received.ok_or_else(|| Failure::Message("timeout".to_owned()))?;
     socket.connect(peer).map_err(|err| failed("connect", &err))?;
     if verbose {
         eprintln!("connect from {peer}");
@@ -83,19 +79,15 @@ pub fn talk(socket: &UdpSocket, wait: Option<Duration>, first: Option<&[u8]>) ->
             }
             silent = Limit::after(wait);
         }
-        let look = Duration::from_millis(LOOK_MS.into());
-        let limit = if input_ended { silent.left() } else { Some(look) };
-        if limit.is_some_and(|limit| limit.is_zero()) {
+        if input_ended && silent.has_passed() {
             return Ok(0);
         }
-        socket.set_read_timeout(limit).map_err(broken)?;
-        match socket.recv(&mut buffer) {
-            Ok(n) => {
-                write(&buffer[..n])?;
-                silent = Limit::after(wait);
-            }
-            Err(err) if is_timeout(&err) || err.kind() == ErrorKind::Interrupted => {}
-            Err(err) => return Err(broken(err)),
+        // While there is input, it is what is waited for.
+        let look =
+            Limit::after(Some(if input_ended { LOOK } else { Duration::ZERO })).sooner(silent);
+        if let Some((n, _)) = receive(socket, &mut buffer, look).map_err(broken)? {
+            write(&buffer[..n])?;
+            silent = Limit::after(wait);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Questions to a server and their answers: by UDP, and by TCP what does not fit.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::network::dns::{self, Malformed, Reply};
-use crate::network::{Limit, is_timeout};
+use crate::network::{self, Limit};
 
 /// How often a silent server is asked, and how long it has each time; as busybox.
 const TRIES: usize = 2;
@@ -93,20 +93,12 @@ fn ask_one(
 fn receive(socket: &UdpSocket, id: u16) -> io::Result<Option<Result<Reply, Malformed>>> {
     let limit = Limit::after(Some(PATIENCE));
     let mut buffer = vec![0; REPLY_BYTES_MAX];
-    loop {
-        let left = limit.left().filter(|left| !left.is_zero());
-        let Some(left) = left else { return Ok(None) };
-        socket.set_read_timeout(Some(left))?;
-        match socket.recv(&mut buffer) {
-            Ok(n) if buffer[..n].starts_with(&id.to_be_bytes()) => {
-                return Ok(Some(dns::parse(&buffer[..n])));
-            }
-            Ok(_) => {}
-            Err(err) if is_timeout(&err) => return Ok(None),
-            Err(err) if err.kind() == ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
+    while let Some((n, _)) = network::receive(socket, &mut buffer, limit)? {
+        if buffer[..n].starts_with(&id.to_be_bytes()) {
+            return Ok(Some(dns::parse(&buffer[..n])));
         }
     }
+    Ok(None)
 }
 
 fn ask_by_tcp(server: SocketAddr, question: &Question) -> io::Result<Result<Reply, Malformed>> {
