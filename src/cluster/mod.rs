@@ -95,7 +95,7 @@ impl Cluster {
             metrics: metrics.clone(),
         };
         let control_plane = ControlPlane::start(rooms).await?;
-        let node = start_node(&config, &place, &control_plane, &clock, ids).await?;
+        let node = start_node(&config, &place, &control_plane, &clock, ids, metrics).await?;
         control_plane.set_node(node.api());
         if let Some(listener) = listener {
             control_plane.serve(listener)?;
@@ -223,6 +223,7 @@ async fn start_node(
     control_plane: &ControlPlane,
     clock: &Clock,
     ids: Ids,
+    metrics: Metrics,
 ) -> Result<Node, Error> {
     let caches = node::Caches {
         pods: control_plane.cache().await?,
@@ -230,6 +231,7 @@ async fn start_node(
         secrets: control_plane.cache().await?,
         services: control_plane.cache().await?,
         endpoint_slices: control_plane.cache().await?,
+        deployments: control_plane.cache().await?,
     };
     let clients = node::Clients {
         kubelet: control_plane.client(Identity::node(&config.name)),
@@ -253,6 +255,7 @@ async fn start_node(
             instances_max: INSTANCES_MAX,
         },
         component_logs: config.component_logs.clone(),
+        metrics,
     };
     Ok(Node::start(node, clients, caches, clock.clone(), ids)?)
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
@@ -15,7 +16,7 @@ use crate::node::kubelet::{self, Kubelet};
 use crate::node::network::{self, Network};
 use crate::node::proxy::{self, Proxy};
 use crate::node::runtime::{self, Runtime};
-use crate::telemetry::ComponentLogs;
+use crate::telemetry::{ComponentLogs, Metrics};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -30,6 +31,7 @@ pub struct Config {
     pub runtime: runtime::Config,
     /// What the components say, for `kubectl logs`; empty ones will do.
     pub component_logs: ComponentLogs,
+    pub metrics: Metrics,
 }
 
 /// What the node reads of the cluster; fed by `cluster.rs`.
@@ -40,6 +42,7 @@ pub struct Caches {
     pub secrets: Cache<Secret>,
     pub services: Cache<Service>,
     pub endpoint_slices: Cache<EndpointSlice>,
+    pub deployments: Cache<Deployment>,
 }
 
 /// Whom the node's components speak for to the API server.
@@ -99,6 +102,9 @@ impl Node {
             client: clients.proxy,
             services: caches.services.clone(),
             endpoint_slices: caches.endpoint_slices,
+            pods: caches.pods.clone(),
+            deployments: caches.deployments,
+            metrics: config.metrics,
             network: network.clone(),
             clock: clock.clone(),
         };

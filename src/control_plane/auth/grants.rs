@@ -111,6 +111,13 @@ const PROXY: &[Rule] = &[
     },
     Rule::Resources { verbs: READ, groups: &["discovery.k8s.io"], resources: &["endpointslices"] },
     Rule::Resources { verbs: &["patch", "update"], groups: &[""], resources: &["services/status"] },
+    // Scale to zero.
+    Rule::Resources { verbs: &["patch"], groups: &[""], resources: &["services"] },
+    Rule::Resources {
+        verbs: &["get", "list", "patch", "watch"],
+        groups: &["apps"],
+        resources: &["deployments"],
+    },
     EVENTS,
 ];
 

@@ -1,11 +1,13 @@
 //! A Pod's account of its open connections: a bound, and the news that none is left.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::Error;
+use crate::client::clock::Clock;
 
 /// Open connections of a Pod, both ends of those to itself counted. More harm nobody else, but each
 /// costs memory of the node.
@@ -14,12 +16,15 @@ pub const CONNECTIONS_MAX: usize = 16 * 1024;
 /// Instead of a number of connections: nobody is connected, and nobody will be.
 const RETIRED: usize = usize::MAX;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connections {
+    clock: Clock,
     open: AtomicUsize,
     /// Those of `open` that others began; [`RETIRED`] once none is taken any more.
     inbound: AtomicUsize,
     idle: Notify,
+    /// When the last of others' connections ended, on the monotonic clock, in microseconds.
+    quiet_since: AtomicU64,
 }
 
 /// One open connection; it is over when this is dropped.
@@ -30,6 +35,12 @@ pub(super) struct Slot {
 }
 
 impl Connections {
+    pub(super) fn new(clock: Clock) -> Self {
+        let quiet_since = AtomicU64::new(micros(clock.monotonic()));
+        let (open, inbound, idle) = Default::default();
+        Self { clock, open, inbound, idle, quiet_since }
+    }
+
     /// # Errors
     /// [`Error::LimitReached`] at [`CONNECTIONS_MAX`]; [`Error::Refused`] from others once retired.
     pub(super) fn open(self: &Arc<Self>, is_inbound: bool) -> Result<Slot, Error> {
@@ -60,6 +71,12 @@ impl Connections {
         matches!(before, Ok(0) | Err(RETIRED))
     }
 
+    /// Since when nobody is connected to the Pod, on the monotonic clock; `None` if somebody is.
+    pub(super) fn quiet_since(&self) -> Option<Duration> {
+        let since = Duration::from_micros(self.quiet_since.load(Ordering::Acquire));
+        (self.inbound() == 0).then_some(since)
+    }
+
     /// Waits until nobody is connected to the Pod.
     pub(super) async fn idle(&self) {
         loop {
@@ -75,8 +92,16 @@ impl Connections {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.of.open.fetch_sub(1, Ordering::Relaxed);
+        if self.is_inbound {
+            // Before the count falls: who sees that nobody is connected sees since when.
+            self.of.quiet_since.store(micros(self.of.clock.monotonic()), Ordering::Release);
+        }
         if self.is_inbound && self.of.inbound.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.of.idle.notify_waiters();
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod address_book;
+mod bell;
 mod connect;
 mod connections;
 mod error;
@@ -40,6 +41,7 @@ use parking_lot::RwLock;
 use tokio::net::TcpStream;
 
 pub use self::address_book::AddressBook;
+pub use self::bell::{Bell, Bells};
 pub use self::connections::CONNECTIONS_MAX;
 pub use self::error::Error;
 pub use self::listener::{BACKLOG_DEFAULT, Listener};
@@ -95,6 +97,7 @@ struct Inner {
     pods: RwLock<HashMap<Ipv4Addr, Arc<Pod>>>,
     routes: Routes,
     names: Names,
+    bells: Bells,
 }
 
 impl Network {
@@ -105,6 +108,7 @@ impl Network {
             pods: RwLock::default(),
             routes: Routes::default(),
             names: Names::default(),
+            bells: Bells::default(),
         }))
     }
 
@@ -129,6 +133,17 @@ impl Network {
 
     pub fn names(&self) -> &Names {
         &self.0.names
+    }
+
+    /// The doors of Services that sleep when nobody comes.
+    pub fn bells(&self) -> &Bells {
+        &self.0.bells
+    }
+
+    /// Whose place on the network is as asked for, if anybody's.
+    pub fn find(&self, is_it: impl Fn(&PodNetwork) -> bool) -> Option<PodNetwork> {
+        let pods = self.0.pods.read();
+        pods.values().map(|pod| PodNetwork(pod.clone())).find(is_it)
     }
 
     /// The Pod at an address.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::routes::{Door, Route};
-use super::{Error, Network};
+use super::{Bell, Error, Network};
 
 /// How long a connection to a Service waits for another way when every endpoint it knew has gone, or
 /// does not listen yet: by then the proxy has heard of those that came after them.
 const DETOUR_MAX: Duration = Duration::from_secs(1);
+/// How long it waits for a Service that sleeps: long enough for a program's first compilation.
+const WAKE_MAX: Duration = Duration::from_secs(60);
 
 /// Tries a door's endpoints in turn: ask for the [`Passage::next`], and say whether the connection
 /// [`Passage::failed`] there or [`Passage::arrived`].
@@ -25,6 +27,8 @@ pub struct Passage {
     round: Round,
     give_up: Duration,
     last: Error,
+    /// The Service slept: its bell, and when this connection rang.
+    rang: Option<(Bell, Duration)>,
 }
 
 /// One time through all endpoints: first those that stay, then those that are ending.
@@ -51,6 +55,7 @@ impl Network {
             route,
             give_up: now + DETOUR_MAX,
             last: Error::Refused,
+            rang: None,
         })
     }
 }
@@ -63,21 +68,50 @@ impl Passage {
     }
 
     /// The next endpoint to try. After the last one waits, for a second at most, for those that come
-    /// in their place; `None` when there is no use in waiting or in waiting on.
+    /// in their place, or until a Service that sleeps has woken; `None` when there is no use in waiting
+    /// or in waiting on.
     pub async fn next(&mut self) -> Option<SocketAddr> {
         loop {
             if let Some(endpoint) = self.try_next() {
                 return Some(endpoint);
             }
             let is_late = matches!(self.last, Error::Refused | Error::HostUnreachable);
-            if !is_late || self.route.endpoints.is_empty() || !self.changed().await {
+            let has_rung = self.rang.is_some();
+            let is_awaited = !self.route.endpoints.is_empty() || self.ring();
+            // One that comes while others wait may find what they wait for.
+            let is_there =
+                !has_rung && self.rang.as_ref().is_some_and(|(bell, _)| bell.early().is_some());
+            if !is_late || !is_awaited || !(is_there || self.changed().await) {
                 return None;
+            }
+            if let Some(endpoint) = self.early() {
+                return Some(endpoint);
             }
             self.version = self.network.routes().version();
             self.route = self.network.routes().get(self.door)?;
             let now = self.network.clock().monotonic();
             self.round = Round::new(&self.route, self.client, now);
         }
+    }
+
+    /// Asks for somebody to come to a door behind which there is nobody; answers whether there is hope.
+    fn ring(&mut self) -> bool {
+        if self.rang.is_none() {
+            let Some(bell) = self.network.bells().get(self.door) else { return false };
+            let now = self.network.clock().monotonic();
+            bell.ring();
+            self.rang = Some((bell, now));
+            self.give_up = now + WAKE_MAX;
+        }
+        true
+    }
+
+    /// Somebody listens before the Service's endpoints say so.
+    fn early(&mut self) -> Option<SocketAddr> {
+        let (bell, _) = self.rang.as_ref()?;
+        let endpoint = bell.early()?;
+        self.version = self.network.routes().version();
+        Some(endpoint)
     }
 
     /// Whether something has changed since the route was read; waits for it.
@@ -96,7 +130,11 @@ impl Passage {
 
     /// The endpoint has it.
     pub fn arrived(&self, endpoint: SocketAddr) {
-        self.route.chose(self.client, endpoint, self.network.clock().monotonic());
+        let now = self.network.clock().monotonic();
+        self.route.chose(self.client, endpoint, now);
+        if let Some((bell, since)) = &self.rang {
+            bell.answered(now.saturating_sub(*since));
+        }
     }
 
     /// Why the last endpoint failed; [`Error::Refused`] if there was none.

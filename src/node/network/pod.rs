@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -134,6 +135,16 @@ impl PodNetwork {
         }
     }
 
+    /// Since when nobody is connected to the Pod, on the monotonic clock; `None` if somebody is.
+    pub fn quiet_since(&self) -> Option<Duration> {
+        self.0.connections.quiet_since()
+    }
+
+    /// Whether somebody accepts connections at this port of the Pod's own address.
+    pub fn listens(&self, port: u16) -> bool {
+        self.0.listens(SocketAddr::new(self.0.member.address.into(), port))
+    }
+
     /// Connections that others have opened to the Pod and that are still open.
     pub fn inbound(&self) -> usize {
         self.0.connections.inbound()
@@ -151,12 +162,13 @@ impl PodNetwork {
 
 impl Pod {
     pub(super) fn new(network: Network, member: Member) -> Self {
+        let clock = network.clock().clone();
         Self {
             network,
             member,
             listeners: Ports::default(),
             datagrams: Ports::default(),
-            connections: Arc::default(),
+            connections: Arc::new(Connections::new(clock)),
             next_port: AtomicU16::new(EPHEMERAL_PORTS.start),
             draining: CancellationToken::new(),
             left: AtomicBool::new(false),

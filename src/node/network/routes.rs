@@ -121,17 +121,17 @@ impl Routes {
     }
 
     /// Tells those who wait for another way.
-    pub(super) fn changed(&self) {
+    pub fn changed(&self) {
         self.0.version.send_modify(|version| *version += 1);
     }
 
-    /// Counts changes.
-    pub(super) fn version(&self) -> u64 {
+    /// Counts changes: of doors, and of who listens.
+    pub fn version(&self) -> u64 {
         *self.0.version.borrow()
     }
 
     /// Waits until the version is another one.
-    pub(super) async fn changed_since(&self, version: u64) {
+    pub async fn changed_since(&self, version: u64) {
         // Fails only when the sender is gone, and we hold the sender.
         let _ = self.0.version.subscribe().wait_for(|now| *now != version).await;
     }

@@ -1,7 +1,7 @@
 //! Services: what their addresses, ports and names lead to.
 //!
 //! Enter by [`Proxy::start`]. The room reads Services and EndpointSlices and writes no object but a
-//! load balancer's status; what it decides goes into `node::network`'s tables, and onto ports of the
+//! load balancer's status and the replicas of who sleeps; what it decides goes into `node::network`'s tables, and onto ports of the
 //! host.
 //!
 //! ```text
@@ -9,11 +9,13 @@
 //!        (sync: keys that changed, all at once)                        ├─> Network::names
 //!                                                                      └─> host: listening sockets
 //! Service of type LoadBalancer ── load_balancer ──> status (and by it a plan again)
+//! Deployment that may sleep ── activation ──> Network::bells; replicas, when one rings or all is quiet
 //! ```
 //!
 //! Upstream: `pkg/proxy`, `k8s.io/cloud-provider/controllers/service`; for names the specification
 //! `kubernetes/dns/docs/specification.md`.
 
+mod activation;
 mod claims;
 mod endpoints;
 mod host;

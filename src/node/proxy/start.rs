@@ -3,18 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::host::Host;
 use super::plan::Site;
-use super::{load_balancer, sync};
+use super::{activation, load_balancer, sync};
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
 use crate::node::network::{Member, Network, PodNetwork, Resolver};
+use crate::telemetry::Metrics;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -30,7 +32,10 @@ pub(crate) struct Rooms {
     pub(crate) client: kube::Client,
     pub(crate) services: Cache<Service>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) deployments: Cache<Deployment>,
     pub(crate) network: Network,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
 }
 
@@ -74,6 +79,7 @@ impl Proxy {
         ctx.tasks.spawn(writer.run(ctx.stop.clone()));
         ctx.tasks.spawn(sync::run(ctx.clone(), Host::new(ctx.clone())));
         ctx.tasks.spawn(load_balancer::run(ctx.clone()));
+        ctx.tasks.spawn(activation::run(ctx.clone()));
         Self { ctx }
     }
 

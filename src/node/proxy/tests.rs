@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -17,12 +18,16 @@ use super::*;
 use crate::client::cache::{self, Writer};
 use crate::client::clock::Clock;
 use crate::node::network::{self, Listener, Member, Network, PodNetwork, Resolver};
+use crate::telemetry::Metrics;
 
 struct Stage {
     proxy: Proxy,
     network: Network,
     services: Writer<Service>,
     slices: Writer<EndpointSlice>,
+    deployments: Writer<Deployment>,
+    pods: Writer<Pod>,
+    metrics: Metrics,
     /// Path and body of what the proxy writes.
     writes_rx: mpsc::UnboundedReceiver<(String, Value)>,
 }
@@ -30,8 +35,13 @@ struct Stage {
 fn stage() -> Stage {
     let (services, services_cache) = cache::cache();
     let (slices, slices_cache) = cache::cache();
+    let (deployments, deployments_cache) = cache::cache();
+    let (pods, pods_cache) = cache::cache();
     services.replace(Vec::new());
     slices.replace(Vec::new());
+    deployments.replace(Vec::new());
+    pods.replace(Vec::new());
+    let metrics = Metrics::new();
     let network = Network::new(network::Config::default(), Clock::system());
     let (writes_tx, writes_rx) = mpsc::unbounded_channel();
     let answer = tower::service_fn(move |request: Request<Body>| {
@@ -49,11 +59,15 @@ fn stage() -> Stage {
         client: kube::Client::new(answer, "default"),
         services: services_cache,
         endpoint_slices: slices_cache,
+        deployments: deployments_cache,
+        pods: pods_cache,
+        metrics: metrics.clone(),
         network: network.clone(),
         clock: Clock::system(),
     };
     let config = Config { node: "sampan".to_owned(), address: Ipv4Addr::LOCALHOST.into() };
-    Stage { proxy: Proxy::start(config, rooms), network, services, slices, writes_rx }
+    let proxy = Proxy::start(config, rooms);
+    Stage { proxy, network, services, slices, deployments, pods, metrics, writes_rx }
 }
 
 impl Stage {
@@ -215,4 +229,98 @@ async fn a_load_balancer_has_the_nodes_address_at_once() {
     assert_eq!(path, "/api/v1/namespaces/default/services/web/status");
     let ingress = &body["status"]["loadBalancer"]["ingress"];
     assert_eq!(ingress, &json!([{"ip": "127.0.0.1", "ipMode": "VIP"}]));
+}
+
+impl Stage {
+    fn sleeper(&self, revision: u64, replicas: i32) {
+        let deployment = json!({
+            "metadata": {
+                "name": "web", "namespace": "default", "resourceVersion": revision.to_string(),
+                "annotations": {
+                    "sampan.dev/scale-to-zero": "true", "sampan.dev/idle-seconds": "0",
+                },
+            },
+            "spec": {
+                "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+                "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}},
+            },
+        });
+        self.deployments.apply(Arc::new(serde_json::from_value(deployment).unwrap()));
+    }
+
+    async fn written(&mut self, to: &str) -> Value {
+        loop {
+            let (path, body) = self.writes_rx.recv().await.unwrap();
+            if path.ends_with(to) {
+                return body;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_wakes_who_sleeps_and_gets_the_first_pod_that_listens() {
+    let mut stage = stage();
+    stage.service(
+        1,
+        &json!({
+            "clusterIP": "10.43.0.7", "selector": {"app": "web"},
+            "ports": [{"port": 80, "targetPort": "http"}],
+        }),
+    );
+    stage.sleeper(1, 0);
+    let client = stage.pod(9);
+    let door = SocketAddr::from(([10, 43, 0, 7], 80));
+    let asleep = async {
+        // Doors are opened, and bells hung, in the proxy's own time.
+        loop {
+            match client.connect(None, door).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let pods = &stage.pods;
+    let network = stage.network.clone();
+    let writes_rx = &mut stage.writes_rx;
+    let woken = async {
+        let (path, body) = loop {
+            let write = writes_rx.recv().await.unwrap();
+            if write.0.contains("deployments") {
+                break write;
+            }
+        };
+        assert_eq!(path, "/apis/apps/v1/namespaces/default/deployments/web");
+        assert_eq!(body, json!({"spec": {"replicas": 1}}));
+        let pod = json!({
+            "metadata": {"name": "pod-3", "namespace": "default", "labels": {"app": "web"}},
+            "spec": {"containers": [{
+                "name": "c", "ports": [{"name": "http", "containerPort": 8080}],
+            }]},
+            "status": {"podIP": "10.42.0.3"},
+        });
+        pods.apply(Arc::new(serde_json::from_value(pod).unwrap()));
+        let pod = network.join(Member {
+            address: Ipv4Addr::new(10, 42, 0, 3),
+            namespace: "default".to_owned(),
+            name: "pod-3".to_owned(),
+            resolver: Resolver::default(),
+        });
+        pod.listen(SocketAddr::from(([0, 0, 0, 0], 8080))).unwrap()
+    };
+    let (stream, listener) = tokio::join!(asleep, woken);
+    let server = listener.accept().await.unwrap();
+    assert_eq!(server.local_address(), SocketAddr::from(([10, 42, 0, 3], 8080)));
+    let noted = stage.written("services/web").await;
+    let text = noted["metadata"]["annotations"]["sampan.dev/cold-starts"].as_str().unwrap();
+    assert!(text.starts_with("count=1 last="), "{text}");
+    let count = "sampan_service_cold_start_seconds_count{namespace=\"default\",service=\"web\"} 1";
+    assert!(stage.metrics.text().lines().any(|line| line == count));
+    // Awake, and then nobody is connected any more.
+    stage.sleeper(2, 1);
+    drop((stream, server));
+    let slept = stage.written("deployments/web").await;
+    assert_eq!(slept["spec"], json!({"replicas": 0}));
+    assert_eq!(slept["metadata"]["annotations"]["sampan.dev/awake-replicas"], "1");
+    stage.proxy.shutdown().await;
 }
