@@ -94,6 +94,7 @@ enum Event {
     Started { index: usize, run: u32, outcome: Box<Outcome> },
     Exited { index: usize, run: u32, exit: Exit },
     Abandoned,
+    Drained,
 }
 
 impl Task {
@@ -203,6 +204,7 @@ impl Task {
                         abort.abort();
                     }
                 }
+                Step::Drain => self.drain(),
                 Step::Kill(index) => {
                     if let Some((live, _)) = &self.containers[index].live {
                         live.container.kill(TERM);
@@ -216,6 +218,18 @@ impl Task {
             .wake
             .map(|at| monotonic + Duration::try_from(at.duration_since(now)).unwrap_or_default());
         [planned, self.status_writer.wake()].into_iter().flatten().min()
+    }
+
+    /// New connections go elsewhere if they can; those that are open may end.
+    fn drain(&mut self) {
+        let network = self.network.clone();
+        network.iter().for_each(PodNetwork::drain);
+        self.under_way.push(Box::pin(async move {
+            if let Some(network) = network {
+                network.retire().await;
+            }
+            Event::Drained
+        }));
     }
 
     fn show(&mut self, now: Timestamp) {
@@ -303,6 +317,7 @@ impl Task {
             Event::Exited { index, run, exit } if self.containers[index].run == run => {
                 self.exited(index, &exit);
             }
+            Event::Drained => self.worker.drained(),
             // Of a run that was given up: what it left is dropped, and so ended, here.
             Event::Started { .. } | Event::Exited { .. } | Event::Abandoned => {}
         }

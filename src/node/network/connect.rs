@@ -76,7 +76,8 @@ fn deliver(
         return Err(Error::Refused);
     }
     let client_slots = vec![from.open(false)?];
-    let server_slots = vec![pod.open(true)?];
+    // A Pod's connections to itself do not keep it from ending.
+    let server_slots = vec![pod.open(!Arc::ptr_eq(from, pod))?];
     let (client, server) = Stream::pair((local, client_slots), (to, server_slots));
     pod.deliver(to, server).map_err(|(error, _)| error)?;
     Ok(client.seen_as(asked))

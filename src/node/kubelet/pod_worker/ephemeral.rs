@@ -7,9 +7,10 @@ use super::record::{ContainerRecord, Kind};
 use crate::api::pod::as_container;
 
 impl PodWorker {
-    /// The object has changed: it may have got ephemeral containers. A Pod whose work is over takes
-    /// no more of them. Nothing else that the machine decides by can change.
+    /// The object has changed: it may have got ephemeral containers, or less time to end. A Pod whose
+    /// work is over takes no more of them. Nothing else that the machine decides by can change.
     pub(in crate::node::kubelet) fn update(&mut self, pod: &Pod) {
+        self.note_deletion(pod);
         if let Some(spec) = &pod.spec
             && self.ending.is_none()
             && !self.apps_are_done()

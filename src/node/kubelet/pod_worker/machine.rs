@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
+use super::ending::Draining;
 use super::ephemeral::first_reason;
 use super::record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated, waiting};
 use super::resume::{self, LastStop};
@@ -30,6 +31,9 @@ pub(in crate::node::kubelet) struct PodWorker {
     deadline: Option<Timestamp>,
     /// Nothing may be started.
     held: bool,
+    pub(super) draining: Draining,
+    /// When a deleted Pod's containers are ended, whoever is connected to it.
+    pub(super) kill_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub(in crate::node::kubelet) enum Step {
     Start(usize),
     /// Give up starting this container.
     Abandon(usize),
+    /// Have the Pod's connections come to an end; say so by [`PodWorker::drained`].
+    Drain,
     /// End this container.
     Kill(usize),
     /// Nothing lives, and the object is to go.
@@ -95,23 +101,15 @@ impl PodWorker {
             restart_policy: RestartPolicy::parse(spec.restart_policy.as_deref()),
             deadline,
             held: false,
+            draining: Draining::default(),
+            kill_at: None,
         };
+        worker.note_deletion(pod);
         worker.add_ephemeral(&spec, status);
         if let Some(status) = status {
             resume::resume(&mut worker, status, last_stop, now);
         }
         worker
-    }
-
-    /// The object is being deleted, or gone.
-    pub(in crate::node::kubelet) fn end(&mut self, ending: Ending) {
-        let stronger = matches!(
-            (&self.ending, &ending),
-            (None, _) | (_, Ending::Gone) | (Some(Ending::Failed { .. }), Ending::Deleted)
-        );
-        if stronger {
-            self.ending = Some(ending);
-        }
     }
 
     /// Something that containers need is missing: none is started.
@@ -143,7 +141,7 @@ impl PodWorker {
         let mut happenings = self.relabel(now, &mut plan);
         happenings.extend(self.watch_deadline(now, &mut plan));
         if self.ending.is_some() {
-            happenings.extend(self.wind_up(&mut plan));
+            happenings.extend(self.wind_up(now, &mut plan));
         } else {
             if !self.held {
                 self.bring_up(now, &mut plan);
@@ -396,18 +394,6 @@ impl PodWorker {
         Some(Happening { container: None, type_: EventType::Normal, reason, message })
     }
 
-    fn wind_up(&mut self, plan: &mut Plan) -> Vec<Happening> {
-        let mut happenings = Vec::new();
-        for index in 0..self.containers.len() {
-            happenings.extend(self.stop(index, plan));
-        }
-        let removes = matches!(self.ending, Some(Ending::Deleted | Ending::Gone));
-        if removes && !self.containers.iter().any(ContainerRecord::lives) {
-            plan.steps.push(Step::Finish);
-        }
-        happenings
-    }
-
     /// Ends what only accompanies the Pod's work when that is over.
     fn retire_companions(&mut self, plan: &mut Plan) -> Vec<Happening> {
         if !self.apps_are_done() {
@@ -420,32 +406,10 @@ impl PodWorker {
         let companions: Vec<usize> = companions.rev().collect();
         companions.into_iter().filter_map(|index| self.stop(index, plan)).collect()
     }
-
-    fn stop(&mut self, index: usize, plan: &mut Plan) -> Option<Happening> {
-        let container = &mut self.containers[index];
-        container.start_at = None;
-        container.relabel = None;
-        match &mut container.state {
-            State::Running { stopping, .. } if !*stopping => {
-                *stopping = true;
-                plan.steps.push(Step::Kill(index));
-                let text = format!("Stopping container {}", container.name);
-                Some(told(index, EventType::Normal, "Killing", text))
-            }
-            State::Starting { before } => {
-                let before = std::mem::replace(&mut **before, waiting("ContainerCreating", None));
-                container.state = before;
-                container.runs -= 1;
-                plan.steps.push(Step::Abandon(index));
-                None
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Plan {
-    fn wake_at(&mut self, at: Timestamp) {
+    pub(super) fn wake_at(&mut self, at: Timestamp) {
         self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at)));
     }
 }
@@ -460,7 +424,12 @@ impl RestartPolicy {
     }
 }
 
-fn told(index: usize, type_: EventType, reason: &'static str, message: String) -> Happening {
+pub(super) fn told(
+    index: usize,
+    type_: EventType,
+    reason: &'static str,
+    message: String,
+) -> Happening {
     Happening { container: Some(index), type_, reason, message }
 }
 

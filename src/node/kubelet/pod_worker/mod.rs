@@ -10,12 +10,14 @@
 //!                `---- (back-off, by restartPolicy)'
 //! ephemeral:  the same, but once: it comes while the Pod runs, and is not started again
 //! pod:        Serving -> Ending (deleted, or its deadline passed) -> no container lives
+//!             (deleted: Draining first, while containers serve on, until nobody is connected)
 //! ```
 //!
 //! Upstream: `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (`computePodActions`, `doBackOff`),
 //! `pkg/kubelet/container/helpers.go` (`ShouldContainerBeRestarted`).
 
 mod backoff;
+mod ending;
 mod ephemeral;
 mod machine;
 mod record;

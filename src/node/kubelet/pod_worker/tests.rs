@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,6 +45,7 @@ impl Story {
         let steps = plan.steps.iter().map(|step| match step {
             Step::Start(index) => format!("start {}", name(*index)),
             Step::Abandon(index) => format!("abandon {}", name(*index)),
+            Step::Drain => "drain".to_owned(),
             Step::Kill(index) => format!("kill {}", name(*index)),
             Step::Finish => "finish".to_owned(),
         });
@@ -438,4 +440,72 @@ fn an_ended_pod_takes_up_no_ephemeral_container_that_never_came() {
     let status = json!({ "phase": "Succeeded" });
     pod.status = Some(serde_json::from_value(status).unwrap());
     assert_eq!(Story::of(&pod).worker.containers.len(), 1);
+}
+
+/// The Pod, being deleted with this many seconds to go.
+fn deleted(mut pod: Pod, seconds: i64) -> Pod {
+    let at = T0 + jiff::SignedDuration::from_secs(seconds);
+    pod.metadata.deletion_timestamp = Some(Time(at));
+    pod
+}
+
+#[test]
+fn a_deleted_pod_serves_until_nobody_is_connected() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    story.worker.update(&deleted(one("Always"), 30));
+    story.worker.end(Ending::Deleted);
+    assert_eq!(story.plan(), ["drain", "wake +30s"]);
+    assert_eq!(story.events, ["Killing: Stopping container count"]);
+    assert_eq!(story.plan(), ["wake +30s"]);
+    assert_eq!(story.shown(0), "Running x0");
+    story.worker.drained();
+    assert_eq!(story.plan(), ["kill count"]);
+    story.exited(0, 143);
+    assert_eq!(story.plan(), ["finish"]);
+    assert_eq!(story.events.len(), 1);
+}
+
+#[test]
+fn connections_last_no_longer_than_the_grace_period() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    story.worker.update(&deleted(one("Always"), 30));
+    story.worker.end(Ending::Deleted);
+    story.plan();
+    // A later DELETE brings it forward.
+    story.worker.update(&deleted(one("Always"), 10));
+    assert_eq!(story.plan(), ["wake +10s"]);
+    story.wait(10);
+    assert_eq!(story.plan(), ["kill count"]);
+    assert_eq!(story.events.len(), 1);
+}
+
+#[test]
+fn a_pod_without_grace_or_without_an_object_is_ended_at_once() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    story.worker.update(&deleted(one("Always"), 0));
+    story.worker.end(Ending::Deleted);
+    assert_eq!(story.plan(), ["kill count"]);
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    story.worker.update(&deleted(one("Always"), 30));
+    story.worker.end(Ending::Deleted);
+    story.plan();
+    story.worker.end(Ending::Gone);
+    assert_eq!(story.plan(), ["kill count"]);
+}
+
+#[test]
+fn what_has_not_come_up_does_not_serve() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.worker.update(&deleted(one("Always"), 30));
+    story.worker.end(Ending::Deleted);
+    assert_eq!(story.plan(), ["abandon count", "finish"]);
 }
