@@ -97,6 +97,9 @@ impl Cluster {
         let control_plane = ControlPlane::start(rooms).await?;
         let node = start_node(&config, &place, &control_plane, &clock, ids, metrics).await?;
         control_plane.set_node(node.api());
+        let from_pods =
+            node.connections(control_plane::API_SERVER_PORT).map_err(io::Error::from)?;
+        control_plane.serve_streams(from_pods)?;
         if let Some(listener) = listener {
             control_plane.serve(listener)?;
         }

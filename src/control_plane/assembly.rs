@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{ObjectMeta, PostParams};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -160,6 +161,21 @@ impl ControlPlane {
     /// If the certificates or the key do not fit.
     pub fn serve(&self, listener: TcpListener) -> Result<(), Error> {
         self.apiserver.serve(listener, &self.pki).map_err(Error::Tls)
+    }
+
+    /// Serves connections that somebody else accepts, over TLS, until they end or shutdown: those of
+    /// the Pods' network. Returns at once.
+    ///
+    /// # Errors
+    /// If the certificates or the key do not fit.
+    pub fn serve_streams<S>(
+        &self,
+        connections: impl Stream<Item = S> + Send + 'static,
+    ) -> Result<(), Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.apiserver.serve_streams(connections, &self.pki).map_err(Error::Tls)
     }
 
     /// Opens the way to the node's logs, exec and attach.

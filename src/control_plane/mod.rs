@@ -14,4 +14,5 @@ pub mod storage;
 
 pub use apiserver::TlsError;
 pub use assembly::{ControlPlane, Error, Rooms};
+pub(crate) use controllers::API_SERVER_PORT;
 pub use registry::ServiceRanges;

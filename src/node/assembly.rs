@@ -1,9 +1,10 @@
 //! Puts the node's rooms together and takes them apart in order.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::stream::{self, Stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -134,6 +135,22 @@ impl Node {
     /// The door for logs, exec and attach.
     pub fn api(&self) -> Arc<dyn NodeApi> {
         self.kubelet.clone()
+    }
+
+    /// Connections that Pods open to a port of the node's own address in their network, the first one
+    /// there: where the API server is to them.
+    ///
+    /// # Errors
+    /// [`network::Error::AddressInUse`]
+    pub fn connections(
+        &self,
+        port: u16,
+    ) -> Result<impl Stream<Item = network::Stream> + Send + use<>, network::Error> {
+        let gateway = self.proxy.gateway();
+        let listener = gateway.listen(SocketAddr::new(gateway.address().into(), port))?;
+        Ok(stream::unfold(listener, |listener| async {
+            listener.accept().await.ok().map(|connection| (connection, listener))
+        }))
     }
 
     /// Waits until the API server has acknowledged the Node object and its Ready condition.

@@ -15,6 +15,7 @@ mod interactive;
 mod objects;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;
+mod proxy;
 mod restart;
 mod shell;
 mod spdy;

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -17,9 +18,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
@@ -78,39 +80,58 @@ pub(super) fn acceptor(pki: &Pki) -> Result<TlsAcceptor, TlsError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Accepts until shutdown.
+/// Accepts TCP connections until shutdown.
 pub(super) async fn accept(server: ApiServer, listener: TcpListener, tls: TlsAcceptor) {
     if let Ok(address) = listener.local_addr() {
         info!(%address, "Listening");
     }
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let stopping = server.stopping().clone();
-    stopping
-        .run_until_cancelled(async {
-            loop {
-                let permit = Arc::clone(&handshakes).acquire_owned().await;
-                match listener.accept().await {
-                    Ok((tcp, peer)) => {
-                        let (server, tls) = (server.clone(), tls.clone());
-                        server.tracker().clone().spawn(async move {
-                            let handshake = handshake(&server, tcp, tls).await;
-                            drop(permit);
-                            match handshake {
-                                Ok((stream, peer, protocol)) => {
-                                    serve(server, stream, peer, protocol).await;
-                                }
-                                Err(err) => debug!(%peer, %err, "TLS handshake failed"),
-                            }
-                        });
-                    }
-                    Err(err) => {
-                        warn!(%err, "Accept failed");
-                        server.clock().sleep(ACCEPT_RETRY).await;
-                    }
+    let clock = server.clock().clone();
+    let connections = stream::unfold(listener, |listener| async {
+        loop {
+            match listener.accept().await {
+                Ok((tcp, _)) => {
+                    // Answers are written whole; waiting to fill packets only costs time. A socket
+                    // that refuses is as good.
+                    let _ = tcp.set_nodelay(true);
+                    return Some((tcp, listener));
+                }
+                Err(err) => {
+                    warn!(%err, "Accept failed");
+                    clock.sleep(ACCEPT_RETRY).await;
                 }
             }
-        })
-        .await;
+        }
+    });
+    serve_all(server, connections, tls).await;
+}
+
+/// Serves each connection that `connections` yields, until there is none any more or shutdown.
+pub(super) async fn serve_all<S>(
+    server: ApiServer,
+    connections: impl Stream<Item = S>,
+    tls: TlsAcceptor,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let stopping = server.stopping().clone();
+    let mut connections = pin!(connections);
+    let serving = async {
+        loop {
+            let permit = Arc::clone(&handshakes).acquire_owned().await;
+            let Some(stream) = connections.next().await else { return };
+            let (server, tls) = (server.clone(), tls.clone());
+            server.tracker().clone().spawn(async move {
+                let handshake = handshake(&server, stream, tls).await;
+                drop(permit);
+                match handshake {
+                    Ok((stream, peer, protocol)) => serve(server, stream, peer, protocol).await,
+                    Err(err) => debug!(%err, "TLS handshake failed"),
+                }
+            });
+        }
+    };
+    stopping.run_until_cancelled(serving).await;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,17 +140,16 @@ pub(super) enum Protocol {
     Http2,
 }
 
-type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
-
-async fn handshake(
+async fn handshake<S>(
     server: &ApiServer,
-    tcp: TcpStream,
+    stream: S,
     tls: TlsAcceptor,
-) -> io::Result<(TlsStream, Peer, Protocol)> {
-    // Answers are written whole; waiting to fill packets only costs time.
-    tcp.set_nodelay(true)?;
+) -> io::Result<(TlsStream<S>, Peer, Protocol)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let stream = tokio::select! {
-        stream = tls.accept(tcp) => stream?,
+        stream = tls.accept(stream) => stream?,
         () = server.clock().sleep(HANDSHAKE_TIMEOUT) => return Err(io::ErrorKind::TimedOut.into()),
     };
     let (_, session) = stream.get_ref();

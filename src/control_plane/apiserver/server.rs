@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +106,23 @@ impl ApiServer {
     ) -> Result<(), TlsError> {
         let acceptor = listener::acceptor(pki)?;
         self.0.tracker.spawn(listener::accept(self.clone(), listener, acceptor));
+        Ok(())
+    }
+
+    /// The same for connections that somebody else accepts.
+    ///
+    /// # Errors
+    /// As [`ApiServer::serve`].
+    pub(in crate::control_plane) fn serve_streams<S>(
+        &self,
+        connections: impl Stream<Item = S> + Send + 'static,
+        pki: &Pki,
+    ) -> Result<(), TlsError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let acceptor = listener::acceptor(pki)?;
+        self.0.tracker.spawn(listener::serve_all(self.clone(), connections, acceptor));
         Ok(())
     }
 

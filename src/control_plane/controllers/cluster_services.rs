@@ -23,7 +23,7 @@ use crate::client::cache::key_of;
 use crate::control_plane::registry::ServiceRanges;
 
 /// Where the API server listens in the Pods' network.
-const API_SERVER_PORT: u16 = 6443;
+pub(crate) const API_SERVER_PORT: u16 = 6443;
 const DNS_PORT: u16 = 53;
 
 /// One Service with its endpoints, as they are to be.

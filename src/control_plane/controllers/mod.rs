@@ -30,6 +30,7 @@ use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
 
+pub(crate) use cluster_services::API_SERVER_PORT;
 pub(super) use cluster_services::ClusterServices;
 
 /// What controllers read.

@@ -8,6 +8,8 @@
 //! Service, EndpointSlices ── plan (pure) ──> tables: who claims what ──┬─> Network::routes
 //!        (sync: keys that changed, all at once)                        ├─> Network::names
 //!                                                                      └─> host: listening sockets
+//!                                                                           ▲
+//!                                        dns, at the node's own Pod address ┘
 //! Service of type LoadBalancer ── load_balancer ──> status (and by it a plan again)
 //! Deployment that may sleep ── activation ──> Network::bells; replicas, when one rings or all is quiet
 //! ```
@@ -17,6 +19,7 @@
 
 mod activation;
 mod claims;
+mod dns;
 mod endpoints;
 mod host;
 mod load_balancer;

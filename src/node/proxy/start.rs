@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::host::Host;
 use super::plan::Site;
-use super::{activation, load_balancer, sync};
+use super::{activation, dns, load_balancer, sync};
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
@@ -80,12 +80,19 @@ impl Proxy {
         ctx.tasks.spawn(sync::run(ctx.clone(), Host::new(ctx.clone())));
         ctx.tasks.spawn(load_balancer::run(ctx.clone()));
         ctx.tasks.spawn(activation::run(ctx.clone()));
+        ctx.tasks.spawn(dns::serve(ctx.clone()));
         Self { ctx }
+    }
+
+    /// The node's own place on the Pod network.
+    pub(crate) fn gateway(&self) -> &PodNetwork {
+        &self.ctx.gateway
     }
 
     /// Closes all ports of the host and ends all tasks.
     pub(crate) async fn shutdown(&self) {
         self.ctx.stop.cancel();
+        self.ctx.gateway.leave();
         self.ctx.tasks.close();
         self.ctx.tasks.wait().await;
     }

@@ -19,7 +19,7 @@ use crate::node::network::{Door, Records, Route};
 /// Says which Service a slice belongs to.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// A port of the host's that was taken is tried again this often.
-const HOST_PORT_RETRY: Duration = Duration::from_secs(10);
+const HOST_PORT_RETRY: Duration = Duration::from_secs(5);
 
 /// Follows the caches until the proxy stops.
 pub(super) async fn run(ctx: Arc<Context>, host: Host) {

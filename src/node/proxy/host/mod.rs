@@ -1,10 +1,11 @@
 //! Services' ports on the host: NodePorts, and those of load balancers.
 //!
 //! Enter by [`Host::apply`]. A TCP connection is accepted and handed to a Pod's listener as it is:
-//! nothing stands between the client and the Pod.
+//! nothing stands between the client and the Pod. Datagrams are copied, by client.
 
 mod ports;
 mod refusal;
 mod tcp;
+mod udp;
 
 pub(super) use ports::Host;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{refusal, tcp};
+use super::{refusal, tcp, udp};
 use crate::api::object::ObjectKey;
 use crate::client::events::EventType;
 use crate::node::network::{Door, Protocol};
@@ -114,19 +115,16 @@ impl Host {
     }
 
     fn open(&self, door: Door, wanted: &HostPort) -> io::Result<Open> {
-        let stop = self.ctx.stop.child_token();
-        let task = match door.protocol {
-            Protocol::Tcp => {
-                let listener = tcp::listen(door.address)?;
-                let sources = wanted.sources.clone();
-                let accept = tcp::accept(self.ctx.clone(), listener, door, sources);
-                let stop = stop.clone();
-                self.ctx.tasks.spawn(async move {
-                    stop.run_until_cancelled(accept).await;
-                })
-            }
-            Protocol::Udp => return Err(io::ErrorKind::Unsupported.into()),
+        let (ctx, sources) = (self.ctx.clone(), wanted.sources.clone());
+        let work: BoxFuture<'static, ()> = match door.protocol {
+            Protocol::Tcp => Box::pin(tcp::accept(ctx, tcp::listen(door.address)?, door, sources)),
+            Protocol::Udp => Box::pin(udp::forward(ctx, udp::listen(door.address)?, door, sources)),
         };
+        let stop = self.ctx.stop.child_token();
+        let until = stop.clone();
+        let task = self.ctx.tasks.spawn(async move {
+            until.run_until_cancelled(work).await;
+        });
         info!(address = %door.address, protocol = ?door.protocol, "Port opened");
         Ok(Open { stop, task })
     }

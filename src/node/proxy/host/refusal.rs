@@ -24,7 +24,6 @@ pub(super) fn text(door: Door, kind: HostPortKind, error: &io::Error) -> String 
         io::ErrorKind::AddrNotAvailable => {
             ("this machine does not have that address", "start sampan with another --node-address")
         }
-        io::ErrorKind::Unsupported => ("UDP is not forwarded from the host yet", "use TCP"),
         _ => return format!("Cannot listen on {address}: {error}; {}", instead(door, kind)),
     };
     format!("Cannot listen on {address}: {why}; {fix}, or {}", instead(door, kind))
