@@ -15,7 +15,7 @@ use cap_std::fs::Dir;
 use sampan::client::clock::Clock;
 use sampan::node::files::Root;
 use sampan::node::runtime::{
-    Config, Container, ContainerSpec, ExecSpec, LogSink, Output, Runtime, Stdio,
+    Config, Container, ContainerSpec, ExecSpec, Http, LogSink, Output, Runtime, Stdio,
 };
 use tokio::sync::Notify;
 
@@ -88,6 +88,7 @@ impl<'a> Bench<'a> {
             tools: None,
             memory_bytes_max: None,
             cpu_millis_max: None,
+            http: Http::default(),
             stdio: Stdio { stdout: Output::Log(log), ..Stdio::default() },
         };
         let began = Instant::now();

@@ -16,7 +16,7 @@ use sampan::client::clock::Clock;
 use sampan::node::files::Root;
 use sampan::node::images::{self, Images};
 use sampan::node::runtime::{
-    Config, Container, ContainerSpec, ExecSpec, Exit, Output, Runtime, Stdio,
+    Config, Container, ContainerSpec, ExecSpec, Exit, Http, Output, Runtime, Stdio,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -87,6 +87,7 @@ async fn start(runtime: &Runtime, directory: &Path) -> Container {
         tools: None,
         memory_bytes_max: None,
         cpu_millis_max: None,
+        http: Http::default(),
         stdio: Stdio::default(),
     };
     runtime.sandbox("bench", None).start(spec).await.unwrap()

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use sampan::client::clock::Clock;
 use sampan::node::files::Root;
 use sampan::node::images::{self, Image, Images};
-use sampan::node::runtime::{self, Container, ContainerSpec, Output, Runtime, Stdio, Tools};
+use sampan::node::network::PodNetwork;
+use sampan::node::runtime::{self, Container, ContainerSpec, Http, Output, Runtime, Stdio, Tools};
 
 /// Programs compiled and images laid out by earlier tests are used again.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
@@ -54,6 +55,18 @@ pub(crate) async fn start(
     stdin: &str,
     memory_bytes_max: Option<u64>,
 ) -> (Container, impl FnOnce(i32) -> Ran + use<>) {
+    start_in(None, image, argv, stdin, memory_bytes_max, Http::default()).await
+}
+
+/// The same, in a Pod.
+pub(crate) async fn start_in(
+    pod: Option<PodNetwork>,
+    image: &Image,
+    argv: &[&str],
+    stdin: &str,
+    memory_bytes_max: Option<u64>,
+    http: Http,
+) -> (Container, impl FnOnce(i32) -> Ran + use<>) {
     let upper = tempfile::tempdir().expect("a directory").keep();
     let upper = Dir::open_ambient_dir(upper, ambient_authority()).expect("a directory");
     let lowers = image.layers.iter().map(|layer| layer.try_clone().expect("a directory"));
@@ -78,6 +91,7 @@ pub(crate) async fn start(
         tools: Some(Tools::new(|| images().tools().map_err(|error| error.to_string()))),
         memory_bytes_max,
         cpu_millis_max: None,
+        http,
         stdio: Stdio {
             stdin: Some(Box::new(std::io::Cursor::new(stdin.to_owned().into_bytes()))),
             stdout: log(&output),
@@ -85,7 +99,7 @@ pub(crate) async fn start(
             ..Stdio::default()
         },
     };
-    let container = runtime().sandbox("pod", None).start(spec).await.expect("it starts");
+    let container = runtime().sandbox("pod", pod).start(spec).await.expect("it starts");
     let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.lock()).into_owned();
     (container, move |code| Ran { output: text(&output), errors: text(&errors), code })
 }

@@ -7,6 +7,7 @@ mod containers;
 mod deployments;
 mod ephemeral_containers;
 mod guests;
+mod http;
 mod objects;
 mod patching;
 mod replica_sets;

@@ -21,7 +21,9 @@ use crate::api::quantity::Quantity;
 use crate::client::events::EventType;
 use crate::node::files::Root;
 use crate::node::images::{self, Image};
-use crate::node::runtime::{Container, ContainerSpec, Output, Sandbox, StartError, Stdio, Tools};
+use crate::node::runtime::{
+    Container, ContainerSpec, Http, Output, Sandbox, StartError, Stdio, Tools,
+};
 
 /// Which container to start, and with what around it.
 pub(super) struct Order {
@@ -110,6 +112,7 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let limit = |name: &str| {
         limits.and_then(|limits| limits.get(name)).and_then(|text| Quantity::parse(&text.0).ok())
     };
+    let http = http(&order.pod, spec).map_err(StartFailure::Config)?;
     let container = ContainerSpec {
         name: spec.name.clone(),
         argv,
@@ -125,6 +128,7 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
             stderr: sink(&log, &hub, Stream::Stderr),
             terminal: ends.terminal,
         },
+        http,
     };
     tell(ctx, order, "Created", format!("Created container: {}", spec.name));
     let container = sandbox.start(container).await.map_err(start_failure)?;
@@ -137,6 +141,33 @@ fn tools_for(ctx: &Context, image: &Image) -> Option<Tools> {
     let images = ctx.rooms.images.clone();
     let lend = move || images.tools().map_err(|error| error.to_string());
     image.stand_in.is_none().then(|| Tools::new(lend))
+}
+
+/// `http`: serve a component that is a command as well.
+const GUEST_ANNOTATION: &str = "sampan.dev/guest";
+/// How many requests one instance of a server answers.
+const REUSE_ANNOTATION: &str = "sampan.dev/http-reuse";
+
+/// # Errors
+/// If an annotation says what cannot be.
+fn http(pod: &Pod, spec: &ContainerSpecOfPod) -> Result<Http, String> {
+    let annotation = |name| pod.metadata.annotations.as_ref()?.get(name).map(String::as_str);
+    let is_server = match annotation(GUEST_ANNOTATION) {
+        None => false,
+        Some("http") => true,
+        Some(other) => {
+            let text = "the only kind that can be asked for is \"http\"";
+            return Err(format!("annotation {GUEST_ANNOTATION}: {other:?}: {text}"));
+        }
+    };
+    let reuse = annotation(REUSE_ANNOTATION).map(|text| match text.parse() {
+        Ok(reuse @ 1..) => Ok(reuse),
+        _ => Err(format!("annotation {REUSE_ANNOTATION}: {text:?}: must be a number from 1 on")),
+    });
+    let tcp = |protocol: Option<&str>| protocol.is_none_or(|protocol| protocol == "TCP");
+    let ports = spec.ports.iter().flatten().filter(|port| tcp(port.protocol.as_deref()));
+    let ports = ports.filter_map(|port| u16::try_from(port.container_port).ok());
+    Ok(Http { ports: ports.collect(), reuse: reuse.transpose()?, is_server })
 }
 
 fn working_dir(spec: &ContainerSpecOfPod, image: &Image) -> String {

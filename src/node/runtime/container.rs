@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use super::description::Description;
@@ -19,7 +19,8 @@ use super::signals::{self, Signals};
 use super::streams::{self, Streams};
 use super::terminal::{Pump, Terminal};
 use super::tools::{DEFAULT_PATH, Found, Tools};
-use super::{Container, ContainerSpec, ExecSpec, Exit, Inner, Sandbox, StartError, Stdio};
+use super::wasi::Client;
+use super::{Container, ContainerSpec, ExecSpec, Exit, Http, Inner, Sandbox, StartError, Stdio};
 use crate::node::files::{Place, Root};
 use crate::node::network::PodNetwork;
 
@@ -43,6 +44,9 @@ pub(super) struct Shared {
     pub(super) kill: KillSwitch,
     pub(super) started_at: Timestamp,
     pub(super) network: Option<PodNetwork>,
+    pub(super) http: Http,
+    /// For its guests' own requests.
+    pub(super) client: Client,
     tasks: TaskTracker,
     pub(super) processes: Processes,
 }
@@ -65,6 +69,8 @@ pub(super) struct Launch {
     /// What the parent hands over.
     pub(super) state: Option<Vec<u8>>,
     pub(super) kinship: Kinship,
+    /// A server says with it that its ports are open.
+    pub(super) ready: Option<oneshot::Sender<()>>,
 }
 
 /// Where a new process belongs. Without a parent it begins a session of its own.
@@ -108,7 +114,9 @@ pub(super) async fn start(sandbox: &Sandbox, spec: ContainerSpec) -> Result<Cont
         cpu: Arc::new(CpuBudget::new(spec.cpu_millis_max)),
         kill: machine.kill.below(),
         started_at: runtime.clock.now(),
+        client: Client::new(sandbox.network.clone(), runtime.clock.clone()),
         network: sandbox.network.clone(),
+        http: spec.http,
         tasks: TaskTracker::new(),
         processes: sandbox.processes.clone().unwrap_or_default(),
         root: spec.root,
@@ -120,8 +128,15 @@ pub(super) async fn start(sandbox: &Sandbox, spec: ContainerSpec) -> Result<Cont
     // Whoever drops this future has no use for what it started.
     let mut container = Container { shared: shared.clone(), first: None };
     let program = shared.own_program(&working_place, spec.argv).await?;
-    let first = shared.start(program, spec.stdio, working_place)?;
+    let (ready_tx, ready_rx) = oneshot::channel();
+    let serves = program.program.runnable(shared.http.is_server).serves();
+    let ready_tx = serves.then_some(ready_tx);
+    let first = shared.start(program, spec.stdio, working_place, ready_tx)?;
     container.first = Some(first.clone());
+    if serves {
+        // Fails if it ends before, which it tells itself.
+        let _ = ready_rx.await;
+    }
     shared.machine.tasks.spawn_on(
         {
             let shared = shared.clone();
@@ -163,7 +178,7 @@ impl Container {
         let place = self.shared.root.create_directories(working_dir);
         let place = place.map_err(|error| StartError::Host(format!("{working_dir}: {error}")))?;
         let program = self.shared.own_program_or_tool(&place, spec.argv).await?;
-        let child = self.shared.start(program, spec.stdio, place)?;
+        let child = self.shared.start(program, spec.stdio, place, None)?;
         let _killed_on_drop = KillOnDrop(&child);
         Ok(child.wait().await)
     }
@@ -221,6 +236,7 @@ impl Shared {
         found: Found,
         stdio: Stdio,
         working_place: Place,
+        ready: Option<oneshot::Sender<()>>,
     ) -> Result<Child, StartError> {
         let streams = Streams::open(self, stdio);
         let terminal = streams.terminal.as_ref().map(|(terminal, _)| terminal.clone());
@@ -236,6 +252,7 @@ impl Shared {
             others: Vec::new(),
             state: None,
             kinship: Kinship { terminal, ..Kinship::default() },
+            ready,
         };
         let spawned = self.spawn(found.program, launch);
         let child = spawned.map_err(|error| StartError::Host(error.to_string()))?;
@@ -309,6 +326,11 @@ impl Shared {
         drop(instance);
         self.processes.leave(pid);
         exit_tx.send_replace(Some(exit));
+    }
+
+    /// Runs it on the guests' threads; the container has ended only when it has, too.
+    pub(super) fn spawn_task(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.machine.tasks.spawn_on(self.tasks.track_future(task), self.machine.handle());
     }
 
     pub(super) fn memory_share(&self, entry: &Entry) -> MemoryShare {

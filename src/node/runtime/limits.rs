@@ -47,10 +47,11 @@ impl MemoryBudget {
     }
 }
 
-/// One process's share of the budgets; given back when dropped.
+/// One instance's share of the budgets; given back when dropped.
 #[derive(Debug)]
 pub(super) struct MemoryShare {
-    /// For others to see.
+    own: u64,
+    /// Of the process, which may have several instances, for others to see.
     bytes: Arc<AtomicU64>,
     container: Arc<MemoryBudget>,
     everyone: Arc<MemoryBudget>,
@@ -70,11 +71,11 @@ impl MemoryShare {
         everyone: Arc<MemoryBudget>,
         kill: KillSwitch,
     ) -> Self {
-        Self { bytes, container, everyone, kill }
+        Self { own: 0, bytes, container, everyone, kill }
     }
 
     /// Over the container's limit is the end; over the node's, the growth fails.
-    fn grow(&self, bytes: usize) -> wasmtime::Result<bool> {
+    fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
         let bytes = bytes as u64;
         if !self.container.take(bytes) {
             self.kill.out_of_memory();
@@ -84,6 +85,7 @@ impl MemoryShare {
             self.container.give_back(bytes);
             return Ok(false);
         }
+        self.own += bytes;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(true)
     }
@@ -117,9 +119,9 @@ impl ResourceLimiter for MemoryShare {
 
 impl Drop for MemoryShare {
     fn drop(&mut self) {
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        self.container.give_back(bytes);
-        self.everyone.give_back(bytes);
+        self.bytes.fetch_sub(self.own, Ordering::Relaxed);
+        self.container.give_back(self.own);
+        self.everyone.give_back(self.own);
     }
 }
 
@@ -143,6 +145,12 @@ impl CpuBudget {
     /// `millis_max`: thousandths of a core.
     pub(super) fn new(millis_max: Option<u64>) -> Self {
         Self { millis_max, window: Mutex::default(), total: AtomicU64::new(0) }
+    }
+
+    /// When to go on, if what there is for now is used up.
+    pub(super) fn resume(&self, now: Duration) -> Option<Duration> {
+        self.millis_max?;
+        self.charge(now, Duration::ZERO)
     }
 
     pub(super) fn millis_max(&self) -> Option<u64> {

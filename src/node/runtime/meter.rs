@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,36 +13,43 @@ use super::limits::CpuBudget;
 use super::ticker::Ticker;
 use crate::client::clock::Clock;
 
-/// One process's meter; charges its container's budget.
+/// The meter of one instance of a process; charges its container's budget.
 #[derive(Debug)]
 pub(super) struct Meter {
     clock: Clock,
     budget: Arc<CpuBudget>,
     /// CPU time of the current thread up to which is charged, in nanoseconds.
     charged: AtomicU64,
-    /// The process's CPU time, in nanoseconds.
-    total: AtomicU64,
-    is_computing: AtomicBool,
+    process: Arc<Total>,
+}
+
+/// What a process's instances have in common.
+#[derive(Debug, Default)]
+struct Total {
+    /// In nanoseconds.
+    nanos: AtomicU64,
+    /// Instances that are on a thread right now.
+    computing: AtomicUsize,
 }
 
 impl Meter {
     pub(super) fn new(clock: Clock, budget: Arc<CpuBudget>) -> Arc<Self> {
-        Arc::new(Self {
-            clock,
-            budget,
-            charged: AtomicU64::new(0),
-            total: AtomicU64::new(0),
-            is_computing: AtomicBool::new(false),
-        })
+        Arc::new(Self { clock, budget, charged: AtomicU64::new(0), process: Arc::default() })
+    }
+
+    /// For one more instance of the same process: each is on one thread at a time.
+    pub(super) fn another(&self) -> Arc<Self> {
+        let (clock, budget) = (self.clock.clone(), self.budget.clone());
+        Arc::new(Self { clock, budget, charged: AtomicU64::new(0), process: self.process.clone() })
     }
 
     /// The process's CPU time.
     pub(super) fn total(&self) -> Duration {
-        Duration::from_nanos(self.total.load(Ordering::Relaxed))
+        Duration::from_nanos(self.process.nanos.load(Ordering::Relaxed))
     }
 
     pub(super) fn is_computing(&self) -> bool {
-        self.is_computing.load(Ordering::Relaxed)
+        self.process.computing.load(Ordering::Relaxed) > 0
     }
 
     /// What a guest awaits that has computed for a tick: the others' turn, or the end of the window
@@ -59,41 +66,45 @@ impl Meter {
 
     fn begin(&self) {
         self.charged.store(thread_cpu_nanos(&self.clock), Ordering::Relaxed);
-        self.is_computing.store(true, Ordering::Relaxed);
+        self.process.computing.fetch_add(1, Ordering::Relaxed);
     }
 
     fn charge(&self) -> Option<Duration> {
         let now = thread_cpu_nanos(&self.clock);
         let used = now.saturating_sub(self.charged.swap(now, Ordering::Relaxed));
-        self.total.fetch_add(used, Ordering::Relaxed);
+        self.process.nanos.fetch_add(used, Ordering::Relaxed);
         self.budget.charge(self.clock.monotonic(), Duration::from_nanos(used))
     }
 }
 
-/// A process's future: keeps the epochs ticking while it computes, and its meter running.
-pub(super) struct Metered<F> {
-    inner: Pin<Box<F>>,
+/// A guest's future: keeps the epochs ticking while it computes, and its meter running.
+pub(super) struct Metered<T> {
+    inner: BoxFuture<'static, T>,
     ticker: Arc<Ticker>,
     meter: Arc<Meter>,
 }
 
-impl<F: Future> Metered<F> {
-    pub(super) fn new(inner: F, ticker: Arc<Ticker>, meter: Arc<Meter>) -> Self {
+impl<T> Metered<T> {
+    pub(super) fn new(
+        inner: impl Future<Output = T> + Send + 'static,
+        ticker: Arc<Ticker>,
+        meter: Arc<Meter>,
+    ) -> Self {
         Self { inner: Box::pin(inner), ticker, meter }
     }
 }
 
-impl<F: Future> Future for Metered<F> {
-    type Output = F::Output;
+impl<T> Future for Metered<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
         let _computing = this.ticker.computing();
         this.meter.begin();
         let polled = this.inner.as_mut().poll(cx);
         // A pause is served at the next epoch; what is spent in short turns is charged here.
         let _ = this.meter.charge();
-        this.meter.is_computing.store(false, Ordering::Relaxed);
+        this.meter.process.computing.fetch_sub(1, Ordering::Relaxed);
         polled
     }
 }

@@ -120,6 +120,19 @@ pub struct ContainerSpec {
     /// Thousandths of a core, all processes together.
     pub cpu_millis_max: Option<u64>,
     pub stdio: Stdio,
+    pub http: Http,
+}
+
+/// How a component that exports wasi:http/incoming-handler is served.
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    /// The TCP ports to serve, unless the component itself says; 80 if there are none.
+    pub ports: Vec<u16>,
+    /// How many requests one instance answers, one after another; at least 1. `None`: as many as the
+    /// component allows, which is one unless it exports sampan:network/listeners.
+    pub reuse: Option<u32>,
+    /// A component that exports wasi:cli/run as well is served, not run.
+    pub is_server: bool,
 }
 
 /// A process of a running container: what `kubectl exec` asks for.

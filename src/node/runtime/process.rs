@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::Exit;
 use super::container::{Launch, Shared};
 use super::description::Description;
 use super::kill::KillSwitch;
 use super::limits::{MemoryShare, OutOfMemory};
+use super::meter::Meter;
 use super::processes::Entry;
 use super::program::Program;
 use super::wasi;
@@ -37,6 +39,11 @@ pub(super) struct Start {
 pub(super) struct Process {
     pub(super) table: ResourceTable,
     pub(super) wasi: WasiCtx,
+    pub(super) http: WasiHttpCtx,
+    /// Its own requests to others.
+    pub(super) requests: wasi::Requests,
+    /// Of the request that is being answered.
+    pub(super) connection: Option<wasi::Ends>,
     pub(super) container: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
     pub(super) root: Arc<Root>,
@@ -51,25 +58,34 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn new(start: Start) -> Self {
+    /// What only one can have (streams beyond the three, what the parent handed over) is taken out of
+    /// `start`; the rest may serve for more instances.
+    pub(super) fn new(start: &mut Start) -> Self {
+        let (others, state) = (std::mem::take(&mut start.launch.others), start.launch.state.take());
+        Self { others, state, ..Self::another(start) }
+    }
+
+    /// One more instance of the same process.
+    pub(super) fn another(start: &Start) -> Self {
         let Start { container, entry, launch, .. } = start;
-        let wasi = wasi::context(&container, &launch);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        let memory = container.memory_share(&entry);
         Self {
             table,
-            wasi,
-            container,
-            entry,
-            root: launch.root,
-            working_place: launch.working_place,
-            stdin: launch.stdin,
-            stdout: launch.stdout,
-            stderr: launch.stderr,
-            others: launch.others,
-            state: launch.state,
-            memory,
+            wasi: wasi::context(container, launch),
+            http: WasiHttpCtx::new(),
+            requests: wasi::Requests::new(container),
+            connection: None,
+            container: container.clone(),
+            entry: entry.clone(),
+            root: launch.root.clone(),
+            working_place: launch.working_place.clone(),
+            stdin: launch.stdin.clone(),
+            stdout: launch.stdout.clone(),
+            stderr: launch.stderr.clone(),
+            others: Vec::new(),
+            state: None,
+            memory: container.memory_share(entry),
         }
     }
 
@@ -86,18 +102,13 @@ impl WasiView for Process {
 
 /// Runs a program to its end, or until the process is killed. Dropping this ends it too.
 pub(super) async fn run(program: Arc<Program>, start: Start) -> Exit {
-    let (kill, meter) = (start.kill.clone(), start.entry.meter.clone());
+    let kill = start.kill.clone();
     let name = start.launch.argv.first().cloned().unwrap_or_default();
     let (stdout, stderr) = (start.launch.stdout.clone(), start.launch.stderr.clone());
     let live = async {
-        let runnable = program.runnable();
-        let mut store = Store::new(runnable.engine(), Process::new(start));
-        store.limiter(|process| &mut process.memory);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| Ok(UpdateDeadline::YieldCustom(1, meter.pause())));
-        let end = runnable.run(&mut store).await;
+        let is_server = start.container.http.is_server;
         // The process's ends of pipes close before anyone learns of its end.
-        drop(store);
+        let end = program.runnable(is_server).run(start).await;
         let exit = exit_of(end, &kill);
         if let Some(message) = &exit.message {
             let line = format!("{name}: {message}\n");
@@ -113,6 +124,15 @@ pub(super) async fn run(program: Arc<Program>, start: Start) -> Exit {
         () = kill.turned() => kill.exit(),
         exit = live => exit,
     }
+}
+
+/// A store that is interrupted with each tick and counts against its container's limits.
+pub(super) fn store(engine: &Engine, process: Process, meter: Arc<Meter>) -> Store<Process> {
+    let mut store = Store::new(engine, process);
+    store.limiter(|process| &mut process.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| Ok(UpdateDeadline::YieldCustom(1, meter.pause())));
+    store
 }
 
 fn exit_of(end: wasmtime::Result<i32>, kill: &KillSwitch) -> Exit {

@@ -5,11 +5,10 @@ mod wasi_command;
 
 use futures::future::BoxFuture;
 use wasmtime::component::InstancePre;
-use wasmtime::{Engine, Store};
 
-use super::process::Process;
+use super::process::{Process, Start};
 
-/// All kinds; the first that fits is taken.
+/// All kinds; of those that fit, the first is taken, unless the Pod says that it is a server.
 pub(super) const GUESTS: &[&dyn Guest] = &[&wasi_command::WasiCommand, &http_proxy::HttpProxy];
 
 /// A kind of guest.
@@ -26,19 +25,20 @@ pub(super) trait Guest: Sync {
 
 /// A linked component that can be run any number of times.
 pub(super) trait Runnable: Send + Sync {
-    fn engine(&self) -> &Engine;
+    /// Whether the host serves on its behalf.
+    fn serves(&self) -> bool {
+        false
+    }
 
     /// Instantiates it and runs it to its end; answers the exit code.
-    fn run<'a>(&'a self, store: &'a mut Store<Process>) -> BoxFuture<'a, wasmtime::Result<i32>>;
+    fn run(&self, start: Start) -> BoxFuture<'_, wasmtime::Result<i32>>;
 }
 
-/// The kind of a component with these exports.
-pub(super) fn kind_of<'a>(exports: impl Iterator<Item = &'a str>) -> Option<&'static dyn Guest> {
+/// The kinds of a component with these exports.
+pub(super) fn kinds_of<'a>(exports: impl Iterator<Item = &'a str>) -> Vec<&'static dyn Guest> {
     let exports: Vec<&str> = exports.collect();
-    GUESTS
-        .iter()
-        .copied()
-        .find(|guest| exports.iter().any(|export| export.starts_with(guest.export())))
+    let fits = |guest: &&dyn Guest| exports.iter().any(|export| export.starts_with(guest.export()));
+    GUESTS.iter().copied().filter(fits).collect()
 }
 
 #[cfg(test)]
@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn run_wins_over_a_handler() {
         let exports = ["wasi:http/incoming-handler@0.2.3", "wasi:cli/run@0.2.12"];
-        assert_eq!(kind_of(exports.into_iter()).map(Guest::name), Some("wasi-command"));
-        assert!(kind_of(["my:own/world@1.0.0"].into_iter()).is_none());
+        let kinds = kinds_of(exports.into_iter());
+        assert_eq!(kinds.first().map(|kind| kind.name()), Some("wasi-command"));
+        assert!(kinds_of(["my:own/world@1.0.0"].into_iter()).is_empty());
     }
 }

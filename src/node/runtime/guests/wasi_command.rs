@@ -2,11 +2,10 @@
 
 use futures::future::BoxFuture;
 use wasmtime::component::InstancePre;
-use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::{Guest, Runnable};
-use crate::node::runtime::process::Process;
+use crate::node::runtime::process::{self, Process, Start};
 
 pub(super) struct WasiCommand;
 
@@ -28,14 +27,12 @@ impl Guest for WasiCommand {
 }
 
 impl Runnable for Command {
-    fn engine(&self) -> &Engine {
-        self.0.engine()
-    }
-
-    fn run<'a>(&'a self, store: &'a mut Store<Process>) -> BoxFuture<'a, wasmtime::Result<i32>> {
+    fn run(&self, mut start: Start) -> BoxFuture<'_, wasmtime::Result<i32>> {
         Box::pin(async move {
-            let command = self.0.instantiate_async(&mut *store).await?;
-            let ended = command.wasi_cli_run().call_run(&mut *store).await?;
+            let meter = start.entry.meter.clone();
+            let mut store = process::store(self.0.engine(), Process::new(&mut start), meter);
+            let command = self.0.instantiate_async(&mut store).await?;
+            let ended = command.wasi_cli_run().call_run(&mut store).await?;
             Ok(if ended.is_ok() { 0 } else { 1 })
         })
     }

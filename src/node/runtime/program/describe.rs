@@ -50,7 +50,8 @@ pub(super) fn unknown_world(component: &Component, engine: &Engine) -> String {
     let imports = names(world.imports(engine).map(|(name, _)| name));
     format!(
         "is a component for a world that sampan does not run: it exports {exports} and imports \
-         {imports}; a program exports `wasi:cli/run` (build it for wasm32-wasip2)"
+         {imports}; a program exports `wasi:cli/run` (build it for wasm32-wasip2), a server \
+         `wasi:http/incoming-handler`"
     )
 }
 
@@ -69,7 +70,8 @@ pub(super) fn missing_imports(
     (missing != NOTHING).then(|| {
         format!(
             "imports {missing}, which sampan does not provide; \
-             a program may import wasi:cli, wasi:io, wasi:clocks, wasi:random and wasi:filesystem"
+             a program may import wasi:cli, wasi:io, wasi:clocks, wasi:random, wasi:filesystem, \
+             wasi:sockets and wasi:http"
         )
     })
 }

@@ -25,7 +25,7 @@ use wasmtime::component::Component;
 use self::cache::Cache;
 use self::find::Executable;
 use super::engine::Compiler;
-use super::guests::{self, Runnable};
+use super::guests::{self, Guest, Runnable};
 use super::machine::Machine;
 use super::{StartError, wasi};
 use crate::client::clock::Clock;
@@ -73,22 +73,29 @@ struct Identity {
 /// A linked program.
 pub(super) struct Program {
     /// For the first starts, until there is better; who started with it stays with it.
-    quick: Option<Box<dyn Runnable>>,
-    best: OnceLock<Box<dyn Runnable>>,
+    quick: Option<Linked>,
+    best: OnceLock<Linked>,
 }
 
+/// One for each kind of guest that a component is.
+type Linked = Vec<Box<dyn Runnable>>;
+
 impl Program {
-    pub(super) fn runnable(&self) -> &dyn Runnable {
-        let best = self.best.get().or(self.quick.as_ref());
-        &**best.expect("a program is made with one of the two: see `best` and `quick` below")
+    /// A component that is both a command and a server is a command, unless `is_server`.
+    pub(super) fn runnable(&self, is_server: bool) -> &dyn Runnable {
+        let linked = self.best.get().or(self.quick.as_ref());
+        let linked = linked.expect("a program is made with one of the two: see below");
+        let server = linked.iter().find(|runnable| is_server && runnable.serves());
+        let runnable = server.or(linked.first());
+        &**runnable.expect("`link` refuses what is of no kind")
     }
 
-    fn best(runnable: Box<dyn Runnable>) -> Self {
-        Self { quick: None, best: OnceLock::from(runnable) }
+    fn best(linked: Linked) -> Self {
+        Self { quick: None, best: OnceLock::from(linked) }
     }
 
-    fn quick(runnable: Box<dyn Runnable>) -> Self {
-        Self { quick: Some(runnable), best: OnceLock::new() }
+    fn quick(linked: Linked) -> Self {
+        Self { quick: Some(linked), best: OnceLock::new() }
     }
 }
 
@@ -163,7 +170,7 @@ impl Programs {
         let (linking, program) = (self.linking.clone(), program.clone());
         let compile = move || match linking.finish(&unfinished) {
             // Fails only if it is set, and this is the one who sets it.
-            Ok(runnable) => drop(program.best.set(runnable)),
+            Ok(linked) => drop(program.best.set(linked)),
             Err(error) => tracing::warn!(%error, "A program stays quickly compiled"),
         };
         machine.tasks.spawn_blocking_on(compile, machine.handle());
@@ -209,22 +216,13 @@ impl Linking {
     }
 
     /// `None` if it is small, or the quick compiler lacks something it needs.
-    fn quickly(
-        &self,
-        component: &[u8],
-        name: &str,
-    ) -> Option<Result<Box<dyn Runnable>, StartError>> {
+    fn quickly(&self, component: &[u8], name: &str) -> Option<Result<Linked, StartError>> {
         let quick = self.quick.as_ref().filter(|_| component.len() >= QUICK_FROM_BYTES)?;
         let component = Component::from_binary(&quick.engine, component).ok()?;
         Some(link(quick, &component, name))
     }
 
-    fn well(
-        &self,
-        digest: &Digest256,
-        component: &[u8],
-        name: &str,
-    ) -> Result<Box<dyn Runnable>, StartError> {
+    fn well(&self, digest: &Digest256, component: &[u8], name: &str) -> Result<Linked, StartError> {
         let component = Component::from_binary(&self.best.engine, component)
             .map_err(|error| not_wasm(name, &format!("is not valid WebAssembly: {error:#}")))?;
         let runnable = link(&self.best, &component, name)?;
@@ -232,27 +230,28 @@ impl Linking {
         Ok(runnable)
     }
 
-    fn finish(&self, unfinished: &Unfinished) -> Result<Box<dyn Runnable>, StartError> {
+    fn finish(&self, unfinished: &Unfinished) -> Result<Linked, StartError> {
         self.well(&unfinished.digest, &unfinished.component, &unfinished.name)
     }
 }
 
-fn link(
-    compiler: &Compiler,
-    component: &Component,
-    name: &str,
-) -> Result<Box<dyn Runnable>, StartError> {
+fn link(compiler: &Compiler, component: &Component, name: &str) -> Result<Linked, StartError> {
     let refuse = |text: String| StartError::NotExecutable(format!("{name}: {text}"));
     let (engine, world) = (&compiler.engine, component.component_type());
-    let Some(guest) = guests::kind_of(world.exports(engine).map(|(name, _)| name)) else {
+    let kinds = guests::kinds_of(world.exports(engine).map(|(name, _)| name));
+    if kinds.is_empty() {
         return Err(refuse(describe::unknown_world(component, engine)));
-    };
+    }
     if let Some(text) = describe::missing_imports(component, engine, wasi::PROVIDED) {
         return Err(refuse(text));
     }
-    tracing::debug!(program = name, guest = guest.name(), "Linking");
     let instance = compiler.linker.instantiate_pre(component);
-    guest.prepare(instance.map_err(|error| refuse(format!("{error:#}")))?).map_err(refuse)
+    let instance = instance.map_err(|error| refuse(format!("{error:#}")))?;
+    let prepare = |guest: &dyn Guest| {
+        tracing::debug!(program = name, guest = guest.name(), "Linking");
+        guest.prepare(instance.clone()).map_err(refuse)
+    };
+    kinds.into_iter().map(prepare).collect()
 }
 
 fn not_wasm(name: &str, text: &str) -> StartError {

@@ -65,6 +65,7 @@ impl Bench {
             working_dir: "/".to_owned(),
             root: self.root(),
             tools: None,
+            http: Http::default(),
             memory_bytes_max: None,
             cpu_millis_max: None,
             stdio: Stdio {

@@ -6,6 +6,7 @@ mod clocks;
 mod error;
 mod file_stream;
 mod filesystem;
+mod http;
 mod process;
 mod sockets;
 mod stdio;
@@ -19,6 +20,8 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 use super::container::{Launch, Shared};
 use super::process::Process;
 
+pub(super) use self::http::{Client, Ends, Listen, Requests};
+
 /// The name of the import that stands for wasip1's `proc_exit` in an adapted module: the adapter
 /// itself knows success and failure only.
 pub(super) const EXIT_INTERFACE: &str = "sampan:runtime/exit@0.1.0";
@@ -29,9 +32,11 @@ pub(super) const PROVIDED: &[&str] = &[
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:filesystem/",
+    "wasi:http/",
     "wasi:io/",
     "wasi:random/",
     "wasi:sockets/",
+    "sampan:network/",
     "sampan:process/",
     "sampan:runtime/",
 ];
@@ -46,6 +51,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
     monotonic_clock::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
     sockets::add_to_linker(&mut linker)?;
     process::add_to_linker(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     linker.instance(EXIT_INTERFACE)?.func_wrap(
         EXIT_FUNCTION,
         |_: wasmtime::StoreContextMut<'_, Process>, (code,): (u8,)| -> wasmtime::Result<()> {

@@ -46,6 +46,7 @@ async fn try_spawn(
         stderr,
         others: streams.others,
         state: command.state,
+        ready: None,
         kinship: Kinship {
             parent: parent.pid,
             group: command

@@ -1,0 +1,175 @@
+//! Servers: components that export wasi:http/incoming-handler. The host owns their ports and speaks
+//! HTTP; an instance is called for each request.
+//!
+//! ```text
+//! mod         which ports; accept
+//! connection  HTTP/1.1 or HTTP/2, time-outs, the goodbye of a Pod that drains
+//! request     one request: an instance, its call, the response; what goes wrong
+//! instances   made, waiting for their next request, let go
+//! ```
+//!
+//! A server is one process with any number of instances: `ps` shows one line with the time and the
+//! memory of all. An instance that trapped costs its request only: 500, and a line in the log.
+
+mod connection;
+mod instances;
+mod request;
+mod wire;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use wasmtime::component::InstancePre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use self::instances::Instances;
+use super::{Guest, Runnable};
+use crate::node::network::{Error, Listener, PodNetwork};
+use crate::node::runtime::container::Shared;
+use crate::node::runtime::process::{self, Process, Start};
+use crate::node::runtime::wasi::Listen;
+
+/// Where a server is to be found that does not say.
+const DEFAULT_PORT: u16 = 80;
+
+pub(super) struct HttpProxy;
+
+/// A linked server.
+struct Linked {
+    proxy: ProxyPre<Process>,
+    listen: Option<Listen>,
+}
+
+/// A server that runs.
+struct Server {
+    start: Start,
+    pod: PodNetwork,
+    instances: Instances,
+}
+
+impl Guest for HttpProxy {
+    fn name(&self) -> &'static str {
+        "http-proxy"
+    }
+
+    fn export(&self) -> &'static str {
+        "wasi:http/incoming-handler@0.2."
+    }
+
+    fn prepare(&self, instance: InstancePre<Process>) -> Result<Box<dyn Runnable>, String> {
+        let listen = Listen::of(&instance);
+        let proxy = ProxyPre::new(instance).map_err(|error| format!("{error:#}"))?;
+        Ok(Box::new(Linked { proxy, listen }))
+    }
+}
+
+impl Runnable for Linked {
+    fn serves(&self) -> bool {
+        true
+    }
+
+    fn run(&self, mut start: Start) -> BoxFuture<'_, wasmtime::Result<i32>> {
+        Box::pin(async move {
+            let ports = match self.ports(&start).await? {
+                Ok(ports) if ports.is_empty() => return Ok(0),
+                Ok(ports) => ports,
+                Err(text) => return Ok(start.refuse(&text).await),
+            };
+            let Some(pod) = start.container.network.clone() else {
+                return Ok(start.refuse("its Pod has no network").await);
+            };
+            let listeners = match ports.iter().map(|port| open(&pod, *port)).collect() {
+                Ok::<Vec<_>, String>(listeners) => listeners.into_iter().flatten(),
+                Err(text) => return Ok(start.refuse(&text).await),
+            };
+            if let Some(ready) = start.launch.ready.take() {
+                // Nobody may be waiting.
+                let _ = ready.send(());
+            }
+            let instances = Instances::new(self.proxy.clone(), self.reuse(&start.container));
+            let server = Arc::new(Server { start, pod, instances });
+            let accepting = listeners.map(|listener| server.clone().accept(listener));
+            let clock = &server.start.container.runtime.clock;
+            let all = futures::future::join_all(accepting);
+            tokio::join!(all, server.instances.forget_idle(clock));
+            Ok(0)
+        })
+    }
+}
+
+impl Linked {
+    /// What the component says, or else the Pod.
+    async fn ports(&self, start: &Start) -> wasmtime::Result<Result<Vec<u16>, String>> {
+        let Some(listen) = &self.listen else {
+            let ports = start.container.http.ports.clone();
+            return Ok(Ok(if ports.is_empty() { vec![DEFAULT_PORT] } else { ports }));
+        };
+        let meter = start.entry.meter.clone();
+        let engine = self.proxy.engine();
+        let mut store = process::store(engine, Process::another(start), meter);
+        let ports = listen.call(&mut store, &start.launch.argv).await?;
+        Ok(ports.map(|mut ports| {
+            ports.sort_unstable();
+            ports.dedup();
+            ports
+        }))
+    }
+
+    /// Requests that one instance answers. Who says its ports is one of our images, made for it.
+    fn reuse(&self, container: &Shared) -> u32 {
+        let allowed = if self.listen.is_some() { u32::MAX } else { 1 };
+        container.http.reuse.unwrap_or(allowed)
+    }
+}
+
+/// Listens at all addresses of the Pod.
+fn open(pod: &PodNetwork, port: u16) -> Result<[Listener; 2], String> {
+    let listen = |ip: IpAddr| {
+        pod.listen(SocketAddr::new(ip, port)).map_err(|error| {
+            let hint = match error {
+                Error::AddressInUse => ": another server of this Pod has the port",
+                _ => "",
+            };
+            format!("cannot listen on port {port}: {error}{hint}")
+        })
+    };
+    Ok([listen(Ipv4Addr::UNSPECIFIED.into())?, listen(Ipv6Addr::UNSPECIFIED.into())?])
+}
+
+impl Start {
+    /// Says why the server does not run; answers its exit code.
+    async fn refuse(&self, why: &str) -> i32 {
+        self.say(why).await;
+        1
+    }
+
+    /// A line of the host's in the container's log.
+    async fn say(&self, what: &str) {
+        let name = self.launch.argv.first().map(String::as_str).unwrap_or_default();
+        let line = format!("{name}: {}\n", what.trim_end());
+        // Nobody may be left to read it.
+        let _ = self.launch.stderr.write(line.as_bytes()).await;
+    }
+}
+
+impl Server {
+    /// Until the Pod leaves the network.
+    async fn accept(self: Arc<Self>, listener: Listener) {
+        while let Ok(stream) = listener.accept().await {
+            self.spawn(connection::serve(self.clone(), stream));
+        }
+    }
+
+    /// Ends with the server.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let kill = self.start.kill.clone();
+        self.start.container.spawn_task(async move {
+            tokio::select! {
+                biased;
+                () = kill.turned() => {}
+                () = task => {}
+            }
+        });
+    }
+}
