@@ -269,7 +269,7 @@ impl<K: Cached> Cache<K> {
         &self,
         project: impl Fn(&K) -> Option<T> + Send + Sync + 'static,
     ) -> Changes<T> {
-        let reader = Arc::new(Reader(Mutex::new(Pending::default())));
+        let reader = Arc::new(Reader::default());
         let subscription = Arc::new(Subscription { reader: reader.clone(), project });
         let content = self.shared.content.read();
         reader.push(content.objects.values().filter_map(|object| (subscription.project)(object)));
@@ -336,7 +336,13 @@ where
 }
 
 /// What one reader has yet to be told.
-struct Reader<T>(Mutex<Pending<T>>);
+pub(super) struct Reader<T>(Mutex<Pending<T>>);
+
+impl<T> Default for Reader<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Pending::default()))
+    }
+}
 
 struct Pending<T> {
     order: VecDeque<T>,
@@ -354,7 +360,7 @@ impl<T> Default for Pending<T> {
 }
 
 impl<T: Clone + Eq + Hash> Reader<T> {
-    fn push(&self, keys: impl Iterator<Item = T>) {
+    pub(super) fn push(&self, keys: impl Iterator<Item = T>) {
         let mut pending = self.0.lock();
         for key in keys {
             if pending.keys.insert(key.clone()) {
@@ -382,6 +388,12 @@ pub struct Changes<T = ObjectKey> {
     reader: Arc<Reader<T>>,
     /// Keeps the writer's weak end alive.
     _subscription: Arc<dyn Any + Send + Sync>,
+}
+
+impl<T: Send + Sync + 'static> Changes<T> {
+    pub(super) fn of(reader: Arc<Reader<T>>) -> Self {
+        Self { _subscription: reader.clone(), reader }
+    }
 }
 
 impl<T> fmt::Debug for Changes<T> {

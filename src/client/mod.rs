@@ -7,4 +7,5 @@ pub mod cache;
 pub mod clock;
 pub mod events;
 pub mod node_api;
+pub mod owners;
 pub mod queue;

@@ -127,6 +127,7 @@ impl ControlPlane {
             endpoint_slices: self.cache().await?,
             endpoints: self.cache().await?,
             namespaces: self.cache().await?,
+            owners: self.apiserver.owners().await.map_err(Error::Storage)?,
             pods: self.pods.clone(),
             replica_sets: self.cache().await?,
             service_accounts: self.service_accounts.clone(),

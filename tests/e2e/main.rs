@@ -10,6 +10,7 @@ mod bad_input;
 mod bare_wasm;
 mod command_line;
 mod debug;
+mod deployment;
 #[cfg(unix)]
 mod interactive;
 mod objects;

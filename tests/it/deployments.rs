@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use crate::support::{Server, send, server, watch};
 use crate::workloads::{DEPLOYMENTS, deployment};
 
-const SETS: &str = "/apis/apps/v1/namespaces/default/replicasets";
-const PODS: &str = "/api/v1/namespaces/default/pods";
-const MERGE: &[&str] = &["Content-Type: application/merge-patch+json"];
+pub(crate) const SETS: &str = "/apis/apps/v1/namespaces/default/replicasets";
+pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(crate) const MERGE: &[&str] = &["Content-Type: application/merge-patch+json"];
 
-fn items(list: &Value) -> &Vec<Value> {
+pub(crate) fn items(list: &Value) -> &Vec<Value> {
     list["items"].as_array().unwrap()
 }
 
 /// Makes each new Pod ready, until it is dropped.
-struct Node(tokio::task::JoinHandle<()>);
+pub(crate) struct Node(tokio::task::JoinHandle<()>);
 
 impl Node {
-    fn start(server: &Server, accepts: fn(&Value) -> bool) -> Self {
+    pub(crate) fn start(server: &Server, accepts: fn(&Value) -> bool) -> Self {
         let client = server.client.clone();
         Self(tokio::spawn(async move {
             let mut events = watch(&client, &format!("{PODS}?watch=1")).await;
@@ -71,7 +71,7 @@ fn is_rolled_out(deployment: &Value) -> bool {
             .all(|count| status[count] == *wanted)
 }
 
-async fn rolled_out(server: &Server) -> Value {
+pub(crate) async fn rolled_out(server: &Server) -> Value {
     let done = |list: &Value| is_rolled_out(&items(list)[0]);
     server.until(DEPLOYMENTS, done).await["items"][0].clone()
 }

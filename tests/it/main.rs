@@ -4,6 +4,7 @@
 
 mod bare;
 mod containers;
+mod dependents;
 mod deployments;
 mod ephemeral_containers;
 mod guests;

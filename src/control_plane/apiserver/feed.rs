@@ -1,5 +1,5 @@
-//! Keeps a component's cache current straight from the store: no JSON, no request; the cache
-//! shares the decoded object with the API server.
+//! Keeps what components read current straight from the store: no JSON, no request; a cache shares the
+//! decoded object with the API server.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use tracing::warn;
 
 use super::ApiServer;
 use crate::client::cache::{self, Cache, Writer};
-use crate::control_plane::registry::{AnyResource, KubeObject};
+use crate::client::owners::{self, KindName, Node, Owners};
+use crate::control_plane::registry::{AnyResource, Decoded, KubeObject, RESOURCES, Scope};
 use crate::control_plane::storage::{Change, ChangeKind, Error, ListQuery, Revision, Stored};
 
 impl ApiServer {
@@ -18,20 +19,108 @@ impl ApiServer {
             .resource_of_kind(K::GROUP, K::VERSION, K::KIND)
             .ok_or_else(|| Error::Failed(format!("no kind {}/{}", K::API_VERSION, K::KIND)))?;
         let (writer, cache) = cache::cache::<K>();
-        let feed = Feed { server: self.clone(), resource, writer };
+        self.feed(resource, writer).await?;
+        Ok(cache)
+    }
+
+    /// The owner references of all kinds, kept current until shutdown. Kinds whose objects expire
+    /// (Events) are left out: they own nothing and nobody owns them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(in crate::control_plane) async fn owners(&self) -> Result<Owners, Error> {
+        let kinds = RESOURCES.iter().filter(|kind| kind.is_stored() && kind.ttl().is_none());
+        let kinds: Vec<_> = kinds.map(|kind| (*kind, name_of(*kind))).collect();
+        let (writer, owners) = owners::graph(kinds.iter().map(|(_, name)| *name).collect());
+        for (resource, name) in kinds {
+            self.feed(resource, (name, writer.clone())).await?;
+        }
+        Ok(owners)
+    }
+
+    /// Fills `sink` with what there is, then with every change until shutdown.
+    async fn feed(
+        &self,
+        resource: &'static dyn AnyResource,
+        sink: impl Sink + 'static,
+    ) -> Result<(), Error> {
+        let feed = Feed { server: self.clone(), resource, sink };
         let revision = feed.relist().await?;
         self.tracker().spawn(async move { feed.run(revision).await });
-        Ok(cache)
+        Ok(())
     }
 }
 
-struct Feed<K> {
-    server: ApiServer,
-    resource: &'static dyn AnyResource,
-    writer: Writer<K>,
+fn name_of(kind: &dyn AnyResource) -> KindName {
+    KindName {
+        group: kind.group(),
+        version: kind.version(),
+        kind: kind.kind(),
+        plural: kind.names().plural,
+        namespaced: kind.scope() == Scope::Namespaced,
+    }
 }
 
-impl<K: KubeObject> Feed<K> {
+/// Where a kind's objects go.
+trait Sink: Send + Sync {
+    fn replace(&self, objects: Vec<Decoded>);
+    fn apply(&self, object: Decoded);
+    fn delete(&self, object: &Decoded);
+    /// Everything up to this revision has been handed over.
+    fn advance(&self, revision: Revision);
+}
+
+impl<K: KubeObject> Sink for Writer<K> {
+    fn replace(&self, objects: Vec<Decoded>) {
+        self.replace(objects.into_iter().filter_map(typed).collect());
+    }
+
+    fn apply(&self, object: Decoded) {
+        if let Some(object) = typed(object) {
+            self.apply(object);
+        }
+    }
+
+    fn delete(&self, object: &Decoded) {
+        if let Some(object) = typed::<K>(object.clone()) {
+            self.delete(&cache::key_of(&*object));
+        }
+    }
+
+    fn advance(&self, revision: Revision) {
+        self.advance(revision.0);
+    }
+}
+
+impl Sink for (KindName, owners::Writer) {
+    fn replace(&self, objects: Vec<Decoded>) {
+        let node = |object: &Decoded| Node::new(self.0, object.metadata());
+        self.1.replace(self.0, objects.iter().map(node).collect());
+    }
+
+    fn apply(&self, object: Decoded) {
+        self.1.apply(Node::new(self.0, object.metadata()));
+    }
+
+    fn delete(&self, object: &Decoded) {
+        self.1.delete(object.metadata().uid.as_deref().unwrap_or_default());
+    }
+
+    fn advance(&self, _: Revision) {}
+}
+
+fn typed<K: KubeObject>(object: Decoded) -> Option<Arc<K>> {
+    let any: Arc<dyn Any + Send + Sync> = object;
+    any.downcast().ok()
+}
+
+struct Feed<S> {
+    server: ApiServer,
+    resource: &'static dyn AnyResource,
+    sink: S,
+}
+
+impl<S: Sink> Feed<S> {
     async fn run(&self, mut revision: Revision) {
         let stopping = self.server.stopping().clone();
         while let Some(Err(err)) = stopping.run_until_cancelled(self.follow(revision)).await {
@@ -47,8 +136,8 @@ impl<K: KubeObject> Feed<K> {
     async fn relist(&self) -> Result<Revision, Error> {
         let page =
             self.server.storage().list(&self.resource.prefix(None), ListQuery::default()).await?;
-        self.writer.replace(page.items.iter().filter_map(|stored| self.typed(stored)).collect());
-        self.writer.advance(page.revision.0);
+        self.sink.replace(page.items.iter().filter_map(|stored| self.decoded(stored)).collect());
+        self.sink.advance(page.revision);
         Ok(page.revision)
     }
 
@@ -57,24 +146,21 @@ impl<K: KubeObject> Feed<K> {
         loop {
             let change = watch.next().await?;
             self.apply(&change);
-            self.writer.advance(change.revision.0);
+            self.sink.advance(change.revision);
         }
     }
 
     fn apply(&self, change: &Change) {
-        let Some(object) = self.typed(&change.object) else { return };
+        let Some(object) = self.decoded(&change.object) else { return };
         match change.kind {
-            ChangeKind::Created | ChangeKind::Modified => self.writer.apply(object),
-            ChangeKind::Deleted => self.writer.delete(&cache::key_of(&*object)),
+            ChangeKind::Created | ChangeKind::Modified => self.sink.apply(object),
+            ChangeKind::Deleted => self.sink.delete(&object),
         }
     }
 
-    fn typed(&self, stored: &Stored) -> Option<Arc<K>> {
+    fn decoded(&self, stored: &Stored) -> Option<Decoded> {
         match self.resource.decoded(stored) {
-            Ok(object) => {
-                let any: Arc<dyn Any + Send + Sync> = object;
-                any.downcast().ok()
-            }
+            Ok(object) => Some(object),
             Err(err) => {
                 warn!(%err, "Object left out of a cache");
                 None

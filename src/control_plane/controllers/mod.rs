@@ -11,6 +11,7 @@
 mod cluster_services;
 mod deployment;
 mod endpoints;
+mod garbage_collector;
 mod namespace;
 mod ownership;
 mod pods;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
+use crate::client::owners::Owners;
 
 pub(crate) use cluster_services::API_SERVER_PORT;
 pub(super) use cluster_services::ClusterServices;
@@ -40,6 +42,7 @@ pub(crate) struct Caches {
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) endpoints: Cache<Endpoints>,
     pub(crate) namespaces: Cache<Namespace>,
+    pub(crate) owners: Owners,
     pub(crate) pods: Cache<Pod>,
     pub(crate) replica_sets: Cache<ReplicaSet>,
     pub(crate) service_accounts: Cache<ServiceAccount>,
@@ -84,6 +87,10 @@ static CONTROLLERS: &[Controller] = &[
         run: |ctx| Box::pin(endpoints::mirror(ctx)),
     },
     Controller { name: "deployment-controller", run: |ctx| Box::pin(deployment::run(ctx)) },
+    Controller {
+        name: "generic-garbage-collector",
+        run: |ctx| Box::pin(garbage_collector::run(ctx)),
+    },
     Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
     Controller { name: "replicaset-controller", run: |ctx| Box::pin(replica_set::run(ctx)) },
     Controller {

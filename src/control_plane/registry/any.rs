@@ -98,6 +98,7 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn answers_deleted_object(&self) -> bool;
     fn creates_on_update(&self) -> bool;
     fn status_takes_annotations(&self) -> bool;
+    fn orphans_dependents(&self) -> bool;
 
     /// # Errors
     /// If the value is not an object of this kind; the text says which field and why.
@@ -271,6 +272,10 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn creates_on_update(&self) -> bool {
         R::CREATES_ON_UPDATE
+    }
+
+    fn orphans_dependents(&self) -> bool {
+        R::ORPHANS_DEPENDENTS
     }
 
     fn status_takes_annotations(&self) -> bool {

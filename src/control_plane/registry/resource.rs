@@ -150,6 +150,9 @@ pub(crate) trait Resource: Send + Sync + 'static {
     /// a Deployment's revision is an annotation that its controller sets together with the status).
     const STATUS_TAKES_ANNOTATIONS: bool = false;
 
+    /// A DELETE that does not say otherwise leaves dependents behind (upstream's `OrphanDependents`).
+    const ORPHANS_DEPENDENTS: bool = false;
+
     /// Fills in what was left out. Runs on what a client sends and on what a patch yields; must
     /// change nothing the second time.
     fn default(object: &mut Self::Object) {

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 
 use super::commit;
 use super::delete_options;
+use super::propagation;
 use crate::api::status;
 use crate::control_plane::admission::Operation;
 use crate::control_plane::apiserver::body::Body;
@@ -57,11 +58,12 @@ pub(super) async fn remove(call: &Call, options: &DeleteOptions, dry: bool) -> O
         delete_options::check_preconditions(call, options, old.metadata())?;
         call.admit(Operation::Delete, None, Some(&*old)).await?;
         call.review(Operation::Delete, None, Some(&*old)).await?;
-        let done = match plan(call, options, &*old) {
+        let plan = plan(call, options, &*old);
+        let done = match plan {
             Plan::Keep => Some(Removal::Marked(Shown::Stored(current))),
             Plan::Remove if dry => Some(Removal::Gone(current)),
             Plan::Remove => gone(call, &current).await?,
-            Plan::Mark(mark) => marked(call, &current, &old, mark, dry).await?,
+            Plan::Mark(mark) => marked(call, &current, &old, &mark, dry).await?,
         };
         if let Some(removal) = done {
             return Ok(removal);
@@ -70,7 +72,7 @@ pub(super) async fn remove(call: &Call, options: &DeleteOptions, dry: bool) -> O
     Err(call.conflict(status::MODIFIED))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Plan {
     Remove,
     Mark(Mark),
@@ -78,29 +80,34 @@ enum Plan {
     Keep,
 }
 
-/// When the object shall be gone, in seconds from the moment it was first deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Mark {
+    /// When the object shall be gone, in seconds from the moment it was first deleted.
     grace: i64,
+    /// Who keeps it until then.
+    finalizers: Vec<String>,
 }
 
 fn plan(call: &Call, options: &DeleteOptions, object: &dyn AnyObject) -> Plan {
     let meta = object.metadata();
     let asked = options.grace_period_seconds;
-    let held = !meta.finalizers.as_deref().unwrap_or_default().is_empty()
-        || !call.resource.is_finalized(object);
+    let current = meta.finalizers.as_deref().unwrap_or_default();
+    let finalizers = propagation::finalizers(call.resource, options, current);
+    let same_finalizers = finalizers == current;
+    let held = !finalizers.is_empty() || !call.resource.is_finalized(object);
     let deletion = call.resource.deletion(object, asked);
     let marked = meta.deletion_timestamp.is_some();
     let left = meta.deletion_grace_period_seconds.unwrap_or(0);
+    let mark = |grace: i64| Plan::Mark(Mark { grace, finalizers });
     match deletion {
         // A second DELETE without a period of its own lets the first one's run.
         _ if marked && left > 0 && asked.is_none() => Plan::Keep,
-        Deletion::Graceful { seconds } if !marked => Plan::Mark(Mark { grace: seconds }),
-        Deletion::Graceful { seconds } if seconds < left => Plan::Mark(Mark { grace: seconds }),
+        Deletion::Graceful { seconds } if !marked => mark(seconds),
+        Deletion::Graceful { seconds } if seconds < left => mark(seconds),
         Deletion::Graceful { .. } => Plan::Keep,
         Deletion::Now if !held => Plan::Remove,
-        Deletion::Now if marked && left == 0 => Plan::Keep,
-        Deletion::Now => Plan::Mark(Mark { grace: 0 }),
+        Deletion::Now if marked && left == 0 && same_finalizers => Plan::Keep,
+        Deletion::Now => mark(0),
     }
 }
 
@@ -119,7 +126,7 @@ async fn marked(
     call: &Call,
     current: &Arc<Stored>,
     old: &Decoded,
-    mark: Mark,
+    mark: &Mark,
     dry: bool,
 ) -> Outcome<Option<Removal>> {
     let mut object = old.cloned();
@@ -136,14 +143,17 @@ async fn marked(
     }
 }
 
-fn set_mark(call: &Call, meta: &mut ObjectMeta, mark: Mark) {
+fn set_mark(call: &Call, meta: &mut ObjectMeta, mark: &Mark) {
     let first = match (&meta.deletion_timestamp, meta.deletion_grace_period_seconds) {
         (Some(Time(end)), grace) => *end - SignedDuration::from_secs(grace.unwrap_or(0)),
         (None, _) => call.now,
     };
     meta.deletion_timestamp = Some(Time(first + SignedDuration::from_secs(mark.grace)));
-    meta.deletion_grace_period_seconds = Some(mark.grace);
-    meta.generation = meta.generation.map(|generation| generation + 1);
+    if meta.deletion_grace_period_seconds != Some(mark.grace) {
+        meta.deletion_grace_period_seconds = Some(mark.grace);
+        meta.generation = meta.generation.map(|generation| generation + 1);
+    }
+    meta.finalizers = Some(mark.finalizers.clone()).filter(|finalizers| !finalizers.is_empty());
 }
 
 /// What is said of an object that is gone and not shown.

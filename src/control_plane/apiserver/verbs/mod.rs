@@ -11,6 +11,7 @@ mod get;
 mod list;
 mod list_options;
 mod patch;
+mod propagation;
 mod update;
 mod watch;
 
