@@ -1,4 +1,4 @@
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -98,6 +98,55 @@ fn an_echo_of_much_does_not_block() {
     writer.join().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stdout == much.as_bytes(), "{} bytes", output.stdout.len());
+}
+
+/// A child of nc's that listens already.
+fn listening(words: &[&str]) -> (Child, String) {
+    let port = closed_port().to_string();
+    let mut child = start(OURS, &[&["-v", "-l", "-p", port.as_str()], words].concat());
+    let mut line = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening"), "{line}");
+    (child, port)
+}
+
+/// Runs it while its input is written, which may be more than a pipe holds.
+fn feed(words: &[&str], input: &str) -> (Option<i32>, String) {
+    let mut child = start(OURS, words);
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_program_may_answer_with_much() {
+    let (mut server, port) = listening(&["-e", "cat"]);
+    let much = "0123456789abcde\n".repeat(1 << 18);
+    let (code, heard) = feed(&["127.0.0.1", &port], &much);
+    assert!(code == Some(0) && heard == much, "{} bytes", heard.len());
+    server.wait().unwrap();
+}
+
+#[test]
+fn a_peer_that_says_nothing_hears_all() {
+    let (mut server, port) = listening(&[]);
+    drop(server.stdin.take());
+    let mut sender = start(OURS, &["127.0.0.1", &port]);
+    let mut stdin = sender.stdin.take().unwrap();
+    let mut heard = BufReader::new(server.stdout.take().unwrap());
+    for n in 0..3 {
+        // Each after the one before has arrived: never is there more at hand.
+        writeln!(stdin, "{n}").unwrap();
+        let mut line = String::new();
+        heard.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("{n}\n"));
+    }
+    drop(stdin);
+    assert_eq!(sender.wait().unwrap().code(), Some(0));
+    assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
 #[test]

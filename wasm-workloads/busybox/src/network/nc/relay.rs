@@ -7,13 +7,19 @@ use std::time::Duration;
 use sampan_process::{self as process, Handle};
 
 use crate::call::{Done, Failure};
-use crate::network::Limit;
+use crate::network::{Limit, is_timeout};
 use crate::stream::BUFFER_BYTES;
 
-/// How long to wait for the input before the connection is looked at again: at first, and at most.
+/// How long to wait for one side before the other is looked at: at first, and at most.
 /// A conversation is answered at once, and silence costs next to nothing.
 const TICK_MS: u32 = 1;
 const TICK_MS_MAX: u32 = 20;
+
+/// How long the input may be silent once the peer has ended its side.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a program is given at once: much less than a pipe holds, so that it can be heard in between.
+const PROGRAM_BYTES: usize = 16 << 10;
 
 /// Who hears what the connection says.
 #[derive(Debug)]
@@ -50,13 +56,22 @@ pub struct Relay {
     pub line_interval: Option<Duration>,
 }
 
+/// Where the next bytes are expected: that side is waited for, the other only looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Side {
+    #[default]
+    Peer,
+    Input,
+}
+
 /// What is on its way.
 #[derive(Debug, Default)]
 struct State {
     unsent: Vec<u8>,
     input_ended: bool,
-    /// nc's own output has heard everything: what is at hand is still sent, and that is all.
-    peer_ended: bool,
+    /// nc's own output has heard everything; until when more input is waited for.
+    peer_ended: Option<Limit>,
+    expected: Side,
     tick_ms: u32,
 }
 
@@ -64,42 +79,49 @@ impl Relay {
     /// Until both sides have ended, or nobody listens any more.
     pub fn run(&self, stream: &TcpStream, input: Option<&Handle>, program: &mut Program) -> Done {
         let broken = |err: std::io::Error| Failure::Message(crate::call::reason(&err));
-        stream.set_nonblocking(true).map_err(broken)?;
         let mut state = State { input_ended: input.is_none(), ..State::default() };
-        let mut buffer = vec![0; BUFFER_BYTES];
+        let is_own = matches!(program, Program::Own(_));
+        let mut buffer = vec![0; if is_own { BUFFER_BYTES } else { PROGRAM_BYTES }];
         loop {
-            let heard = match state.peer_ended {
-                true => Heard::Nothing,
-                false => receive(stream, program, &mut buffer)?,
-            };
-            state.peer_ended |= heard == Heard::End && matches!(program, Program::Own(_));
-            let sent = match self.send(stream, &mut state) {
+            match self.send(stream, &mut state) {
                 // It does not listen either.
-                Err(_) if state.peer_ended => return Ok(0),
+                Err(_) if state.peer_ended.is_some() => return Ok(0),
                 sent => sent.map_err(broken)?,
-            };
-            if heard == Heard::Bytes || sent {
-                state.tick_ms = 0;
             }
-            match input.filter(|_| !state.input_ended && state.unsent.is_empty()) {
-                Some(input) if state.peer_ended && !input.wait_readable(0).unwrap_or(false) => {
-                    return Ok(0);
+            if state.input_ended && state.unsent.is_empty() {
+                return self.hear_out(stream, program, &mut buffer);
+            }
+            if state.listens(is_own) {
+                let wait = state.wait(Side::Peer);
+                let heard = receive(stream, program, &mut buffer, wait)?;
+                state.expect(Side::Peer, heard == Heard::Bytes);
+                if heard == Heard::End && is_own {
+                    state.peer_ended = Some(self.patience());
                 }
-                Some(input) => {
-                    self.take_input(stream, input, &mut state)?;
-                    if state.input_ended && matches!(program, Program::Started(_)) {
-                        // What the program did not care to read must not cost the peer its answer.
-                        while matches!((&*stream).read(&mut buffer), Ok(1..)) {}
-                        return Ok(0);
-                    }
+                if heard == Heard::End {
+                    state.expected = Side::Input;
                 }
-                None if state.input_ended && state.unsent.is_empty() => {
-                    stream.set_nonblocking(false).map_err(broken)?;
-                    return self.hear_out(stream, program, &mut buffer);
-                }
-                None => std::thread::sleep(state.pause()),
+            }
+            let Some(input) = input.filter(|_| !state.input_ended && state.unsent.is_empty())
+            else {
+                continue;
+            };
+            if state.gives_up(input) {
+                return Ok(0);
+            }
+            self.take_input(stream, input, &mut state)?;
+            if state.input_ended && !is_own {
+                // What the program did not care to read must not cost the peer its answer.
+                stream.set_nonblocking(true).map_err(broken)?;
+                while matches!((&*stream).read(&mut buffer), Ok(1..)) {}
+                return Ok(0);
             }
         }
+    }
+
+    /// How long the input may be silent once the peer has ended.
+    fn patience(&self) -> Limit {
+        Limit::after(Some(self.wait.unwrap_or(PATIENCE)))
     }
 
     /// Waits a moment for the input.
@@ -109,10 +131,13 @@ impl Relay {
         input: &Handle,
         state: &mut State,
     ) -> Result<(), Failure> {
-        let tick_ms = state.pause().as_millis() as u32;
-        match input.wait_readable(tick_ms) {
+        let wait = state.wait(Side::Input);
+        match input.wait_readable(wait.as_millis() as u32) {
             Ok(true) => {}
-            Ok(false) | Err(process::Error::Interrupted) => return Ok(()),
+            Ok(false) | Err(process::Error::Interrupted) => {
+                state.expect(Side::Input, false);
+                return Ok(());
+            }
             Err(err) => return Err(Failure::Message(err.to_string())),
         }
         let bytes = match input.read(BUFFER_BYTES as u32) {
@@ -126,34 +151,42 @@ impl Relay {
             let _ = stream.shutdown(Shutdown::Write);
         }
         state.unsent = bytes;
-        state.tick_ms = 0;
+        state.expect(Side::Input, true);
+        state.peer_ended = state.peer_ended.map(|_| self.patience());
         Ok(())
     }
 
-    /// Sends what it can without waiting; whether that was anything.
-    fn send(&self, stream: &TcpStream, state: &mut State) -> std::io::Result<bool> {
-        let mut any = false;
-        while !state.unsent.is_empty() {
-            let line = state.unsent.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-            let length = self.line_interval.and(line).unwrap_or(state.unsent.len());
-            match (&*stream).write(&state.unsent[..length]) {
+    /// Sends what it can while the peer takes it at once, or nearly.
+    fn send(&self, mut stream: &TcpStream, state: &mut State) -> std::io::Result<()> {
+        if state.unsent.is_empty() {
+            return Ok(());
+        }
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(Duration::from_millis(TICK_MS.into())))?;
+        let mut sent = 0;
+        while sent < state.unsent.len() {
+            let left = &state.unsent[sent..];
+            let line = left.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let length = self.line_interval.and(line).unwrap_or(left.len());
+            match stream.write(&left[..length]) {
                 Ok(n) => {
-                    state.unsent.drain(..n);
-                    any = true;
+                    sent += n;
                     if let Some(interval) = self.line_interval {
                         std::thread::sleep(interval);
                     }
                 }
-                Err(err) if err.kind() == ErrorKind::WouldBlock => break,
+                Err(err) if is_timeout(&err) => break,
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 Err(err) => return Err(err),
             }
         }
-        Ok(any)
+        state.unsent.drain(..sent);
+        Ok(())
     }
 
     /// What the peer still says when nothing is left to be sent.
     fn hear_out(&self, mut stream: &TcpStream, program: &mut Program, buffer: &mut [u8]) -> Done {
+        stream.set_nonblocking(false)?;
         loop {
             // A wait that the clock cannot hold is none.
             let _ = stream.set_read_timeout(Limit::after(self.wait).left());
@@ -169,11 +202,31 @@ impl Relay {
 }
 
 impl State {
-    /// The time to wait now; the next is longer.
-    fn pause(&mut self) -> Duration {
-        let now = self.tick_ms;
-        self.tick_ms = (now * 2).clamp(TICK_MS, TICK_MS_MAX);
-        Duration::from_millis(now.into())
+    /// Whether the peer is heard now. A program is not given more before all that it said is sent:
+    /// who waits for it to read cannot hear what it says, and it may be waiting for that.
+    fn listens(&self, is_own: bool) -> bool {
+        self.peer_ended.is_none() && (is_own || self.unsent.is_empty())
+    }
+
+    /// Whether nobody is there any more: a keyboard has nothing to say to a peer that has ended,
+    /// and another input has some time.
+    fn gives_up(&self, input: &Handle) -> bool {
+        self.peer_ended.is_some_and(|limit| input.is_terminal() || limit.has_passed())
+    }
+
+    /// How long to wait for a side.
+    fn wait(&self, side: Side) -> Duration {
+        let has_nothing_else = self.unsent.is_empty() && side == self.expected;
+        Duration::from_millis(if has_nothing_else { self.tick_ms.into() } else { 0 })
+    }
+
+    /// Whoever has said something is expected to go on; where all are silent each wait is longer.
+    fn expect(&mut self, side: Side, said: bool) {
+        if said {
+            (self.expected, self.tick_ms) = (side, TICK_MS);
+        } else if side == self.expected {
+            self.tick_ms = (self.tick_ms * 2).clamp(TICK_MS, TICK_MS_MAX);
+        }
     }
 }
 
@@ -184,19 +237,24 @@ enum Heard {
     End,
 }
 
-/// What is there of the peer's words.
+/// What is there of the peer's words, or comes in time.
 fn receive(
     mut stream: &TcpStream,
     program: &mut Program,
     buffer: &mut [u8],
+    wait: Duration,
 ) -> Result<Heard, Failure> {
     if matches!(program, Program::Started(None)) {
         return Ok(Heard::Nothing);
     }
+    stream.set_nonblocking(wait.is_zero())?;
+    if !wait.is_zero() {
+        stream.set_read_timeout(Some(wait))?;
+    }
     let ended = match stream.read(buffer) {
         Ok(0) => true,
         Ok(n) => !program.hear(&buffer[..n])?,
-        Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+        Err(err) if is_timeout(&err) || err.kind() == ErrorKind::Interrupted => {
             return Ok(Heard::Nothing);
         }
         // The peer broke off: as busybox, without a word.
