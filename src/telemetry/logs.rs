@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// Bound: lines of one component that are kept, a few screens of history.
 const LINES_MAX: usize = 1_000;
-/// Bound: bytes of one component's lines; all four together stay within 1 MiB.
+/// Bound: bytes of one component's lines; all of them together stay within 2 MiB.
 const BYTES_MAX: usize = 256 << 10;
 /// Bound: a longer line (an error with a whole object in it) is cut, so that one cannot push out
 /// all others.
@@ -22,12 +22,13 @@ struct Component {
     module: &'static str,
 }
 
-const COMPONENTS: [Component; 4] = [
+const COMPONENTS: [Component; 5] = [
     // What of the wing is no other's serves the API: registry, admission, auth, storage.
     Component { name: "kube-apiserver", module: "sampan::control_plane" },
     Component { name: "kube-scheduler", module: "sampan::control_plane::scheduler" },
     Component { name: "kube-controller-manager", module: "sampan::control_plane::controllers" },
     Component { name: "kubelet", module: "sampan::node" },
+    Component { name: "kube-proxy", module: "sampan::node::proxy" },
 ];
 
 /// What each component has said lately. Cheap to clone. The default one is empty and stays so: that
@@ -150,6 +151,7 @@ mod tests {
         check("sampan::control_plane::scheduler::run", Some("kube-scheduler"));
         check("sampan::control_plane::controllers::namespace", Some("kube-controller-manager"));
         check("sampan::node::runtime::engine", Some("kubelet"));
+        check("sampan::node::proxy::sync", Some("kube-proxy"));
         check("sampan::nodes", None);
         check("sampan::cluster", None);
         check("hyper::client", None);

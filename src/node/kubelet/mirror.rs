@@ -274,7 +274,13 @@ mod tests {
         let names: Vec<&str> = containers.iter().map(|container| &*container.name).collect();
         assert_eq!(
             names,
-            ["kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubelet"]
+            [
+                "kube-apiserver",
+                "kube-scheduler",
+                "kube-controller-manager",
+                "kubelet",
+                "kube-proxy"
+            ]
         );
     }
 

@@ -64,10 +64,18 @@ impl Listener {
     /// # Errors
     /// [`Error::Down`] when the Pod's network is gone.
     pub fn try_accept(&self) -> Result<Option<Stream>, Error> {
-        let mut state = self.backlog.0.lock();
-        match state.waiting.pop_front() {
-            None if state.closed => Err(Error::Down),
-            stream => Ok(stream),
+        loop {
+            let mut state = self.backlog.0.lock();
+            let stream = match state.waiting.pop_front() {
+                None if state.closed => return Err(Error::Down),
+                None => return Ok(None),
+                Some(stream) => stream,
+            };
+            drop(state);
+            // One that cannot be waited for here is lost; the next one may be in luck.
+            if let Ok(stream) = stream.settle() {
+                return Ok(Some(stream));
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime;
 
 use super::Error;
 use super::connections::Slot;
@@ -35,7 +36,7 @@ pub struct Stream {
 #[derive(Debug)]
 enum Way {
     Memory(Ends),
-    Host { socket: TcpStream, finished: AtomicBool },
+    Host { socket: TcpStream, finished: AtomicBool, runtime: Option<runtime::Id> },
 }
 
 /// What one side holds of two pipes.
@@ -70,7 +71,7 @@ impl Stream {
         Self {
             local,
             peer,
-            way: Way::Host { socket, finished: AtomicBool::new(false) },
+            way: Way::Host { socket, finished: AtomicBool::new(false), runtime: current_runtime() },
             _slots: slots,
         }
     }
@@ -80,6 +81,23 @@ impl Stream {
     pub(super) fn seen_as(mut self, peer: SocketAddr) -> Self {
         self.peer = peer;
         self
+    }
+
+    /// Has a socket of the host's waited for where it is used from now on: else each of its bytes
+    /// wakes a thread of the runtime that accepted it first, and by it one of the other.
+    ///
+    /// # Errors
+    /// The kernel's: it cannot wait for the socket.
+    pub(super) fn settle(self) -> io::Result<Self> {
+        let here = current_runtime();
+        let way = match self.way {
+            Way::Host { socket, finished, runtime } if here.is_some() && here != runtime => {
+                let socket = TcpStream::from_std(socket.into_std()?)?;
+                Way::Host { socket, finished, runtime: here }
+            }
+            way => way,
+        };
+        Ok(Self { way, ..self })
     }
 
     /// The host's socket, if it is one.
@@ -147,7 +165,7 @@ impl Stream {
     pub fn try_write(&self, bytes: &mut Bytes) -> Result<usize, Error> {
         match &self.way {
             Way::Memory(Ends { outgoing, .. }) => outgoing.try_write(bytes),
-            Way::Host { socket, finished } => {
+            Way::Host { socket, finished, .. } => {
                 if finished.load(Ordering::Relaxed) {
                     return Err(Error::BrokenPipe);
                 }
@@ -183,7 +201,7 @@ impl Stream {
     pub fn finish(&self) {
         match &self.way {
             Way::Memory(Ends { outgoing, .. }) => outgoing.finish(),
-            Way::Host { socket, finished } => {
+            Way::Host { socket, finished, .. } => {
                 if !finished.swap(true, Ordering::Relaxed) {
                     shut_down(socket);
                 }
@@ -261,6 +279,10 @@ impl Drop for Ends {
         let unread = self.incoming.refuse();
         if unread { self.outgoing.reset() } else { self.outgoing.finish() }
     }
+}
+
+fn current_runtime() -> Option<runtime::Id> {
+    runtime::Handle::try_current().ok().map(|handle| handle.id())
 }
 
 /// tokio closes the writing half of an owned socket only.

@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use crate::api::object::ObjectKey;
 
-/// What each Service claims of some table. The first by name has what only one can have, whatever
-/// the order in which they came.
+/// What each Service claims of some table. Who has what only one can have does not depend on the order
+/// in which they came.
 #[derive(Debug)]
 pub(super) struct Claims<K, V> {
     by_key: HashMap<K, BTreeMap<ObjectKey, V>>,
@@ -49,9 +49,13 @@ impl<K: Clone + Ord + Hash, V: PartialEq> Claims<K, V> {
         }
     }
 
-    /// Who has it, and what they want with it.
-    pub(super) fn first(&self, key: &K) -> Option<(&ObjectKey, &V)> {
-        self.by_key.get(key)?.first_key_value()
+    /// Who has it, and what they want with it: the lowest rank, then the first by name.
+    pub(super) fn first<R: Ord>(
+        &self,
+        key: &K,
+        rank: impl Fn(&V) -> R,
+    ) -> Option<(&ObjectKey, &V)> {
+        self.by_key.get(key)?.iter().min_by_key(|(_, value)| rank(value))
     }
 
     /// What everybody wants with it.
@@ -65,18 +69,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_differences_are_told_and_the_first_by_name_has_it() {
+    fn only_differences_are_told_and_the_lowest_or_first_by_name_has_it() {
         let mut claims = Claims::default();
         let (a, b) = (ObjectKey::new("n", "a"), ObjectKey::new("n", "b"));
         let mut set = |owner: &ObjectKey, values: &[(&'static str, u8)]| {
             let mut changed = BTreeSet::new();
             claims.set(owner, values.iter().copied().collect(), &mut changed);
-            let first = claims.first(&"x").map(|(owner, value)| (owner.name.clone(), *value));
+            let first = claims
+                .first(&"x", |value| value / 10)
+                .map(|(owner, value)| (owner.name.clone(), *value));
             (changed.into_iter().collect::<Vec<_>>(), first)
         };
         assert_eq!(set(&b, &[("x", 1), ("y", 1)]), (vec!["x", "y"], Some(("b".to_owned(), 1))));
         assert_eq!(set(&b, &[("x", 1), ("y", 2)]), (vec!["y"], Some(("b".to_owned(), 1))));
         assert_eq!(set(&a, &[("x", 7)]), (vec!["x"], Some(("a".to_owned(), 7))));
+        assert_eq!(set(&a, &[("x", 70)]), (vec!["x"], Some(("b".to_owned(), 1))));
         assert_eq!(set(&a, &[]), (vec!["x"], Some(("b".to_owned(), 1))));
         assert_eq!(set(&b, &[]), (vec!["x", "y"], None));
         assert_eq!(claims.all(&"x").count(), 0);

@@ -32,9 +32,19 @@ pub(super) struct Plan {
 /// Where a door leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leads {
+    pub(super) rank: Rank,
     pub(super) endpoints: Vec<SocketAddr>,
     /// How long a client stays with its endpoint.
     pub(super) affinity: Option<Duration>,
+}
+
+/// Whose claim to an address counts first: nobody takes another Service's ClusterIP by naming it as an
+/// external IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    ClusterIp,
+    NodePort,
+    Other,
 }
 
 /// A port of the host's that stands for a Service.
@@ -67,6 +77,15 @@ pub(super) fn plan(service: &Service, slices: &[Arc<EndpointSlice>], site: &Site
     plan
 }
 
+impl HostPortKind {
+    pub(super) fn rank(self) -> Rank {
+        match self {
+            Self::NodePort => Rank::NodePort,
+            Self::LoadBalancer { .. } => Rank::Other,
+        }
+    }
+}
+
 impl Plan {
     fn port(
         &mut self,
@@ -79,21 +98,22 @@ impl Plan {
         let (Some(protocol), Some(number)) = (protocol(port), port_number(port.port)) else {
             return;
         };
-        let leads = |policy: &Option<String>| Leads {
+        let leads = |rank, policy: &Option<String>| Leads {
+            rank,
             endpoints: endpoints::of_port(slices, port, is_local(policy).then_some(&*site.node)),
             affinity: affinity(spec),
         };
         let door = |ip: IpAddr, number| Door { address: SocketAddr::new(ip, number), protocol };
-        let internal = leads(&spec.internal_traffic_policy);
+        let internal = leads(Rank::ClusterIp, &spec.internal_traffic_policy);
         for ip in cluster_ips(spec) {
             self.doors.insert(door(ip.into(), number), internal.clone());
         }
-        let external = leads(&spec.external_traffic_policy);
+        let external = leads(Rank::Other, &spec.external_traffic_policy);
         let node_port = port.node_port.and_then(port_number);
         if let Some(node_port) = node_port {
             let door = door(site.node_address, node_port);
             let port = HostPort { kind: HostPortKind::NodePort, sources: Vec::new() };
-            self.doors.insert(door, external.clone());
+            self.doors.insert(door, Leads { rank: Rank::NodePort, ..external.clone() });
             self.host.insert(door, port);
         }
         let sources = source_ranges(spec);

@@ -130,13 +130,16 @@ impl Sync {
             debug!(doors = changed.doors.len(), "Routes changed");
             let route = |leads: &Leads| Route::new(leads.endpoints.clone(), leads.affinity);
             let doors = changed.doors.into_iter();
-            let first = |door| self.doors.first(&door).map(|(_, leads)| route(leads));
+            let first =
+                |door| self.doors.first(&door, |leads| leads.rank).map(|(_, leads)| route(leads));
             network.routes().apply(doors.map(|door| (door, first(door))));
         }
         if !changed.host_ports.is_empty() {
             let ports = changed.host_ports.into_iter();
             let first = |door| {
-                self.host_ports.first(&door).map(|(owner, port)| (owner.clone(), port.clone()))
+                self.host_ports
+                    .first(&door, |port| port.kind.rank())
+                    .map(|(owner, port)| (owner.clone(), port.clone()))
             };
             let ports: BTreeMap<_, _> = ports.map(|door| (door, first(door))).collect();
             self.host.apply(ports).await;

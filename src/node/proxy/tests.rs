@@ -324,3 +324,50 @@ async fn a_connection_wakes_who_sleeps_and_gets_the_first_pod_that_listens() {
     assert_eq!(slept["metadata"]["annotations"]["sampan.dev/awake-replicas"], "1");
     stage.proxy.shutdown().await;
 }
+
+/// 1,000 Services with 10 endpoints each: the figure is printed, never asserted.
+#[tokio::test]
+async fn a_thousand_services_change_together() {
+    let stage = stage();
+    let ip = |second, n: u32| Ipv4Addr::from_bits(u32::from_be_bytes([10, second, 1, 0]) + n);
+    let door = |n| network::Door {
+        address: SocketAddr::new(ip(43, n).into(), 80),
+        protocol: network::Protocol::Tcp,
+    };
+    let slice = |n: u32, first: u32| {
+        let endpoints: Vec<_> =
+            (0..10).map(|k| json!({"addresses": [ip(42, first + n * 10 + k)]})).collect();
+        let slice = json!({
+            "metadata": {
+                "name": format!("s{n}-1"), "namespace": "default",
+                "labels": {"kubernetes.io/service-name": format!("s{n}")},
+            },
+            "addressType": "IPv4", "endpoints": endpoints,
+            "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+        });
+        Arc::new(serde_json::from_value::<EndpointSlice>(slice).unwrap())
+    };
+    let service = |n| {
+        let spec = json!({"clusterIP": ip(43, n), "ports": [{"port": 80}]});
+        let metadata = json!({"name": format!("s{n}"), "namespace": "default"});
+        let service = json!({"metadata": metadata, "spec": spec});
+        Arc::new(serde_json::from_value::<Service>(service).unwrap())
+    };
+    stage.services.replace((0..1_000).map(service).collect());
+    for first in [0, 10_000] {
+        let slices: Vec<_> = (0..1_000).map(|n| slice(n, first)).collect();
+        let wanted = SocketAddr::new(ip(42, first + 9_999).into(), 8080);
+        let clock = Clock::system();
+        slices.into_iter().for_each(|slice| stage.slices.apply(slice));
+        let is_done = |n| {
+            let route = stage.network.routes().get(door(n));
+            route.is_some_and(|route| route.endpoints.len() == 10)
+        };
+        let last = || stage.network.routes().get(door(999));
+        while last().is_none_or(|route| !route.endpoints.contains(&wanted)) {
+            tokio::task::yield_now().await;
+        }
+        println!("1,000 Services changed in {:?}", clock.monotonic());
+        assert!((0..1_000).all(is_done));
+    }
+}
