@@ -14,12 +14,15 @@ mod deployment;
 #[cfg(unix)]
 mod interactive;
 mod objects;
+mod port_forward;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;
 mod proxy;
+mod reach;
 mod restart;
 mod shell;
 mod spdy;
 mod support;
 mod system;
 mod tutorial;
+mod tutorial_services;

@@ -12,6 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::terminal::Terminal;
+use crate::cli::output;
+
+/// In the server's message when the container has no such program.
+const NO_PROGRAM: &str = "unable to start container process: ";
+
+/// As a shell and ssh have it.
+const NOT_FOUND: u8 = 127;
 
 /// Bound: bytes of one read of our stdin, and of what kube holds of each stream.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -117,13 +124,16 @@ fn exit_code(status: &Status) -> anyhow::Result<u8> {
     let mut causes = causes.into_iter().flatten();
     let code = causes.find(|cause| cause.reason.as_deref() == Some("ExitCode"));
     let code = code.and_then(|cause| cause.message.as_ref()?.parse::<i32>().ok());
-    match code {
-        // As a shell has it: the lower eight bits.
-        Some(code) => Ok(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
-        None => {
-            bail!("run the command: {}", status.message.as_deref().unwrap_or("no reason given"))
-        }
+    // As a shell has it: the lower eight bits.
+    if let Some(code) = code {
+        return Ok(u8::try_from(code & 0xff).unwrap_or(u8::MAX));
     }
+    let message = status.message.as_deref().unwrap_or("no reason given");
+    let Some((_, missing)) = message.split_once(NO_PROGRAM) else {
+        bail!("run the command: {message}")
+    };
+    output::say(&format!("error: failed to run the command: {missing}"));
+    Ok(NOT_FOUND)
 }
 
 #[cfg(test)]
@@ -143,6 +153,8 @@ mod tests {
         let failed = json!({"status": "Failure", "details": {"causes": causes}});
         assert_eq!(code(failed), Ok(3));
         let refused = json!({"status": "Failure", "message": "no such program"});
+        let missing = "exec failed: unable to start container process: exec: \"x\": not found";
+        assert_eq!(code(json!({"status": "Failure", "message": missing})), Ok(127));
         assert_eq!(code(refused), Err("run the command: no such program".to_owned()));
     }
 }
