@@ -13,6 +13,7 @@ mod debug;
 mod deployment;
 #[cfg(unix)]
 mod interactive;
+mod network_tools;
 mod objects;
 mod port_forward;
 #[path = "../../wasm-workloads/testing/host.rs"]
