@@ -21,6 +21,7 @@ mod programs;
 mod proxy;
 mod reach;
 mod restart;
+mod services;
 mod shell;
 mod spdy;
 mod support;
