@@ -16,6 +16,7 @@ use super::{Subcommand, output};
 use crate::client::clock::Clock;
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
 use crate::config::{Config, Environment, Flags, Listen, Places, State, parse_port_range};
+use crate::node::ingress;
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -43,6 +44,12 @@ struct Arguments {
     /// Ports of the node that NodePort and LoadBalancer Services get [default: 30000-32767]
     #[arg(long, value_name = "FIRST-LAST", value_parser = parse_port_range)]
     service_node_port_range: Option<RangeInclusive<u16>>,
+    /// Where Ingresses are served over HTTP [default: port 8080 of the node's address, or a free one]
+    #[arg(long, value_name = "ADDR:PORT")]
+    ingress_http: Option<SocketAddr>,
+    /// Where Ingresses are served over HTTPS [default: port 8443, or a free one]
+    #[arg(long, value_name = "ADDR:PORT")]
+    ingress_https: Option<SocketAddr>,
     /// Return when the cluster is ready and leave it running
     #[arg(long)]
     background: bool,
@@ -81,6 +88,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         pod_cidr: arguments.pod_cidr,
         service_cidr: arguments.service_cidr,
         node_ports: arguments.service_node_port_range,
+        ingress: ingress::Config { http: arguments.ingress_http, https: arguments.ingress_https },
     };
     let config = Config { component_logs, ..Config::new(&flags, env)? };
     let places = Places::new(&flags.which, env)?;

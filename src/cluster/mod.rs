@@ -235,10 +235,13 @@ async fn start_node(
         services: control_plane.cache().await?,
         endpoint_slices: control_plane.cache().await?,
         deployments: control_plane.cache().await?,
+        ingresses: control_plane.cache().await?,
+        ingress_classes: control_plane.cache().await?,
     };
     let clients = node::Clients {
         kubelet: control_plane.client(Identity::node(&config.name)),
         proxy: control_plane.client(Identity::proxy()),
+        ingress: control_plane.client(Identity::controller("ingress-controller")),
     };
     let node = node::Config {
         name: config.name.clone(),
@@ -248,6 +251,7 @@ async fn start_node(
             directory: config.cache_directory.join("images"),
             allowed_directories: config.allowed_image_directories.clone(),
         },
+        ingress: config.ingress.clone(),
         network: node::network::Config {
             pods: config.pod_cidr,
             services: config.services.cluster_ips,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use kube::api::{ObjectMeta, PostParams};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -64,6 +65,8 @@ pub enum Error {
     TokenKey(#[source] BadKey),
     #[error("serve over TLS")]
     Tls(#[source] TlsError),
+    #[error("make the IngressClass {INGRESS_CLASS}")]
+    IngressClass(#[source] Box<kube::Error>),
     #[error("make the cluster's own Services")]
     Services(#[source] Box<kube::Error>),
     #[error("make the namespace {namespace}")]
@@ -95,6 +98,7 @@ impl ControlPlane {
             metrics: rooms.metrics,
         });
         bootstrap(&apiserver).await?;
+        ingress_class(&apiserver).await?;
         let made = cluster_services.ensure(&apiserver.client(Identity::apiserver())).await;
         made.map_err(|source| Error::Services(Box::new(source)))?;
         let control_plane = Self {
@@ -204,6 +208,25 @@ impl ControlPlane {
         self.components.close();
         self.components.wait().await;
         self.apiserver.shutdown().await;
+    }
+}
+
+/// The class that the node serves, and that Ingresses get which name none.
+const INGRESS_CLASS: &str = "sampan";
+
+async fn ingress_class(apiserver: &ApiServer) -> Result<(), Error> {
+    let api = kube::Api::<IngressClass>::all(apiserver.client(Identity::apiserver()));
+    let annotation = ("ingressclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned());
+    let metadata = ObjectMeta {
+        name: Some(INGRESS_CLASS.to_owned()),
+        annotations: Some([annotation].into()),
+        ..Default::default()
+    };
+    let controller = Some("sampan.dev/ingress".to_owned());
+    let spec = Some(IngressClassSpec { controller, ..Default::default() });
+    match api.create(&PostParams::default(), &IngressClass { metadata, spec }).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        made => made.map(drop).map_err(|source| Error::IngressClass(Box::new(source))),
     }
 }
 

@@ -8,11 +8,13 @@ use futures::stream::{self, Stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::node::images::{self, Images};
+use crate::node::ingress;
 use crate::node::kubelet::{self, Kubelet};
 use crate::node::network::{self, Network};
 use crate::node::proxy::{self, Proxy};
@@ -28,6 +30,7 @@ pub struct Config {
     /// `DIR/pods`: one directory per Pod, by uid.
     pub pods_directory: PathBuf,
     pub images: images::Config,
+    pub ingress: ingress::Config,
     pub network: network::Config,
     pub runtime: runtime::Config,
     /// What the components say, for `kubectl logs`; empty ones will do.
@@ -42,6 +45,8 @@ pub struct Caches {
     pub config_maps: Cache<ConfigMap>,
     pub secrets: Cache<Secret>,
     pub services: Cache<Service>,
+    pub ingresses: Cache<Ingress>,
+    pub ingress_classes: Cache<IngressClass>,
     pub endpoint_slices: Cache<EndpointSlice>,
     pub deployments: Cache<Deployment>,
 }
@@ -53,6 +58,8 @@ pub struct Clients {
     pub kubelet: kube::Client,
     /// `system:kube-proxy`
     pub proxy: kube::Client,
+    /// The ServiceAccount `ingress-controller` in kube-system.
+    pub ingress: kube::Client,
 }
 
 impl std::fmt::Debug for Clients {
@@ -64,6 +71,7 @@ impl std::fmt::Debug for Clients {
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
+    ingress: ingress::Door,
     kubelet: Arc<Kubelet>,
     proxy: Proxy,
     runtime: Runtime,
@@ -111,6 +119,18 @@ impl Node {
         };
         let proxy_config = proxy::Config { node: config.name.clone(), address: config.address };
         let proxy = Proxy::start(proxy_config, proxy);
+        let ingress = ingress::Rooms {
+            node: config.name.clone(),
+            node_address: config.address,
+            client: clients.ingress,
+            ingresses: caches.ingresses,
+            classes: caches.ingress_classes,
+            services: caches.services.clone(),
+            secrets: caches.secrets.clone(),
+            network: network.clone(),
+            clock: clock.clone(),
+        };
+        let ingress = ingress::Door::start(config.ingress, ingress);
         let rooms = kubelet::Rooms {
             client: clients.kubelet,
             pods: caches.pods,
@@ -129,7 +149,7 @@ impl Node {
             address: config.address,
             pods_directory: config.pods_directory,
         };
-        Ok(Self { kubelet: Kubelet::start(config, rooms), proxy, runtime })
+        Ok(Self { ingress, kubelet: Kubelet::start(config, rooms), proxy, runtime })
     }
 
     /// The door for logs, exec and attach.
@@ -161,6 +181,7 @@ impl Node {
     /// Ends all guests and tasks. Writes no terminal status: stopping sampan is not a container's
     /// exit, and the Pods go on at the next start.
     pub async fn shutdown(&self) {
+        self.ingress.shutdown().await;
         self.proxy.shutdown().await;
         self.kubelet.shutdown().await;
         self.runtime.shutdown().await;

@@ -11,6 +11,7 @@ mod bare_wasm;
 mod command_line;
 mod debug;
 mod deployment;
+mod ingress;
 #[cfg(unix)]
 mod interactive;
 mod network_tools;

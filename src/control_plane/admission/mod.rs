@@ -7,6 +7,7 @@
 //!
 //! Upstream: `k8s.io/apiserver/pkg/admission`, `plugin/pkg/admission`.
 
+mod default_ingress_class;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod priority;
@@ -25,6 +26,7 @@ pub(super) static PLUGINS: &[&dyn Plugin] = &[
     &service_account::ServiceAccounts,
     &default_toleration_seconds::DefaultTolerationSeconds,
     &priority::Priority,
+    &default_ingress_class::DefaultIngressClass,
 ];
 
 /// An object as its k8s-openapi type.
@@ -89,6 +91,9 @@ pub(super) trait Lookup: Send + Sync {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<ServiceAccount>>, LookupError>;
+
+    /// The name of the IngressClass that is marked as the default; of several, the newest.
+    async fn default_ingress_class(&self) -> Result<Option<String>, LookupError>;
 }
 
 /// One rule of admission.
@@ -193,6 +198,10 @@ mod testing {
             }
             let account = json!({"imagePullSecrets": [{"name": "pull"}]});
             Ok(Some(Arc::new(serde_json::from_value(account).unwrap())))
+        }
+
+        async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {
+            Ok(Some("sampan".to_owned()))
         }
     }
 

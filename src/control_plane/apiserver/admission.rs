@@ -16,11 +16,14 @@ use crate::api::status;
 use crate::control_plane::admission::{
     self, Lookup, LookupError, Object, Operation, Refusal, Request,
 };
-use crate::control_plane::registry::{AnyObject, KubeObject};
-use crate::control_plane::storage::{Revision, Stored};
+use crate::control_plane::registry::{AnyObject, Decoded, KubeObject};
+use crate::control_plane::storage::{ListQuery, Revision, Stored};
 
 /// Bound: how long a write waits for a namespace's first ServiceAccount.
 const SERVICE_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Marks the IngressClass that Ingresses get which name none.
+const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 type AnyObjectMut<'a> = &'a mut (dyn AnyObject + 'static);
 type AnyObjectRef<'a> = &'a (dyn AnyObject + 'static);
@@ -136,6 +139,21 @@ impl Lookup for ApiServer {
             }
         }
         self.look_up(namespace, name).await
+    }
+
+    async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {
+        let resource = self.resource("networking.k8s.io", "v1", "ingressclasses");
+        let Some(resource) = resource else { return Ok(None) };
+        let all = self.storage().list(&resource.prefix(None), ListQuery::default()).await;
+        let all = all.map_err(lookup_error)?.items;
+        let classes = all.iter().filter_map(|stored| resource.decoded(stored).ok());
+        let defaults = classes.filter(|class| {
+            let annotations = class.metadata().annotations.as_ref();
+            annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
+        });
+        let made =
+            |class: &Decoded| class.metadata().creation_timestamp.as_ref().map(|time| time.0);
+        Ok(defaults.max_by_key(made).and_then(|class| class.metadata().name.clone()))
     }
 }
 

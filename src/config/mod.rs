@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 
 use crate::control_plane::ServiceRanges;
+use crate::node::ingress;
 use crate::telemetry::ComponentLogs;
 
 /// Where the API server listens when nobody says.
@@ -58,6 +59,8 @@ pub struct Flags {
     pub service_cidr: Option<Ipv4Net>,
     /// `--service-node-port-range`: first and last; that of [`ServiceRanges::default`] when `None`.
     pub node_ports: Option<RangeInclusive<u16>>,
+    /// `--ingress-http`, `--ingress-https`
+    pub ingress: ingress::Config,
 }
 
 pub use networks::parse_port_range;
@@ -144,6 +147,8 @@ pub struct Config {
     pub pod_cidr: Ipv4Net,
     /// Where Services get their addresses and node ports from.
     pub services: ServiceRanges,
+    /// Where Ingresses are served.
+    pub ingress: ingress::Config,
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,
     pub allowed_image_directories: Vec<PathBuf>,
@@ -182,6 +187,7 @@ impl Config {
             node_address,
             pod_cidr,
             services,
+            ingress: flags.ingress.clone(),
             cache_directory,
             allowed_image_directories,
             component_logs: ComponentLogs::default(),
