@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
 
+use crate::poll::{Interest, poll};
 use crate::server::plain;
 use crate::{Done, Flags};
 
@@ -76,10 +77,12 @@ fn udp(to: &str, timeout: Duration, data: &str) -> Result<(), String> {
         if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).map_err(other)?;
     socket.connect(address).map_err(other)?;
-    if !timeout.is_zero() {
-        socket.set_read_timeout(Some(timeout)).map_err(other)?;
-    }
     socket.send(format!("{data}\n").as_bytes()).map_err(failed)?;
+    // WASI's sockets have no time-out of their own.
+    let answered = poll(&[Interest::read(&socket)], (!timeout.is_zero()).then_some(timeout));
+    if answered.map_err(other)? == [false] {
+        return Err(failed(ErrorKind::TimedOut.into()));
+    }
     match socket.recv(&mut [0; 1024]).map_err(failed)? {
         0 => Err("OTHER: No data received from the server. Cannot guarantee the server received the request.".to_owned()),
         _ => Ok(()),

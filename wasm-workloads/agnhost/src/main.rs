@@ -14,6 +14,7 @@ mod logs;
 mod mounttest;
 mod netexec;
 mod pause;
+mod poll;
 mod porter;
 mod resolver;
 mod serve_hostname;

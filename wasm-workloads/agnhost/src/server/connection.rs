@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use super::http::{Parsed, Reply, Request, parse};
-use super::poll::Interest;
 use super::{Answer, IDLE_MAX, Job, Service};
+use crate::poll::Interest;
 
 pub(super) struct Connection {
     pub(super) stream: TcpStream,

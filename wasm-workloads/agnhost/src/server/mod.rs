@@ -8,7 +8,6 @@
 
 mod connection;
 mod http;
-mod poll;
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -17,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use connection::{Connection, State};
 pub(crate) use http::{Reply, Request, decoded};
-use poll::Interest;
+
+use crate::poll::{self, Interest};
 
 /// Bound: open connections; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 512;

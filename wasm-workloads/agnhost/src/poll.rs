@@ -6,24 +6,24 @@ use std::time::Duration;
 
 /// A socket and what to wait for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Interest {
-    pub(super) fd: RawFd,
-    pub(super) write: bool,
+pub(crate) struct Interest {
+    pub(crate) fd: RawFd,
+    pub(crate) write: bool,
 }
 
 impl Interest {
-    pub(super) fn read(socket: &impl AsRawFd) -> Self {
+    pub(crate) fn read(socket: &impl AsRawFd) -> Self {
         Self { fd: socket.as_raw_fd(), write: false }
     }
 
-    pub(super) fn write(socket: &impl AsRawFd) -> Self {
+    pub(crate) fn write(socket: &impl AsRawFd) -> Self {
         Self { fd: socket.as_raw_fd(), write: true }
     }
 }
 
 /// Waits until one of these can go on, or so long; an error or an end counts as going on. Answers
 /// for each whether it can.
-pub(super) fn poll(interests: &[Interest], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
+pub(crate) fn poll(interests: &[Interest], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
     let mut fds: Vec<libc::pollfd> = interests
         .iter()
         .map(|interest| libc::pollfd {
