@@ -75,7 +75,7 @@ fn request(
         let _ = fields.append(name, value);
     }
     if forward.host != forward.authority {
-        // A host may keep this header to itself: then the other server reads where it was asked.
+        // Refused by a host that keeps this header to itself; who reads the log was warned.
         let _ = fields.append("host", forward.host.as_bytes());
     }
     let request = OutgoingRequest::new(fields);

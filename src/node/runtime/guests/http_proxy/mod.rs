@@ -74,7 +74,10 @@ impl Runnable for Linked {
             let ports = match self.ports(&start).await? {
                 Ok(ports) if ports.is_empty() => return Ok(0),
                 Ok(ports) => ports,
-                Err(text) => return Ok(start.refuse(&text).await),
+                Err(text) => {
+                    start.tell(&text).await;
+                    return Ok(1);
+                }
             };
             let Some(pod) = start.container.network.clone() else {
                 return Ok(start.refuse("its Pod has no network").await);
@@ -147,7 +150,12 @@ impl Start {
     /// A line of the host's in the container's log.
     async fn say(&self, what: &str) {
         let name = self.launch.argv.first().map(String::as_str).unwrap_or_default();
-        let line = format!("{name}: {}\n", what.trim_end());
+        self.tell(&format!("{name}: {what}")).await;
+    }
+
+    /// A line of the guest's own, as it is.
+    async fn tell(&self, text: &str) {
+        let line = format!("{}\n", text.trim_end());
         // Nobody may be left to read it.
         let _ = self.launch.stderr.write(line.as_bytes()).await;
     }
