@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 mod abuse;
+mod agnhost;
 mod bad_input;
 mod bare_wasm;
 mod command_line;
@@ -15,6 +16,7 @@ mod ingress;
 #[cfg(unix)]
 mod interactive;
 mod network_tools;
+mod nginx;
 mod objects;
 mod port_forward;
 #[path = "../../wasm-workloads/testing/host.rs"]
