@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Args, FromArgMatches};
 use ipnet::Ipv4Net;
 
@@ -15,7 +16,7 @@ use super::which::WhichArguments;
 use super::{Subcommand, output};
 use crate::client::clock::Clock;
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
-use crate::config::{Config, Environment, Flags, Listen, Places, State, parse_port_range};
+use crate::config::{Config, Egress, Environment, Flags, Listen, Places, State, parse_port_range};
 use crate::node::ingress;
 use crate::telemetry;
 
@@ -50,6 +51,9 @@ struct Arguments {
     /// Where Ingresses are served over HTTPS [default: port 8443, or a free one]
     #[arg(long, value_name = "ADDR:PORT")]
     ingress_https: Option<SocketAddr>,
+    /// Whether Pods may reach what lies outside the cluster
+    #[arg(long, value_name = "RULE", value_parser = egress(), default_value = "allow")]
+    egress: Egress,
     /// Return when the cluster is ready and leave it running
     #[arg(long)]
     background: bool,
@@ -65,6 +69,11 @@ pub(super) const COMMAND: Subcommand = Subcommand {
     },
     run,
 };
+
+fn egress() -> impl TypedValueParser<Value = Egress> {
+    PossibleValuesParser::new(["allow", "deny"])
+        .map(|rule| if rule == "deny" { Egress::Deny } else { Egress::Allow })
+}
 
 /// Ends the report of a process in the background: ASCII "end of transmission".
 const REPORT_MARK: &str = "\u{4}";
@@ -89,6 +98,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         service_cidr: arguments.service_cidr,
         node_ports: arguments.service_node_port_range,
         ingress: ingress::Config { http: arguments.ingress_http, https: arguments.ingress_https },
+        egress: arguments.egress,
     };
     let config = Config { component_logs, ..Config::new(&flags, env)? };
     let places = Places::new(&flags.which, env)?;

@@ -237,6 +237,8 @@ async fn start_node(
         deployments: control_plane.cache().await?,
         ingresses: control_plane.cache().await?,
         ingress_classes: control_plane.cache().await?,
+        namespaces: control_plane.cache().await?,
+        network_policies: control_plane.cache().await?,
     };
     let clients = node::Clients {
         kubelet: control_plane.client(Identity::node(&config.name)),
@@ -255,6 +257,7 @@ async fn start_node(
         network: node::network::Config {
             pods: config.pod_cidr,
             services: config.services.cluster_ips,
+            egress: config.egress,
             ..node::network::Config::default()
         },
         runtime: node::runtime::Config {

@@ -61,8 +61,11 @@ pub struct Flags {
     pub node_ports: Option<RangeInclusive<u16>>,
     /// `--ingress-http`, `--ingress-https`
     pub ingress: ingress::Config,
+    /// `--egress`: whether Pods may reach what lies outside the cluster.
+    pub egress: Egress,
 }
 
+pub use crate::node::network::Egress;
 pub use networks::parse_port_range;
 
 /// What the process was started in.
@@ -149,6 +152,7 @@ pub struct Config {
     pub services: ServiceRanges,
     /// Where Ingresses are served.
     pub ingress: ingress::Config,
+    pub egress: Egress,
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,
     pub allowed_image_directories: Vec<PathBuf>,
@@ -188,6 +192,7 @@ impl Config {
             pod_cidr,
             services,
             ingress: flags.ingress.clone(),
+            egress: flags.egress,
             cache_directory,
             allowed_image_directories,
             component_logs: ComponentLogs::default(),

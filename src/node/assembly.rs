@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -49,6 +49,8 @@ pub struct Caches {
     pub ingress_classes: Cache<IngressClass>,
     pub endpoint_slices: Cache<EndpointSlice>,
     pub deployments: Cache<Deployment>,
+    pub namespaces: Cache<Namespace>,
+    pub network_policies: Cache<NetworkPolicy>,
 }
 
 /// Whom the node's components speak for to the API server.
@@ -113,6 +115,8 @@ impl Node {
             endpoint_slices: caches.endpoint_slices,
             pods: caches.pods.clone(),
             deployments: caches.deployments,
+            namespaces: caches.namespaces,
+            network_policies: caches.network_policies,
             metrics: config.metrics,
             network: network.clone(),
             clock: clock.clone(),

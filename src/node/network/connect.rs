@@ -7,11 +7,29 @@ use std::time::Duration;
 use super::passage::Passage;
 use super::pod::Pod;
 use super::routes::{Door, Protocol};
+use super::stream::End;
 use super::{Error, Stream, outside};
 
-/// How long a connection to the outside may take to come about; Linux gives up after about as long.
+/// How long a connection to the outside, or one that a policy swallows, may take to come about; Linux
+/// gives up after about as long.
 const OUTSIDE_MAX: Duration = Duration::from_secs(127);
+
 pub(super) async fn connect(
+    from: &Arc<Pod>,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+) -> Result<Stream, Error> {
+    match find(from, local, remote).await {
+        // As network plugins do it: the program hears nothing until it, or the kernel, gives up.
+        Err(Error::Dropped) => {
+            from.network.clock().sleep(OUTSIDE_MAX).await;
+            Err(Error::TimedOut)
+        }
+        answer => answer,
+    }
+}
+
+async fn find(
     from: &Arc<Pod>,
     local: Option<SocketAddr>,
     remote: SocketAddr,
@@ -75,10 +93,11 @@ fn deliver(
     if !pod.listens(to) {
         return Err(Error::Refused);
     }
-    let client_slots = vec![from.open(false)?];
+    let client = End { address: local, slot: from.open(false)?, buffered: &from.buffered };
     // A Pod's connections to itself do not keep it from ending.
-    let server_slots = vec![pod.open(!Arc::ptr_eq(from, pod))?];
-    let (client, server) = Stream::pair((local, client_slots), (to, server_slots));
+    let slot = pod.open(!Arc::ptr_eq(from, pod))?;
+    let server = End { address: to, slot, buffered: &pod.buffered };
+    let (client, server) = Stream::pair(client, server);
     pod.deliver(to, server).map_err(|(error, _)| error)?;
     Ok(client.seen_as(asked))
 }
@@ -120,6 +139,7 @@ async fn to_endpoint(
 async fn outside(from: &Arc<Pod>, local: SocketAddr, remote: SocketAddr) -> Result<Stream, Error> {
     from.network.allow_outside(from, remote, Protocol::Tcp)?;
     let slots = vec![from.open(false)?];
+    let permit = from.host_socket()?;
     let socket = outside::connect(remote, OUTSIDE_MAX, from.network.clock()).await?;
-    Ok(Stream::host(socket, local, remote, slots))
+    Ok(Stream::host(socket, local, remote, slots).with_permit(permit))
 }

@@ -26,9 +26,13 @@ pub enum Error {
     HostUnreachable,
     #[error("Network is unreachable")]
     NetworkUnreachable,
-    /// A NetworkPolicy, or the rules for what lies outside the cluster.
+    /// The rules for what lies outside the cluster.
     #[error("Permission denied")]
     Denied,
+    /// A NetworkPolicy is against it: who sent it hears nothing. Connections become
+    /// [`Error::TimedOut`] of it.
+    #[error("Connection timed out")]
+    Dropped,
     /// A bound of the Pod's own: too many connections, sockets or ports.
     #[error("Too many open files")]
     LimitReached,
@@ -46,7 +50,7 @@ impl From<Error> for io::Error {
             Error::Refused => io::ErrorKind::ConnectionRefused,
             Error::Reset => io::ErrorKind::ConnectionReset,
             Error::BrokenPipe => io::ErrorKind::BrokenPipe,
-            Error::TimedOut => io::ErrorKind::TimedOut,
+            Error::TimedOut | Error::Dropped => io::ErrorKind::TimedOut,
             Error::AddressInUse => io::ErrorKind::AddrInUse,
             Error::AddressNotAvailable => io::ErrorKind::AddrNotAvailable,
             Error::HostUnreachable => io::ErrorKind::HostUnreachable,

@@ -12,7 +12,9 @@
 //! ```
 
 mod address_book;
+mod allow;
 mod bell;
+mod buffered;
 mod connect;
 mod connections;
 mod error;
@@ -21,8 +23,10 @@ mod names;
 mod outside;
 mod outside_udp;
 mod passage;
+mod ping;
 mod pipe;
 mod pod;
+mod policy;
 mod ports;
 mod routes;
 mod stream;
@@ -35,13 +39,16 @@ mod tests;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use parking_lot::RwLock;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 pub use self::address_book::AddressBook;
 pub use self::bell::{Bell, Bells};
+use self::buffered::Buffered;
 pub use self::connections::CONNECTIONS_MAX;
 pub use self::error::Error;
 pub use self::listener::{BACKLOG_DEFAULT, Listener};
@@ -49,8 +56,10 @@ use self::names::Found;
 pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord, reverse_name};
 pub use self::outside::Egress;
 pub use self::passage::Passage;
+pub use self::ping::PingError;
 use self::pod::Pod;
 pub use self::pod::{Member, PodNetwork};
+pub use self::policy::{Peer, Policies, Port, PortNumber, Rule, Rules};
 pub use self::routes::{Door, Protocol, Route, Routes};
 pub use self::stream::Stream;
 pub use self::udp::UdpSocket;
@@ -58,6 +67,13 @@ use crate::client::clock::Clock;
 
 /// The longest datagram of UDP over IPv4, in bytes.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// Sockets of the host's for connections to the outside, of all Pods and of each: they are the
+/// process's file descriptors, which the API server needs too.
+const HOST_SOCKETS_MAX: usize = 4096;
+const HOST_SOCKETS_OF_POD_MAX: usize = 1024;
+/// How long a program's resolver waits for an answer that a policy holds back; resolv.conf's default.
+const LOOKUP_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -98,6 +114,10 @@ struct Inner {
     routes: Routes,
     names: Names,
     bells: Bells,
+    policies: Policies,
+    /// Sockets of the host's that Pods may still open.
+    host_sockets: Arc<Semaphore>,
+    buffered: Arc<Buffered>,
 }
 
 impl Network {
@@ -109,6 +129,9 @@ impl Network {
             routes: Routes::default(),
             names: Names::default(),
             bells: Bells::default(),
+            policies: Policies::default(),
+            host_sockets: Arc::new(Semaphore::new(HOST_SOCKETS_MAX)),
+            buffered: Buffered::of_node(),
         }))
     }
 
@@ -144,6 +167,10 @@ impl Network {
     pub fn find(&self, is_it: impl Fn(&PodNetwork) -> bool) -> Option<PodNetwork> {
         let pods = self.0.pods.read();
         pods.values().map(|pod| PodNetwork(pod.clone())).find(is_it)
+    }
+
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
     }
 
     /// The Pod at an address.
@@ -214,29 +241,18 @@ impl Network {
         }
     }
 
-    /// Whether policy lets one Pod talk to another.
-    fn allow(&self, from: &Pod, to: &Pod, port: u16, protocol: Protocol) -> Result<(), Error> {
-        let _ = (from, to, port, protocol);
-        Ok(())
-    }
-
-    fn allow_outside(&self, from: &Pod, to: SocketAddr, protocol: Protocol) -> Result<(), Error> {
-        let _ = (from, protocol);
-        self.0.config.egress.check(to.ip())
-    }
-
-    fn allow_from_outside(&self, from: SocketAddr, to: &Pod, port: u16) -> Result<(), Error> {
-        let _ = (from, to, port);
-        Ok(())
-    }
-
-    async fn resolve(&self, resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    async fn resolve(&self, pod: &Pod, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        let resolver = &pod.member.resolver;
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
         let in_hosts = resolver.in_hosts(name.trim_end_matches('.'));
         if !in_hosts.is_empty() {
             return Ok(in_hosts);
+        }
+        if !self.allow_lookup(pod) {
+            self.clock().sleep(LOOKUP_MAX).await;
+            return Err(ResolveError::TryAgain);
         }
         let candidates =
             if resolver.uses_cluster { resolver.candidates(name) } else { vec![name.to_owned()] };

@@ -55,7 +55,7 @@ fn is_link_local(ip: IpAddr) -> bool {
 
 /// Whether the address is one of the host's own: only those can be bound. Asked anew each time, for
 /// interfaces come and go.
-fn is_of_host(ip: IpAddr) -> bool {
+pub(super) fn is_of_host(ip: IpAddr) -> bool {
     UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
 }
 

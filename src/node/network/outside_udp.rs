@@ -10,8 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
-use super::connections::Slot;
-use super::pod::Pod;
+use super::pod::{HostPermit, Pod};
 use super::udp::FLOWS_MAX;
 use super::{DATAGRAM_BYTES_MAX, Error};
 
@@ -33,7 +32,7 @@ struct Socket {
     socket: tokio::net::UdpSocket,
     /// Who was sent something, and when. Bound: [`FLOWS_MAX`].
     asked: Mutex<HashMap<SocketAddr, Duration>>,
-    _slot: Slot,
+    _permit: HostPermit,
 }
 
 impl Outside {
@@ -49,12 +48,13 @@ impl Outside {
         let socket = match place.get() {
             Some(socket) => socket,
             None => {
-                let made = Socket::new(any, pod.open(false)?)?;
+                let made = Socket::new(any, pod.host_socket()?)?;
                 place.get_or_init(|| made)
             }
         };
         socket.remember(to, pod.network.clock().monotonic());
-        match socket.socket.try_send_to(bytes, to) {
+        // Not tokio's: it has not heard from the kernel yet that a new socket is ready.
+        match socket2::SockRef::from(&socket.socket).send_to(bytes, &to.into()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             sent => sent.map(drop).map_err(Error::from),
         }
@@ -85,11 +85,11 @@ impl Outside {
 }
 
 impl Socket {
-    fn new(any: IpAddr, slot: Slot) -> Result<Self, Error> {
+    fn new(any: IpAddr, permit: HostPermit) -> Result<Self, Error> {
         let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
         socket.set_nonblocking(true)?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
-        Ok(Self { socket, asked: Mutex::default(), _slot: slot })
+        Ok(Self { socket, asked: Mutex::default(), _permit: permit })
     }
 
     fn remember(&self, to: SocketAddr, now: Duration) {

@@ -2,26 +2,32 @@
 //! over, not copied.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 
 use super::Error;
+use super::buffered::Buffered;
 use super::wakers::{Wakers, Woken};
 
 /// Bytes on their way in one direction; a writer waits beyond it.
 pub(super) const CAPACITY: usize = 256 * 1024;
 /// What a chunk costs beside its bytes, so that many tiny writes are bounded too.
 const CHUNK_COST: usize = 64;
+/// The same as [`CAPACITY`] while the Pod that writes has too much on its way already.
+const CAPACITY_WHEN_SHORT: usize = 4 * 1024;
 /// A waiting writer is woken when there is room for so much: not for every byte that is read.
 const ROOM_TO_WAKE: usize = CAPACITY / 4;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pipe(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Of the Pod that writes.
+    account: Arc<Buffered>,
     chunks: VecDeque<Bytes>,
     /// Bytes and chunk costs.
     held: usize,
@@ -44,6 +50,17 @@ enum End {
 }
 
 impl Pipe {
+    pub(super) fn new(account: Arc<Buffered>) -> Self {
+        Self(Mutex::new(State {
+            account,
+            chunks: VecDeque::new(),
+            held: 0,
+            end: End::Open,
+            readers: Wakers::default(),
+            writers: Wakers::default(),
+        }))
+    }
+
     /// At most `max` bytes; empty at the end; `None` if there is nothing yet.
     pub(super) fn try_read(&self, max: usize) -> Result<Option<Bytes>, Error> {
         let mut state = self.0.lock();
@@ -54,15 +71,14 @@ impl Pipe {
                 End::Reset => Err(Error::Reset),
             };
         };
-        let bytes = if front.len() <= max {
+        let (bytes, chunks) = if front.len() <= max {
             let whole = std::mem::take(front);
             state.chunks.pop_front();
-            state.held -= CHUNK_COST;
-            whole
+            (whole, 1)
         } else {
-            front.split_to(max)
+            (front.split_to(max), 0)
         };
-        let woken = state.took(bytes.len());
+        let woken = state.took(bytes.len(), chunks);
         drop(state);
         drop(woken);
         Ok(Some(bytes))
@@ -75,7 +91,7 @@ impl Pipe {
         buffer: &mut [u8],
     ) -> Poll<Result<usize, Error>> {
         let mut state = self.0.lock();
-        let mut filled = 0;
+        let (mut filled, mut chunks) = (0, 0);
         while filled < buffer.len() {
             let Some(front) = state.chunks.front_mut() else { break };
             let count = front.len().min(buffer.len() - filled);
@@ -83,7 +99,7 @@ impl Pipe {
             filled += count;
             if front.is_empty() {
                 state.chunks.pop_front();
-                state.held -= CHUNK_COST;
+                chunks += 1;
             }
         }
         if filled == 0 && !buffer.is_empty() {
@@ -96,7 +112,7 @@ impl Pipe {
                 End::Reset => Poll::Ready(Err(Error::Reset)),
             };
         }
-        let woken = state.took(filled);
+        let woken = state.took(filled, chunks);
         drop(state);
         drop(woken);
         Poll::Ready(Ok(filled))
@@ -158,8 +174,7 @@ impl Pipe {
     pub(super) fn refuse(&self) -> bool {
         let mut state = self.0.lock();
         let unread = !state.chunks.is_empty();
-        state.chunks.clear();
-        state.held = 0;
+        state.clear();
         if state.end == End::Open {
             state.end = End::Unwanted;
         }
@@ -172,8 +187,7 @@ impl Pipe {
     /// Breaks it off: what is there is lost.
     pub(super) fn reset(&self) {
         let mut state = self.0.lock();
-        state.chunks.clear();
-        state.held = 0;
+        state.clear();
         drop(state);
         self.end(|_| End::Reset);
     }
@@ -190,7 +204,11 @@ impl Pipe {
 impl State {
     fn room(&self) -> Result<usize, Error> {
         match self.end {
-            End::Open => Ok(CAPACITY.saturating_sub(self.held + CHUNK_COST)),
+            End::Open => {
+                let is_short = self.account.is_short();
+                let capacity = if is_short { CAPACITY_WHEN_SHORT } else { CAPACITY };
+                Ok(capacity.saturating_sub(self.held + CHUNK_COST))
+            }
             End::Finished | End::Unwanted => Err(Error::BrokenPipe),
             End::Reset => Err(Error::Reset),
         }
@@ -207,14 +225,31 @@ impl State {
     }
 
     fn put(&mut self, chunk: Bytes) -> Woken {
-        self.held += chunk.len() + CHUNK_COST;
+        let cost = chunk.len() + CHUNK_COST;
+        self.held += cost;
+        self.account.add(cost);
         self.chunks.push_back(chunk);
         self.readers.take()
     }
 
-    fn took(&mut self, count: usize) -> Option<Woken> {
-        self.held -= count;
+    fn took(&mut self, count: usize, chunks: usize) -> Option<Woken> {
+        let cost = count + chunks * CHUNK_COST;
+        self.held -= cost;
+        self.account.remove(cost);
         (CAPACITY - self.held >= ROOM_TO_WAKE).then(|| self.writers.take())
+    }
+}
+
+impl State {
+    fn clear(&mut self) {
+        self.chunks.clear();
+        self.account.remove(std::mem::take(&mut self.held));
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -223,6 +258,10 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+
+    fn new_pipe() -> Pipe {
+        Pipe::new(Buffered::of_node())
+    }
 
     fn read(pipe: &Pipe, max: usize) -> Result<Option<Vec<u8>>, Error> {
         pipe.try_read(max).map(|bytes| bytes.map(|bytes| bytes.to_vec()))
@@ -234,7 +273,7 @@ mod tests {
 
     #[test]
     fn bytes_come_out_in_order_in_pieces_of_any_size() {
-        let pipe = Pipe::default();
+        let pipe = new_pipe();
         write(&pipe, b"hello ").unwrap();
         write(&pipe, b"world").unwrap();
         assert_eq!(read(&pipe, 3).unwrap().unwrap(), b"hel");
@@ -250,13 +289,13 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_in_bytes_and_in_chunks() {
-        let pipe = Pipe::default();
+        let pipe = new_pipe();
         let mut chunks = 0;
         while write(&pipe, b"x").unwrap() == 1 {
             chunks += 1;
         }
         assert!(chunks <= CAPACITY / CHUNK_COST, "{chunks}");
-        let pipe = Pipe::default();
+        let pipe = new_pipe();
         assert!(write(&pipe, &vec![0; 2 * CAPACITY]).unwrap() <= CAPACITY);
         assert_eq!(pipe.room(), Ok(0));
         while read(&pipe, 1000).unwrap().is_some() {}
@@ -264,12 +303,31 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_has_too_much_on_its_way_gets_small_pipes() {
+        let account = Buffered::of_pod(&Buffered::of_node());
+        let fill = |_| {
+            let pipe = Pipe::new(account.clone());
+            write(&pipe, &vec![0; CAPACITY]).unwrap();
+            pipe
+        };
+        let pipes: Vec<Pipe> = (0..200).map(fill).collect();
+        let most = (32 << 20) + CAPACITY + 200 * CAPACITY_WHEN_SHORT;
+        assert!(account.held() <= most, "{}", account.held());
+        assert!(pipes[199].room().unwrap() == 0);
+        while read(&pipes[199], CAPACITY).unwrap().is_some() {}
+        assert!(pipes[199].room().unwrap() > 0);
+        drop(pipes);
+        assert_eq!(account.held(), 0);
+        assert!(new_pipe().room().unwrap() > CAPACITY_WHEN_SHORT);
+    }
+
+    #[test]
     fn an_unwanted_or_broken_pipe_takes_nothing() {
-        let pipe = Pipe::default();
+        let pipe = new_pipe();
         write(&pipe, b"unread").unwrap();
         assert!(pipe.refuse());
         assert_eq!(write(&pipe, b"x"), Err(Error::BrokenPipe));
-        let pipe = Pipe::default();
+        let pipe = new_pipe();
         write(&pipe, b"lost").unwrap();
         pipe.reset();
         assert_eq!(read(&pipe, 9), Err(Error::Reset));

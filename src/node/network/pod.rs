@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::buffered::Buffered;
 use super::connections::{Connections, Slot};
 use super::listener::Backlog;
+use super::policy::Party;
 use super::ports::Ports;
 use super::udp::{Inbox, UdpSocket};
-use super::{Error, Listener, Network, Stream};
+use super::{Error, HOST_SOCKETS_OF_POD_MAX, Listener, Network, Stream};
+use crate::api::object::ObjectKey;
 
 /// Ports that are chosen for whoever asks for port 0; Linux' default range.
 const EPHEMERAL_PORTS: std::ops::Range<u16> = 32768..61000;
@@ -35,13 +39,24 @@ pub struct PodNetwork(pub(super) Arc<Pod>);
 pub(super) struct Pod {
     pub(super) network: Network,
     pub(super) member: Member,
+    /// The Pod object's.
+    key: ObjectKey,
     pub(super) listeners: Ports<Backlog>,
     pub(super) datagrams: Ports<Inbox>,
     pub(super) connections: Arc<Connections>,
+    host_sockets: Arc<Semaphore>,
+    pub(super) buffered: Arc<Buffered>,
     next_port: AtomicU16,
     draining: CancellationToken,
     left: AtomicBool,
 }
+
+/// Held by a socket of the host's.
+#[derive(Debug)]
+pub(super) struct HostPermit(
+    #[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit,
+    #[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit,
+);
 
 impl PodNetwork {
     pub fn address(&self) -> Ipv4Addr {
@@ -102,7 +117,7 @@ impl PodNetwork {
     /// # Errors
     /// See [`super::ResolveError`].
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, super::ResolveError> {
-        self.0.network.resolve(&self.0.member.resolver, name).await
+        self.0.network.resolve(&self.0, name).await
     }
 
     /// From now on Services prefer other Pods, and the servers that the host runs for the Pod say
@@ -164,7 +179,10 @@ impl Pod {
     pub(super) fn new(network: Network, member: Member) -> Self {
         let clock = network.clock().clone();
         Self {
+            buffered: Buffered::of_pod(&network.0.buffered),
             network,
+            key: ObjectKey::new(&member.namespace, &member.name),
+            host_sockets: Arc::new(Semaphore::new(HOST_SOCKETS_OF_POD_MAX)),
             member,
             listeners: Ports::default(),
             datagrams: Ports::default(),
@@ -177,6 +195,11 @@ impl Pod {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+
+    /// As policies see it.
+    pub(super) fn party(&self) -> Party<'_> {
+        Party { pod: Some(&self.key), ip: IpAddr::V4(self.member.address) }
     }
 
     /// Whether packets to this address come back to the Pod itself.
@@ -221,6 +244,17 @@ impl Pod {
     /// Each of the range once.
     pub(super) fn ephemeral_ports(&self) -> impl Iterator<Item = u16> {
         EPHEMERAL_PORTS.map(|_| self.next_port())
+    }
+
+    /// A socket of the host's may be opened for this Pod.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`]
+    pub(super) fn host_socket(&self) -> Result<HostPermit, Error> {
+        let take = |permits: &Arc<Semaphore>| permits.clone().try_acquire_owned();
+        let of_pod = take(&self.host_sockets).map_err(|_| Error::LimitReached)?;
+        let of_node = take(&self.network.0.host_sockets).map_err(|_| Error::LimitReached)?;
+        Ok(HostPermit(of_pod, of_node))
     }
 
     pub(super) fn open(&self, is_inbound: bool) -> Result<Slot, Error> {

@@ -120,6 +120,11 @@ impl Routes {
         self.0.doors.read().get(&door).cloned()
     }
 
+    /// Whether some door has this address.
+    pub(super) fn leads_from(&self, address: IpAddr) -> bool {
+        self.0.doors.read().keys().any(|door| door.address.ip() == address)
+    }
+
     /// Tells those who wait for another way.
     pub fn changed(&self) {
         self.0.version.send_modify(|version| *version += 1);

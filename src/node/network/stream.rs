@@ -13,8 +13,10 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 
 use super::Error;
+use super::buffered::Buffered;
 use super::connections::Slot;
 use super::pipe::Pipe;
+use super::pod::HostPermit;
 
 /// A read from a socket of the host's takes at most so many bytes.
 const HOST_READ_MAX: usize = 64 * 1024;
@@ -31,6 +33,7 @@ pub struct Stream {
     way: Way,
     /// The Pods' accounts of open connections.
     _slots: Vec<Slot>,
+    _permit: Option<HostPermit>,
 }
 
 #[derive(Debug)]
@@ -46,17 +49,25 @@ struct Ends {
     outgoing: Arc<Pipe>,
 }
 
+/// What makes one end of a connection in memory.
+pub(super) struct End<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) slot: Slot,
+    /// Accounts for what it writes.
+    pub(super) buffered: &'a Arc<Buffered>,
+}
+
 impl Stream {
     /// Both ends of a new connection in memory; the first is `client`'s.
-    pub(super) fn pair(
-        (client, client_slots): (SocketAddr, Vec<Slot>),
-        (server, server_slots): (SocketAddr, Vec<Slot>),
-    ) -> (Self, Self) {
-        let (there, back) = (Arc::<Pipe>::default(), Arc::<Pipe>::default());
+    pub(super) fn pair(client: End<'_>, server: End<'_>) -> (Self, Self) {
+        let pipe = |writer: &Arc<Buffered>| Arc::new(Pipe::new(writer.clone()));
+        let (there, back) = (pipe(client.buffered), pipe(server.buffered));
+        let (client, client_slots) = (client.address, vec![client.slot]);
+        let (server, server_slots) = (server.address, vec![server.slot]);
         let way = Way::Memory(Ends { incoming: back.clone(), outgoing: there.clone() });
-        let end = Self { local: client, peer: server, way, _slots: client_slots };
+        let end = Self { local: client, peer: server, way, _slots: client_slots, _permit: None };
         let way = Way::Memory(Ends { incoming: there, outgoing: back });
-        (end, Self { local: server, peer: client, way, _slots: server_slots })
+        (end, Self { local: server, peer: client, way, _slots: server_slots, _permit: None })
     }
 
     /// A socket of the host's as an end of a Pod's connection, under the addresses the Pod sees.
@@ -73,7 +84,14 @@ impl Stream {
             peer,
             way: Way::Host { socket, finished: AtomicBool::new(false), runtime: current_runtime() },
             _slots: slots,
+            _permit: None,
         }
+    }
+
+    #[must_use]
+    pub(super) fn with_permit(mut self, permit: HostPermit) -> Self {
+        self._permit = Some(permit);
+        self
     }
 
     /// The same, but with the address that its opener asked for as its peer (a Service's).

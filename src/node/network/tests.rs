@@ -1,3 +1,6 @@
+mod datagrams;
+mod rules;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;

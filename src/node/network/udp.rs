@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::buffered::Buffered;
 use super::connections::Slot;
 use super::outside_udp::Outside;
 use super::pod::Pod;
@@ -49,11 +50,13 @@ struct Flow {
 }
 
 /// What waits to be received.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbox(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Of the Pod that receives.
+    account: Arc<Buffered>,
     waiting: VecDeque<(Bytes, SocketAddr)>,
     held: usize,
     /// What became of a datagram sent earlier, for a connected socket.
@@ -66,7 +69,7 @@ impl UdpSocket {
     pub(super) fn bind(pod: &Arc<Pod>, local: SocketAddr) -> Result<Self, Error> {
         pod.check_local(local.ip())?;
         let slot = pod.open(false)?;
-        let inbox = Arc::<Inbox>::default();
+        let inbox = Arc::new(Inbox::new(pod.buffered.clone()));
         let local = pod.datagrams.take(local, pod.ephemeral_ports(), inbox.clone())?;
         Ok(Self {
             pod: pod.clone(),
@@ -122,7 +125,7 @@ impl UdpSocket {
                 Ok(())
             }
             // Dropped on the way.
-            Err(Error::TimedOut) => Ok(()),
+            Err(Error::TimedOut | Error::Dropped) => Ok(()),
             answer => answer,
         }
     }
@@ -251,13 +254,25 @@ impl Drop for UdpSocket {
 }
 
 impl Inbox {
+    fn new(account: Arc<Buffered>) -> Self {
+        Self(Mutex::new(State {
+            account,
+            waiting: VecDeque::new(),
+            held: 0,
+            error: None,
+            closed: false,
+            readers: Wakers::default(),
+        }))
+    }
+
     fn put(&self, bytes: Bytes, from: SocketAddr) {
         let mut state = self.0.lock();
         let cost = bytes.len() + DATAGRAM_COST;
-        if state.closed || state.held + cost > INBOX_BYTES_MAX {
+        if state.closed || state.held + cost > INBOX_BYTES_MAX || state.account.is_short() {
             return;
         }
         state.held += cost;
+        state.account.add(cost);
         state.waiting.push_back((bytes, from));
         let woken = state.readers.take();
         drop(state);
@@ -271,7 +286,9 @@ impl Inbox {
         }
         match state.waiting.pop_front() {
             Some((bytes, from)) => {
-                state.held -= bytes.len() + DATAGRAM_COST;
+                let cost = bytes.len() + DATAGRAM_COST;
+                state.held -= cost;
+                state.account.remove(cost);
                 Ok(Some((bytes, from)))
             }
             None if state.closed => Err(Error::Down),
@@ -306,5 +323,11 @@ impl Inbox {
         }
         state.readers.register(cx);
         Poll::Pending
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.account.remove(self.held);
     }
 }

@@ -25,6 +25,7 @@ mod host;
 mod load_balancer;
 mod names;
 mod plan;
+mod policies;
 mod references;
 mod start;
 mod sync;

@@ -4,14 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::host::Host;
 use super::plan::Site;
-use super::{activation, dns, load_balancer, sync};
+use super::{activation, dns, load_balancer, policies, sync};
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
@@ -34,6 +35,8 @@ pub(crate) struct Rooms {
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) pods: Cache<Pod>,
     pub(crate) deployments: Cache<Deployment>,
+    pub(crate) namespaces: Cache<Namespace>,
+    pub(crate) network_policies: Cache<NetworkPolicy>,
     pub(crate) network: Network,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
@@ -81,6 +84,7 @@ impl Proxy {
         ctx.tasks.spawn(load_balancer::run(ctx.clone()));
         ctx.tasks.spawn(activation::run(ctx.clone()));
         ctx.tasks.spawn(dns::serve(ctx.clone()));
+        ctx.tasks.spawn(policies::run(ctx.clone()));
         Self { ctx }
     }
 

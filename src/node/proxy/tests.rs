@@ -61,6 +61,8 @@ fn stage() -> Stage {
         endpoint_slices: slices_cache,
         deployments: deployments_cache,
         pods: pods_cache,
+        namespaces: cache::cache().1,
+        network_policies: cache::cache().1,
         metrics: metrics.clone(),
         network: network.clone(),
         clock: Clock::system(),

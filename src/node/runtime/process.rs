@@ -19,8 +19,8 @@ use super::wasi;
 use crate::client::clock::Clock;
 use crate::node::files::{Place, Root};
 
-/// Bound: streams, files, handles and children a process holds at a time.
-const RESOURCES_MAX: usize = 16 * 1024;
+/// Bound: streams, files, handles, sockets and children a process holds at a time.
+const RESOURCES_MAX: usize = 64 * 1024;
 /// Exit code of what the host could not start.
 const NOT_STARTED: i32 = 128;
 const ABORTED: i32 = 134;
@@ -54,6 +54,8 @@ pub(super) struct Process {
     /// Taken when the guest asks for them.
     pub(super) others: Vec<(u32, Arc<Description>)>,
     pub(super) state: Option<Vec<u8>>,
+    /// Open ones.
+    pub(super) sockets: usize,
     memory: MemoryShare,
 }
 
@@ -85,6 +87,7 @@ impl Process {
             stderr: launch.stderr.clone(),
             others: Vec::new(),
             state: None,
+            sockets: 0,
             memory: container.memory_share(entry),
         }
     }

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 use super::super::*;
 use super::support::{Bench, guest};
+use crate::api::object::ObjectKey;
 use crate::client::clock::Clock;
-use crate::node::network::{self, Member, Network, Records, Resolver};
+use crate::node::network::{self, Member, Network, Records, Resolver, Rules};
 
 static SOCKETS: LazyLock<Vec<u8>> = LazyLock::new(|| guest("sockets"));
 
@@ -122,6 +123,49 @@ async fn a_killed_server_frees_its_port_and_hangs_up() {
     // wasi-libc does not ask a stream why it ended.
     assert_eq!(cluster.run(&["garbage", "10.42.0.3:8080"]).await, "BrokenPipe\n");
     assert_eq!(server.wait().await.code, 0);
+    cluster.bench.runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_flood_harms_only_its_own_pod() {
+    let cluster = Cluster::new();
+    let three = join(&cluster.network, 4);
+    let (server, log) =
+        cluster.bench.start_on(&cluster.two, &["sockets", "echo", "0.0.0.0:80", "1"]).await;
+    log.until("listening").await;
+    // The listener takes one connection only; the others wait in its backlog until that is full.
+    let flood = cluster.run(&["flood", "10.42.0.3:80", "100000"]).await;
+    assert!(flood.starts_with("129 open, then {\"TimedOut\": 99871"), "{flood}");
+    assert_eq!(server.wait().await.code, 0);
+    // One that listens and never accepts: to itself, by loopback.
+    let listener = three.listen("0.0.0.0:81".parse().unwrap()).unwrap();
+    let accept = async {
+        let mut held = Vec::new();
+        while held.len() < 10_000 {
+            held.push(listener.accept().await.unwrap());
+        }
+        held
+    };
+    let argv = ["sockets", "flood", "10.42.0.4:81", "100000"];
+    let (held, (exit, flood)) = tokio::join!(accept, cluster.bench.run_on(&cluster.one, &argv));
+    assert_eq!(exit.code, 0);
+    assert!(flood.starts_with("10000 open, then {"), "{flood}");
+    drop(held);
+    let refused = cluster.run(&["connect", "10.42.0.3:80"]).await;
+    assert_eq!(refused, "10.42.0.3:80 ConnectionRefused\n");
+    assert_eq!(three.inbound(), 0);
+    cluster.bench.runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_policy_swallows_is_never_heard_of() {
+    let cluster = Cluster::new();
+    let _listener = cluster.two.listen("0.0.0.0:80".parse().unwrap()).unwrap();
+    let closed = Rules { ingress: Some(Vec::new()), egress: None };
+    cluster.network.policies().apply([(ObjectKey::new("default", "pod-3"), Some(closed))]);
+    assert_eq!(cluster.run(&["scan", "10.42.0.3:80", "0.1"]).await, "TimedOut\n");
+    cluster.network.policies().apply([(ObjectKey::new("default", "pod-3"), None)]);
+    assert_eq!(cluster.run(&["scan", "10.42.0.3:80", "0.1"]).await, "open\n");
     cluster.bench.runtime.shutdown().await;
 }
 

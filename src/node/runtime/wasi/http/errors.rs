@@ -21,7 +21,7 @@ pub(super) fn of_network(error: network::Error) -> Error {
     match error {
         Network::Refused => Error::ConnectionRefused,
         Network::Reset | Network::BrokenPipe => Error::ConnectionTerminated,
-        Network::TimedOut => Error::ConnectionTimeout,
+        Network::TimedOut | Network::Dropped => Error::ConnectionTimeout,
         Network::HostUnreachable | Network::NetworkUnreachable => Error::DestinationIpUnroutable,
         Network::Denied => Error::DestinationIpProhibited,
         Network::LimitReached | Network::AddressInUse => Error::ConnectionLimitReached,

@@ -21,6 +21,9 @@ use wasmtime_wasi::p2::{SocketError, SocketResult};
 use super::super::process::Process;
 use crate::node::network::{Error, PodNetwork};
 
+/// Sockets of a process, with up to six resources each: a socket, two streams and what waits for them.
+const SOCKETS_MAX: usize = 10_000;
+
 /// What a guest holds as its network.
 struct Instance;
 
@@ -41,6 +44,23 @@ impl Process {
     /// The Pod's network; a guest without one may not have any sockets.
     fn network(&self) -> SocketResult<PodNetwork> {
         self.container.network.clone().ok_or_else(|| ErrorCode::AccessDenied.into())
+    }
+
+    /// # Errors
+    /// [`ErrorCode::NewSocketLimit`]
+    fn open_socket<T: Send + 'static>(&mut self, socket: T) -> SocketResult<u32> {
+        if self.sockets >= SOCKETS_MAX {
+            return Err(ErrorCode::NewSocketLimit.into());
+        }
+        let socket = self.table.push(socket).map_err(|_| ErrorCode::NewSocketLimit)?;
+        self.sockets += 1;
+        Ok(socket.rep())
+    }
+
+    fn close_socket<T: Send + 'static>(&mut self, rep: u32) -> wasmtime::Result<()> {
+        self.table.delete(Resource::<T>::new_own(rep))?;
+        self.sockets -= 1;
+        Ok(())
     }
 
     fn check(&self, network: &Resource<network::Network>) -> SocketResult<()> {
@@ -80,7 +100,7 @@ fn code(error: Error) -> ErrorCode {
         Error::Refused => ErrorCode::ConnectionRefused,
         Error::Reset => ErrorCode::ConnectionReset,
         Error::BrokenPipe => ErrorCode::ConnectionAborted,
-        Error::TimedOut => ErrorCode::Timeout,
+        Error::TimedOut | Error::Dropped => ErrorCode::Timeout,
         Error::AddressInUse => ErrorCode::AddressInUse,
         Error::AddressNotAvailable => ErrorCode::AddressNotBindable,
         Error::HostUnreachable | Error::NetworkUnreachable | Error::Down => {

@@ -11,9 +11,9 @@ use wasmtime_wasi::p2::bindings::sockets::tcp::{self, ShutdownType};
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, SocketResult, subscribe};
 
-use super::address;
 use super::stream::{Connection, Input, Output};
 use super::tcp_socket::{Options, State, TcpSocket};
+use super::{SOCKETS_MAX, address};
 use crate::node::runtime::process::Process;
 
 /// What a socket's buffers may be set to, in bytes; the network's own are of one size.
@@ -73,8 +73,7 @@ impl Process {
 impl tcp_create_socket::Host for Process {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Socket> {
         let socket = TcpSocket::new(self.network()?, family);
-        let socket = self.table.push(socket).map_err(|_| ErrorCode::NewSocketLimit)?;
-        Ok(Resource::new_own(socket.rep()))
+        Ok(Resource::new_own(self.open_socket(socket)?))
     }
 }
 
@@ -126,13 +125,16 @@ impl tcp::HostTcpSocket for Process {
         &mut self,
         socket: Socket,
     ) -> SocketResult<(Socket, Resource<DynInputStream>, Resource<DynOutputStream>)> {
+        if self.sockets >= SOCKETS_MAX {
+            return Err(ErrorCode::NewSocketLimit.into());
+        }
         let container = self.container.clone();
         let listening = self.tcp(&socket)?;
         let connection = Connection::new(listening.accept()?, container);
         let accepted = listening.accepted(connection.clone());
-        let accepted = self.table.push(accepted).map_err(|_| ErrorCode::NewSocketLimit)?;
+        let accepted = self.open_socket(accepted)?;
         let (input, output) = self.push_ends(connection)?;
-        Ok((Resource::new_own(accepted.rep()), input, output))
+        Ok((Resource::new_own(accepted), input, output))
     }
 
     fn local_address(&mut self, socket: Socket) -> SocketResult<IpSocketAddress> {
@@ -236,8 +238,7 @@ impl tcp::HostTcpSocket for Process {
     }
 
     fn drop(&mut self, socket: Socket) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<TcpSocket>::new_own(socket.rep()))?;
-        Ok(())
+        self.close_socket::<TcpSocket>(socket.rep())
     }
 }
 

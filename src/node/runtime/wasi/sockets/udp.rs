@@ -98,8 +98,7 @@ impl udp_create_socket::Host for Process {
             receive_buffer: 208 * 1024,
             send_buffer: 208 * 1024,
         };
-        let socket = self.table.push(socket).map_err(|_| ErrorCode::NewSocketLimit)?;
-        Ok(Resource::new_own(socket.rep()))
+        Ok(Resource::new_own(self.open_socket(socket)?))
     }
 }
 
@@ -200,8 +199,7 @@ impl udp::HostUdpSocket for Process {
     }
 
     fn drop(&mut self, socket: Socket) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<GuestSocket>::new_own(socket.rep()))?;
-        Ok(())
+        self.close_socket::<GuestSocket>(socket.rep())
     }
 }
 

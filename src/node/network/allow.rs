@@ -1,0 +1,106 @@
+//! Who may talk with whom: NetworkPolicies, and the rules for what lies outside.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::LazyLock;
+
+use super::outside::is_of_host;
+use super::pod::Pod;
+use super::policy::{Asked, Party};
+use super::{Error, Network, Protocol};
+use crate::api::object::ObjectKey;
+
+const DNS_PORT: u16 = 53;
+
+static NAME_SERVER: LazyLock<ObjectKey> =
+    LazyLock::new(|| ObjectKey::new("kube-system", "kube-dns"));
+
+impl Network {
+    /// The node's own address among the Pods': the first of their network. Traffic from and to the
+    /// node is not a policy's business, its name server excepted.
+    pub fn gateway(&self) -> Ipv4Addr {
+        let pods = self.0.config.pods;
+        Ipv4Addr::from_bits(pods.network().to_bits() + 1)
+    }
+
+    /// As which Pod policies see the cluster's name server, in front of which `kube-dns` stands.
+    pub fn name_server() -> &'static ObjectKey {
+        &NAME_SERVER
+    }
+
+    /// Whether policy lets one Pod talk to another.
+    ///
+    /// # Errors
+    /// [`Error::Dropped`]
+    pub(super) fn allow(
+        &self,
+        from: &Pod,
+        to: &Pod,
+        port: u16,
+        protocol: Protocol,
+    ) -> Result<(), Error> {
+        self.decide(from, to, Asked::Port(protocol, port))
+    }
+
+    pub(super) fn decide(&self, from: &Pod, to: &Pod, asked: Asked) -> Result<(), Error> {
+        let is_dns = matches!(asked, Asked::Port(_, DNS_PORT));
+        let receiver = match self.is_gateway(to) {
+            true if is_dns => self.name_server_party(),
+            true => return Ok(()),
+            false => to.party(),
+        };
+        let is_free = std::ptr::eq(from, to) || self.is_gateway(from);
+        if is_free || self.0.policies.allow(from.party(), receiver, asked) {
+            Ok(())
+        } else {
+            Err(Error::Dropped)
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Dropped`] by policy, or as [`super::Egress::check`] says.
+    pub(super) fn allow_outside(
+        &self,
+        from: &Pod,
+        to: SocketAddr,
+        protocol: Protocol,
+    ) -> Result<(), Error> {
+        self.0.config.egress.check(to.ip())?;
+        let party = Party { pod: None, ip: to.ip() };
+        let asked = Asked::Port(protocol, to.port());
+        let is_free = self.is_gateway(from) || self.0.policies.allow(from.party(), party, asked);
+        if is_free { Ok(()) } else { Err(Error::Dropped) }
+    }
+
+    /// # Errors
+    /// [`Error::Dropped`]
+    pub(super) fn allow_from_outside(
+        &self,
+        from: SocketAddr,
+        to: &Pod,
+        port: u16,
+    ) -> Result<(), Error> {
+        let party = Party { pod: None, ip: from.ip().to_canonical() };
+        let asked = Asked::Port(Protocol::Tcp, port);
+        // Asked for a real address first: whether it is the host's own costs a call into the kernel.
+        if self.0.policies.allow(party, to.party(), asked) || is_of_host(party.ip) {
+            Ok(())
+        } else {
+            Err(Error::Dropped)
+        }
+    }
+
+    /// Whether a Pod's questions reach the name server.
+    pub(super) fn allow_lookup(&self, pod: &Pod) -> bool {
+        let asked = Asked::Port(Protocol::Udp, DNS_PORT);
+        let to = self.name_server_party();
+        self.is_gateway(pod) || self.0.policies.allow(pod.party(), to, asked)
+    }
+
+    fn name_server_party(&self) -> Party<'static> {
+        Party { pod: Some(&NAME_SERVER), ip: IpAddr::V4(self.gateway()) }
+    }
+
+    fn is_gateway(&self, pod: &Pod) -> bool {
+        pod.member.address == self.gateway()
+    }
+}
