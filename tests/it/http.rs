@@ -163,11 +163,11 @@ async fn what_goes_wrong_with_one_request_is_its_own_affair() {
     assert_eq!(story.get("/hello").await, ok("hello\n"));
     let errors = story.end().await.errors;
     for line in [
-        "/server: GET /trap: wasm trap: wasm `unreachable` instruction executed\n",
-        "/server: GET /silent: the guest ended without an answer\n",
-        "/server: GET /error: the guest answered with an error: ",
-        "/server: GET /exit: the guest exited with ",
-        "/server: GET /trap-late: wasm trap: wasm `unreachable` instruction executed\n",
+        "/server.wasm: GET /trap: wasm trap: wasm `unreachable` instruction executed\n",
+        "/server.wasm: GET /silent: the guest ended without an answer\n",
+        "/server.wasm: GET /error: the guest answered with an error: ",
+        "/server.wasm: GET /exit: the guest exited with ",
+        "/server.wasm: GET /trap-late: wasm trap: wasm `unreachable` instruction executed\n",
     ] {
         assert!(errors.contains(line), "{line:?} in {errors}");
     }
@@ -215,7 +215,8 @@ async fn all_instances_share_the_container_s_memory() {
     };
     assert_eq!(story.get("/memory?10000000").await, ok("10000000\n"));
     let mut sender = story.connect().await;
-    assert!(sender.send_request(request("/memory?60000000", "")).await.is_err());
+    // Whether 500 goes out before the connection ends is a matter of luck.
+    drop(sender.send_request(request("/memory?60000000", "")).await);
     let exit = story.container.wait().await;
     assert!(exit.oom_killed && exit.code == 137, "{exit:?}");
 }
@@ -227,7 +228,7 @@ async fn a_port_that_another_container_of_the_pod_serves_is_refused_in_the_log()
     let http = Http { ports: vec![8080], ..Http::default() };
     let (second, ran) = server(&story.pod, http, None).await;
     let ran = ran(second.wait().await.code);
-    let text = "/server: cannot listen on port 8080: Address already in use: \
+    let text = "/server.wasm: cannot listen on port 8080: Address already in use: \
                 another server of this Pod has the port\n";
     assert_eq!((ran.errors.as_str(), ran.code), (text, 1));
     story.end().await;

@@ -131,31 +131,27 @@ fn call(
         };
         match ended {
             Ok(instance) => Ok(Some(instance)),
-            Err(error) => match failure(&error) {
-                None => Ok(None),
-                Some(text) => {
-                    server.say_of(&line, &text).await;
-                    Err(Failed)
+            Err(error) if matches!(error.downcast_ref(), Some(I32Exit(0))) => Ok(None),
+            Err(error) => {
+                // Out of memory, the whole container ends, and says so.
+                if error.downcast_ref::<OutOfMemory>().is_none() {
+                    server.say_of(&line, &failure(&error)).await;
                 }
-            },
+                Err(Failed)
+            }
         }
     };
     Metered::new(run, ticker, meter)
 }
 
 /// What the log is to say of a call that failed.
-fn failure(error: &wasmtime::Error) -> Option<String> {
-    if error.downcast_ref::<OutOfMemory>().is_some() {
-        // The container ends, and says so.
-        return None;
+fn failure(error: &wasmtime::Error) -> String {
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return format!("the guest exited with {code}");
     }
-    match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(0)) => None,
-        Some(I32Exit(code)) => Some(format!("the guest exited with {code}")),
-        None => Some(match error.downcast_ref::<wasmtime::Trap>() {
-            Some(trap) => trap.to_string(),
-            None => format!("could not run: {error:#}"),
-        }),
+    match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => trap.to_string(),
+        None => format!("could not run: {error:#}"),
     }
 }
 
