@@ -34,9 +34,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Server {
             "/big" => big(out, number),
             "/trap" => panic!("as asked"),
             "/trap-late" => {
-                let mut body = begin(out, 200, None).1;
-                body.write_all(b"some\n").expect("the client is there");
-                body.flush().expect("the client is there");
+                let (_body, mut stream) = begin(out, 200, None);
+                stream.write_all(b"some\n").expect("the client is there");
+                stream.flush().expect("the client is there");
                 std::thread::sleep(Duration::from_millis(number));
                 panic!("as asked");
             }
