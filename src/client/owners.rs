@@ -51,7 +51,7 @@ impl KindName {
 }
 
 /// What the graph knows of an object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub kind: KindName,
     pub key: ObjectKey,
@@ -130,6 +130,10 @@ struct State {
 
 impl State {
     fn insert(&mut self, node: Node) -> Vec<String> {
+        if self.nodes.get(&node.uid).is_some_and(|known| **known == node) {
+            // The usual case: a change of something else.
+            return Vec::new();
+        }
         let place = (node.kind, node.key.clone());
         let mut due = Vec::new();
         if let Some(former) = self.places.get(&place).filter(|uid| **uid != node.uid).cloned() {
@@ -179,7 +183,13 @@ impl State {
     /// dependents if it goes.
     fn concerned(&self, node: &Node) -> Vec<String> {
         let mut due = self.going_owners(node);
-        if !node.owners.is_empty() || node.waits_for_dependents() || node.orphans() {
+        let keeps = |owner: &OwnerReference| {
+            let known = self.nodes.get(&owner.uid);
+            known.is_some_and(|known| {
+                known.is_meant(owner, &node.key.namespace) && !known.waits_for_dependents()
+            })
+        };
+        if !node.owners.iter().all(keeps) || node.waits_for_dependents() || node.orphans() {
             due.push(node.uid.clone());
         }
         if node.waits_for_dependents() {
@@ -308,8 +318,12 @@ mod tests {
         let mut changes = owners.changes();
         writer.apply(node(SETS, "s", None, json!({})));
         assert_eq!(told(&mut changes), Vec::<String>::new());
+        // An owner that is not there yet, or no longer; and one that is.
+        writer.apply(node(PODS, "q", Some("t"), json!({})));
+        assert_eq!(told(&mut changes), ["q"]);
+        writer.apply(node(PODS, "q", Some("t"), json!({})));
         writer.apply(node(PODS, "p", Some("s"), json!({})));
-        assert_eq!(told(&mut changes), ["p"]);
+        assert_eq!(told(&mut changes), Vec::<String>::new());
         assert_eq!(owners.dependents("s").len(), 1);
         let going =
             json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FOREGROUND]});
