@@ -180,6 +180,11 @@ static APPLETS: &[Applet] = &[
     applet("paste", "[-s] [-d LIST] [FILE]...", columns::paste),
     applet("pgrep", "[-flanovxc] [-P PPID] [-g PGRP] [PATTERN]", processes::pgrep),
     applet("pidof", "[-s] [-o PID] [NAME]...", processes::pidof),
+    applet(
+        "ping",
+        "[-46qA] [-c CNT] [-s SIZE] [-i SECS] [-W SEC] [-w SEC] HOST\n\nThe Pods' network answers itself; it does not reach what is outside the cluster",
+        network::ping::ping,
+    ),
     applet("pkill", "[-l|-SIGNAL] [-fnovx] [-P PPID] [-g PGRP] [PATTERN]", processes::pkill),
     applet("printenv", "[VARIABLE]...", run::printenv),
     applet("printf", "FORMAT [ARG]...", system::printf),

@@ -7,6 +7,7 @@ mod http;
 pub mod interfaces;
 pub mod nc;
 pub mod nslookup;
+pub mod ping;
 pub mod telnet;
 pub mod wget;
 
