@@ -14,8 +14,18 @@ const TARGET: &str = "wasm32-wasip2";
 const PROGRAMS: &[&str] = &["sh", "busybox", "nginx", "agnhost"];
 
 /// What the shipped programs are made from. `testing/` is not: tests build it when they need it.
-const SOURCES: &[&str] =
-    &["Cargo.toml", "Cargo.lock", "wit", "process", "network", "regexp", "sh", "busybox", "nginx", "agnhost"];
+const SOURCES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "wit",
+    "process",
+    "network",
+    "regexp",
+    "sh",
+    "busybox",
+    "nginx",
+    "agnhost",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

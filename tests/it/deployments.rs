@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use crate::support::{Server, send, server, watch};
 use crate::workloads::{DEPLOYMENTS, deployment};
@@ -21,7 +22,7 @@ pub(crate) struct Node(tokio::task::JoinHandle<()>);
 impl Node {
     pub(crate) fn start(server: &Server, accepts: fn(&Value) -> bool) -> Self {
         let client = server.client.clone();
-        Self(tokio::spawn(async move {
+        Self(TaskTracker::new().spawn(async move {
             let mut events = watch(&client, &format!("{PODS}?watch=1")).await;
             loop {
                 let pod = events.next().await;

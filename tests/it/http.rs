@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use sampan::client::clock::Clock;
 use sampan::node::network::{Config, Member, Network, PodNetwork, Resolver};
 use sampan::node::runtime::{Container, Exit, Http};
+use tokio_util::task::TaskTracker;
 
 use crate::containers::{Ran, image, start_in};
 use crate::guests::programs;
@@ -62,7 +63,7 @@ impl Story {
         let address = SocketAddr::from((self.pod.address(), 80));
         let stream = self.client.connect(None, address).await.expect("somebody listens");
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
+        TaskTracker::new().spawn(connection);
         sender
     }
 
@@ -119,7 +120,7 @@ async fn http2_is_spoken_with_those_who_begin_with_it() {
     let stream = story.client.connect(None, address).await.unwrap();
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
     let (sender, connection) = handshake.unwrap();
-    tokio::spawn(connection);
+    TaskTracker::new().spawn(connection);
     let ask = |path| {
         let mut sender = sender.clone();
         async move {

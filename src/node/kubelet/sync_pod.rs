@@ -221,7 +221,7 @@ impl Task {
     }
 
     /// New connections go elsewhere if they can; those that are open may end.
-    fn drain(&mut self) {
+    fn drain(&self) {
         let network = self.network.clone();
         network.iter().for_each(PodNetwork::drain);
         self.under_way.push(Box::pin(async move {

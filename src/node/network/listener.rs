@@ -133,6 +133,7 @@ impl Backlog {
     /// # Errors
     /// With the stream back: [`Error::Refused`] if nobody accepts any more; [`Error::TimedOut`] if too
     /// many wait, as a kernel's client would find out.
+    #[expect(clippy::result_large_err, reason = "the connection comes back, for another endpoint")]
     pub(super) fn push(&self, stream: Stream) -> Result<(), (Error, Stream)> {
         let mut state = self.0.lock();
         if state.closed || !state.listening {

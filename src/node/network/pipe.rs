@@ -278,8 +278,8 @@ mod tests {
         write(&pipe, b"world").unwrap();
         assert_eq!(read(&pipe, 3).unwrap().unwrap(), b"hel");
         let mut rest = [0; 16];
-        let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(pipe.poll_read(&mut cx, &mut rest), Poll::Ready(Ok(8)));
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(pipe.poll_read(&cx, &mut rest), Poll::Ready(Ok(8)));
         assert_eq!(&rest[..8], b"lo world");
         assert_eq!(read(&pipe, 9).unwrap(), None);
         pipe.finish();

@@ -265,6 +265,7 @@ impl Pod {
     ///
     /// # Errors
     /// [`Error::Refused`] if nobody does, [`Error::TimedOut`] if its backlog is full.
+    #[expect(clippy::result_large_err, reason = "the connection comes back, for another endpoint")]
     pub(super) fn deliver(&self, to: SocketAddr, stream: Stream) -> Result<(), (Error, Stream)> {
         match self.listeners.at(to) {
             Some(backlog) => backlog.push(stream),

@@ -45,7 +45,7 @@ fn wanted(
     let noted = current
         .iter()
         .find_map(|name| [ORPHAN, FOREGROUND].into_iter().find(|finalizer| finalizer == name));
-    noted.or(orphans_by_default.then_some(ORPHAN))
+    noted.or_else(|| orphans_by_default.then_some(ORPHAN))
 }
 
 #[cfg(test)]

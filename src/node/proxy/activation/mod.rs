@@ -135,7 +135,7 @@ impl Activation {
         }
     }
 
-    async fn wake(&mut self, key: &ObjectKey, service: &ObjectKey) -> Result<(), kube::Error> {
+    async fn wake(&self, key: &ObjectKey, service: &ObjectKey) -> Result<(), kube::Error> {
         let Some(deployment) = self.ctx.rooms.deployments.get(key) else { return Ok(()) };
         let Some(sleeper) = self.sleepers.get(key) else { return Ok(()) };
         if replicas(&deployment) > 0 {
@@ -150,7 +150,7 @@ impl Activation {
     }
 
     /// Puts to sleep who was idle for long enough; answers when to look again.
-    async fn look(&mut self) -> Duration {
+    async fn look(&self) -> Duration {
         let now = self.ctx.rooms.clock.monotonic();
         let mut next = Duration::MAX;
         for key in self.sleepers.keys() {

@@ -143,7 +143,10 @@ impl Sleepers {
         let mut rung = Vec::new();
         for (key, sleeper) in &mut self.by_key {
             // All, so that none stays rung.
-            let by = sleeper.bells.iter().filter(|hung| hung.bell.take_ring()).last();
+            let by = sleeper.bells.iter().fold(None, |by, hung| match hung.bell.take_ring() {
+                true => Some(hung),
+                false => by,
+            });
             if let Some(hung) = by {
                 sleeper.wakes = true;
                 rung.push((key.clone(), hung.service.clone()));
@@ -153,7 +156,7 @@ impl Sleepers {
     }
 
     /// How long connections waited that have been answered, by Service.
-    pub(super) fn take_waits(&mut self) -> BTreeMap<ObjectKey, Vec<Duration>> {
+    pub(super) fn take_waits(&self) -> BTreeMap<ObjectKey, Vec<Duration>> {
         let mut waits: BTreeMap<ObjectKey, Vec<Duration>> = BTreeMap::new();
         for hung in self.by_key.values().flat_map(|sleeper| &sleeper.bells) {
             let waited = hung.bell.take_waits();

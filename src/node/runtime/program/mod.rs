@@ -86,7 +86,7 @@ impl Program {
         let linked = self.best.get().or(self.quick.as_ref());
         let linked = linked.expect("a program is made with one of the two: see below");
         let server = linked.iter().find(|runnable| is_server && runnable.serves());
-        let runnable = server.or(linked.first());
+        let runnable = server.or_else(|| linked.first());
         &**runnable.expect("`link` refuses what is of no kind")
     }
 

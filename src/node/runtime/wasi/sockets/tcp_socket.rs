@@ -6,6 +6,8 @@
 //!                                                      └─ failed ─> closed
 //! ```
 
+#![expect(clippy::result_large_err, reason = "a state that does not change comes back whole")]
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;

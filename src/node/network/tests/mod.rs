@@ -1,3 +1,5 @@
+//! Pods that talk to each other, to Services and to the host.
+
 mod datagrams;
 mod rules;
 
