@@ -18,7 +18,8 @@ spec:
     command:
     - sh
     - -c
-    - while true; do printf 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n' | nc -l -p 8080; done
+    - |
+      while true; do printf 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n' | nc -l -p 8080; done
 ---
 apiVersion: v1
 kind: Service

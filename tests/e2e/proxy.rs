@@ -269,7 +269,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: echo, labels: {app: echo}}
 spec:
-  containers: [{name: main, image: agnhost, args: [netexec, --udp-port=9000]}]
+  containers: [{name: main, image: 'registry.k8s.io/e2e-test-images/agnhost:2.53', args: [netexec, --udp-port=9000]}]
 ---
 apiVersion: v1
 kind: Service

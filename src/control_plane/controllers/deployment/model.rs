@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::plan::{View, plan};
-use super::sizes::{Leeway, available, size, wanted};
+use super::sizes::{Leeway, available, is_scaling, size, wanted};
 
 /// A Deployment, its ReplicaSets, and for each of them which of its Pods are ready.
 struct World {
@@ -118,7 +118,11 @@ impl World {
 
     fn plan(&mut self) {
         let before = self.sizes();
-        let kept_before = self.kept();
+        // A step that scales in proportion looks at sizes only, as upstream's does: it may cost available
+        // Pods of old sets while new ones are not available yet.
+        let spec = self.deployment.spec.as_ref().unwrap();
+        let scales = is_scaling(spec, self.sets.iter().map(|set| &**set));
+        let kept_before = if scales { 0 } else { self.kept() };
         let plan = plan(&View {
             deployment: &self.deployment,
             sets: &self.sets,
