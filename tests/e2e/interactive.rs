@@ -29,13 +29,14 @@ fn a_pod_is_a_place_one_can_be_in() {
     assert_eq!(seat.run("echo found >'/tmp/a file'", PROMPT), "");
     assert_eq!(seat.run("cat /tm\ta\t", PROMPT), "found\n");
 
-    seat.type_in("sleep 100\r");
-    seat.until("sleep 100\r\n");
+    // What is typed before the line editor has left the terminal is text, as on a kernel's.
+    seat.type_in("echo begun; sleep 100\r");
+    seat.until("\r\nbegun\r\n");
     seat.type_in("\x03");
     seat.until(PROMPT);
     assert_eq!(seat.run("echo $?", PROMPT), "130\n");
-    seat.type_in("while :; do :; done; echo never\r");
-    seat.until("\r\n");
+    seat.type_in("echo begun; while :; do :; done; echo never\r");
+    seat.until("\r\nbegun\r\n");
     seat.type_in("\x03");
     seat.until(PROMPT);
     seat.type_in("echo never\x03");
@@ -79,8 +80,8 @@ fn jobs_run_behind_the_prompt() {
     seat.type_in("\x03");
     seat.until(PROMPT);
     assert_eq!(seat.run("jobs", PROMPT), "");
-    seat.type_in("read x; echo never\r");
-    seat.until("never\r\n");
+    seat.type_in("echo begun; read x; echo never\r");
+    seat.until("\r\nbegun\r\n");
     seat.type_in("\x03");
     seat.until("^C\r\n");
     seat.until(PROMPT);
@@ -124,8 +125,8 @@ fn two_sit_in_one_pod() {
     two.until("root@place:/# ");
     assert_eq!(one.run("echo from one >/tmp/note", PROMPT), "");
     assert_eq!(two.run("cat /tmp/note", "root@place:/# "), "from one\n");
-    two.type_in("sleep 100\r");
-    two.until("sleep 100\r\n");
+    two.type_in("echo begun; sleep 100\r");
+    two.until("\r\nbegun\r\n");
     one.type_in("\x03");
     one.until("^C\r\n");
     one.until(PROMPT);
