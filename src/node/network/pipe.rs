@@ -12,14 +12,15 @@ use super::Error;
 use super::buffered::Buffered;
 use super::wakers::{Wakers, Woken};
 
-/// Bytes on their way in one direction; a writer waits beyond it.
-pub(super) const CAPACITY: usize = 256 * 1024;
+/// Bytes on their way in one direction; a writer waits beyond it. So many that what it costs to wake
+/// the other side is spread over enough bytes: with a quarter of it half as many pass per second.
+pub(super) const CAPACITY: usize = 1024 * 1024;
 /// What a chunk costs beside its bytes, so that many tiny writes are bounded too.
 const CHUNK_COST: usize = 64;
 /// The same as [`CAPACITY`] while the Pod that writes has too much on its way already.
 const CAPACITY_WHEN_SHORT: usize = 4 * 1024;
 /// A waiting writer is woken when there is room for so much: not for every byte that is read.
-const ROOM_TO_WAKE: usize = CAPACITY / 4;
+const ROOM_TO_WAKE: usize = CAPACITY / 2;
 
 #[derive(Debug)]
 pub(super) struct Pipe(Mutex<State>);
