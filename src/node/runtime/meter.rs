@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,13 +13,26 @@ use super::limits::CpuBudget;
 use super::ticker::Ticker;
 use crate::client::clock::Clock;
 
+/// A turn that takes no longer is short. Asking the kernel for a thread's CPU time costs as much as
+/// many a short turn, so short ones are charged by the monotonic clock, which is the same as long as
+/// the thread is not interrupted.
+const SHORT_TURN_NANOS_MAX: u64 = 200_000;
+/// So many short turns in a row make an instance one that computes little at a time. A turn of such a
+/// one that turns out to be long is charged by the monotonic clock until its first pause.
+const SHORT_TURNS: usize = 8;
+
 /// The meter of one instance of a process; charges its container's budget.
 #[derive(Debug)]
 pub(super) struct Meter {
     clock: Clock,
     budget: Arc<CpuBudget>,
-    /// CPU time of the current thread up to which is charged, in nanoseconds.
+    /// Up to when is charged, in nanoseconds: of the thread's CPU time if `is_exact`, else monotonic.
     charged: AtomicU64,
+    /// When the turn, or what of it is not charged yet, began: monotonic nanoseconds.
+    began: AtomicU64,
+    is_exact: AtomicBool,
+    /// Short turns since the last long one, [`SHORT_TURNS`] at most.
+    short_turns: AtomicUsize,
     process: Arc<Total>,
 }
 
@@ -34,13 +47,24 @@ struct Total {
 
 impl Meter {
     pub(super) fn new(clock: Clock, budget: Arc<CpuBudget>) -> Arc<Self> {
-        Arc::new(Self { clock, budget, charged: AtomicU64::new(0), process: Arc::default() })
+        Arc::new(Self::of(clock, budget, Arc::default()))
     }
 
     /// For one more instance of the same process: each is on one thread at a time.
     pub(super) fn another(&self) -> Arc<Self> {
-        let (clock, budget) = (self.clock.clone(), self.budget.clone());
-        Arc::new(Self { clock, budget, charged: AtomicU64::new(0), process: self.process.clone() })
+        Arc::new(Self::of(self.clock.clone(), self.budget.clone(), self.process.clone()))
+    }
+
+    fn of(clock: Clock, budget: Arc<CpuBudget>, process: Arc<Total>) -> Self {
+        Self {
+            clock,
+            budget,
+            charged: AtomicU64::new(0),
+            began: AtomicU64::new(0),
+            is_exact: AtomicBool::new(false),
+            short_turns: AtomicUsize::new(SHORT_TURNS),
+            process,
+        }
     }
 
     /// The process's CPU time.
@@ -55,7 +79,10 @@ impl Meter {
     /// What a guest awaits that has computed for a tick: the others' turn, or the end of the window
     /// if the container's share of it is used up.
     pub(super) fn pause(&self) -> BoxFuture<'static, ()> {
-        match self.charge() {
+        let resume = self.charge();
+        // The rest of the turn: exactly, now that it is long.
+        self.start_counting(self.began.load(Ordering::Relaxed));
+        match resume {
             None => Box::pin(tokio::task::yield_now()),
             Some(resume) => {
                 let clock = self.clock.clone();
@@ -65,15 +92,34 @@ impl Meter {
     }
 
     fn begin(&self) {
-        self.charged.store(thread_cpu_nanos(&self.clock), Ordering::Relaxed);
+        let now = nanos(self.clock.monotonic());
+        self.start_counting(now);
         self.process.computing.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn start_counting(&self, now: u64) {
+        let is_exact = self.short_turns.load(Ordering::Relaxed) < SHORT_TURNS;
+        let from = if is_exact { thread_cpu_nanos(&self.clock) } else { now };
+        self.is_exact.store(is_exact, Ordering::Relaxed);
+        self.charged.store(from, Ordering::Relaxed);
+        self.began.store(now, Ordering::Relaxed);
+    }
+
+    /// Charges what has been computed since the last charge; answers until when the budget says to
+    /// wait.
     fn charge(&self) -> Option<Duration> {
-        let now = thread_cpu_nanos(&self.clock);
-        let used = now.saturating_sub(self.charged.swap(now, Ordering::Relaxed));
+        let monotonic = self.clock.monotonic();
+        let now = nanos(monotonic);
+        let is_exact = self.is_exact.load(Ordering::Relaxed);
+        let until = if is_exact { thread_cpu_nanos(&self.clock) } else { now };
+        let used = until.saturating_sub(self.charged.swap(until, Ordering::Relaxed));
+        let is_short =
+            now.saturating_sub(self.began.swap(now, Ordering::Relaxed)) <= SHORT_TURN_NANOS_MAX;
+        let short_turns = self.short_turns.load(Ordering::Relaxed);
+        let short_turns = if is_short { (short_turns + 1).min(SHORT_TURNS) } else { 0 };
+        self.short_turns.store(short_turns, Ordering::Relaxed);
         self.process.nanos.fetch_add(used, Ordering::Relaxed);
-        self.budget.charge(self.clock.monotonic(), Duration::from_nanos(used))
+        self.budget.charge(monotonic, Duration::from_nanos(used))
     }
 }
 
@@ -109,6 +155,10 @@ impl<T> Future for Metered<T> {
     }
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(unix)]
 fn thread_cpu_nanos(_: &Clock) -> u64 {
     use rustix::time::{ClockId, clock_gettime};
@@ -120,5 +170,33 @@ fn thread_cpu_nanos(_: &Clock) -> u64 {
 /// Elsewhere the time of day stands in: on a busy machine a guest gets less than its share.
 #[cfg(not(unix))]
 fn thread_cpu_nanos(clock: &Clock) -> u64 {
-    clock.monotonic().as_nanos() as u64
+    nanos(clock.monotonic())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_turns_are_charged_by_the_clock_and_long_ones_by_the_threads_time() {
+        let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
+        let meter = Meter::new(clock.clone(), Arc::new(CpuBudget::new(None)));
+        let turn = |time: Duration| {
+            let before = meter.total();
+            meter.begin();
+            clock.advance(time);
+            meter.charge();
+            meter.total() - before
+        };
+        let (short, long) = (Duration::from_micros(100), Duration::from_secs(3600));
+        assert_eq!(turn(short), short);
+        // Nobody knew before that it would be long.
+        assert_eq!(turn(long), long);
+        for _ in 0..SHORT_TURNS {
+            assert!(turn(short) != short, "the thread's own time is never as round");
+        }
+        assert_eq!(turn(short), short);
+        turn(long);
+        assert!(turn(long) < long, "the thread has not computed for an hour");
+    }
 }
