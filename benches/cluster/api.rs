@@ -1,5 +1,6 @@
 //! The objects that are sent, what is read from answers, and loops over many connections.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::http::Connection;
 
 pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(crate) const SERVICES: &str = "/api/v1/namespaces/default/services";
 
 /// No loop runs longer, however few repetitions it has done.
 const LOOP_TIME_MAX: Duration = Duration::from_secs(8);
@@ -42,6 +44,22 @@ pub(crate) fn pending_pod(name: &str) -> Bytes {
     let mut pod = pod(name, &["sleep", "1000"]);
     pod["spec"]["nodeSelector"] = json!({"example.com/never": "matches"});
     pod.to_string().into()
+}
+
+/// Makes a Service of type NodePort; answers where it is to be reached from outside.
+pub(crate) async fn node_port(
+    client: &Connection,
+    name: &str,
+    spec: Value,
+) -> anyhow::Result<SocketAddr> {
+    let mut service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec,
+    });
+    service["spec"]["type"] = json!("NodePort");
+    let made = client.post(SERVICES, service.to_string().into()).await?;
+    let made: Value = serde_json::from_slice(&made)?;
+    let port = made["spec"]["ports"][0]["nodePort"].as_u64().context("it has no nodePort")?;
+    Ok(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port)?)))
 }
 
 /// The `metadata.resourceVersion` of a list or an object.

@@ -7,14 +7,23 @@
 
 mod api;
 mod config_maps;
+mod connections;
 mod disk;
+mod edges;
 mod figures;
 mod footprint;
 mod http;
 mod pods;
 mod server;
+mod servers;
+mod services;
+mod sleepers;
 mod startup;
+mod tcp;
 mod watches;
+
+#[path = "../../wasm-workloads/testing/host.rs"]
+mod guests;
 
 use std::time::Duration;
 
@@ -35,6 +44,11 @@ const SECTIONS: &[(&str, Section)] = &[
     ("watches", |table| Box::pin(watches::run(table))),
     ("pods", |table| Box::pin(pods::run(table))),
     ("footprint", |table| Box::pin(footprint::stored_pods(table))),
+    ("servers", |table| Box::pin(servers::run(table))),
+    ("edges", |table| Box::pin(edges::run(table))),
+    ("sleepers", |table| Box::pin(sleepers::run(table))),
+    ("services", |table| Box::pin(services::run(table))),
+    ("connections", |table| Box::pin(connections::run(table))),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -51,12 +51,18 @@ impl Home {
         tempfile::Builder::new().prefix("sampan-bench-").tempdir().map(Self)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Of a file beside the data directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Starts the binary and waits until /readyz answers 200.
     pub(crate) async fn start(&self) -> anyhow::Result<Server> {
+        self.start_with(&[]).await
+    }
+
+    /// The same, with more arguments for `sampan up`.
+    pub(crate) async fn start_with(&self, arguments: &[&str]) -> anyhow::Result<Server> {
         let kubeconfig = self.path("kubeconfig");
         // One from an earlier life names a port that is no more.
         if kubeconfig.exists() {
@@ -66,6 +72,7 @@ impl Home {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sampan"));
         command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.path("data"));
         command.arg("--kubeconfig").arg(&kubeconfig).env("HOME", self.0.path());
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let begin = Instant::now();
         let mut child = command.spawn().context("start sampan")?;

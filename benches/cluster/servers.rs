@@ -1,0 +1,108 @@
+//! Requests to a component of wasi:http behind a NodePort, and the same component in `wasmtime serve`
+//! if `PEER` names that program; in turns, in one run.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+
+use crate::api::{self, PODS};
+use crate::figures::Table;
+use crate::guests;
+use crate::http::Connection;
+use crate::server::Home;
+use crate::tcp::Exchange;
+
+const CONNECTIONS: [usize; 2] = [1, 64];
+const HELLO: Exchange = Exchange {
+    question: b"GET /hello HTTP/1.1\r\nHost: web\r\n\r\n",
+    begins: b"HTTP/1.1 200 ",
+    ends: b"\r\n\r\nhello\n",
+};
+
+/// `wasmtime serve`, as it comes, and with the knobs that this engine has turned, too.
+const PEERS: &[(&str, &[&str])] = &[
+    ("wasmtime serve", &[]),
+    (
+        "wasmtime serve, tuned",
+        &[
+            "-Opooling-allocator=y",
+            "-Opooling-memory-keep-resident=1048576",
+            "-Opooling-table-keep-resident=65536",
+            "-Opooling-async-stack-keep-resident=65536",
+            "-Opooling-decommit-batch-size=16",
+            "-Opooling-pagemap-scan=y",
+        ],
+    ),
+];
+
+pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
+    let home = Home::new()?;
+    let program = home.path("server.wasm");
+    std::fs::write(&program, guests::component("server"))?;
+    let images = home.path("").display().to_string();
+    let server = home.start_with(&["--allow-images", &images]).await?;
+    let client = server.connect().await?;
+    let mut servers = Vec::new();
+    for (name, reuse) in [("an instance per request", 1), ("an instance per 128", 128)] {
+        let address = serve(&client, &program, reuse).await?;
+        servers.push((format!("NodePort, {name}"), address));
+    }
+    let mut peers = Vec::new();
+    if let Ok(peer) = std::env::var("PEER") {
+        for (name, options) in PEERS {
+            let (address, child) = start_peer(&peer, options, &program)?;
+            servers.push(((*name).to_owned(), address));
+            peers.push(child);
+        }
+    } else {
+        table.failed("wasmtime serve", &anyhow::anyhow!("PEER names no wasmtime"));
+    }
+    for (_, address) in &servers {
+        HELLO.soon(*address).await?;
+    }
+    for connections in CONNECTIONS {
+        HELLO.compare(table, "GET", &servers, connections).await?;
+    }
+    drop(peers);
+    server.stop().await
+}
+
+/// A Pod of the component, and a NodePort before it.
+async fn serve(client: &Connection, program: &Path, reuse: u32) -> anyhow::Result<SocketAddr> {
+    let name = format!("web-{reuse}");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "labels": {"app": name},
+            "annotations": {"sampan.dev/http-reuse": reuse.to_string()},
+        },
+        "spec": {"containers": [{
+            "name": "web", "image": format!("file://{}", program.display()),
+            "ports": [{"containerPort": 8080}],
+        }]},
+    });
+    client.post(PODS, pod.to_string().into()).await?;
+    let spec = json!({"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]});
+    api::node_port(client, &name, spec).await
+}
+
+/// Ends when dropped.
+struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_peer(peer: &str, options: &[&str], program: &Path) -> anyhow::Result<(SocketAddr, Peer)> {
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mut command = Command::new(peer);
+    command.args(["serve", "-Scli", "--addr", &address.to_string()]).args(options).arg(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((address, Peer(command.spawn()?)))
+}
