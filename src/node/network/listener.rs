@@ -44,8 +44,7 @@ impl Listener {
     pub fn start(&self) {
         self.backlog.0.lock().listening = true;
         if let Some(pod) = self.pod.upgrade() {
-            // A connection to a Service may be waiting for just this.
-            pod.network.routes().changed();
+            pod.began_to_listen();
         }
     }
 

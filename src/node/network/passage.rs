@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::routes::{Door, Route};
 use super::{Bell, Error, Network};
 
-/// How long a connection to a Service waits for another way when every endpoint it knew has gone, or
-/// does not listen yet: by then the proxy has heard of those that came after them.
+/// How long a connection to a Service waits for another way when its endpoints have gone: by then the
+/// proxy has heard of those that came after them. And how long connections wait for a Pod that has
+/// not listened yet, counted from the first of them.
 const DETOUR_MAX: Duration = Duration::from_secs(1);
 /// How long it waits for a Service that sleeps: long enough for a program's first compilation.
 const WAKE_MAX: Duration = Duration::from_secs(60);
@@ -21,11 +22,13 @@ pub struct Passage {
     network: Network,
     door: Door,
     client: IpAddr,
+    entered: Duration,
     /// Of the table, when `route` was read.
     version: u64,
     route: Arc<Route>,
+    /// Who listens already behind a door that leads nowhere yet.
+    early: Option<SocketAddr>,
     round: Round,
-    give_up: Duration,
     last: Error,
     /// The Service slept: its bell, and when this connection rang.
     rang: Option<(Bell, Duration)>,
@@ -40,6 +43,18 @@ struct Round {
     step: usize,
 }
 
+/// What may still come of an endpoint that took no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    /// It has gone or is going: the proxy is about to hear of it, and of who comes in its place.
+    Leaving,
+    /// Its Pod has not listened yet, as one without a readiness probe that is counted ready when it
+    /// runs; and since when connections wait for that.
+    Beginning { awaited_since: Duration },
+    /// It is there and does not listen: nothing will come of it soon.
+    Settled,
+}
+
 impl Network {
     /// The way through a door for a connection from `client`; `None` if nobody has opened the door.
     pub fn enter(&self, door: Door, client: IpAddr) -> Option<Passage> {
@@ -51,12 +66,26 @@ impl Network {
             network: self.clone(),
             door,
             client,
+            entered: now,
             version,
             route,
-            give_up: now + DETOUR_MAX,
+            early: None,
             last: Error::Refused,
             rang: None,
         })
+    }
+
+    fn outlook(&self, endpoint: SocketAddr) -> Outlook {
+        let IpAddr::V4(ip) = endpoint.ip() else { return Outlook::Settled };
+        match self.pod(ip) {
+            None if self.is_of_pods(ip) => Outlook::Leaving,
+            None => Outlook::Settled,
+            Some(pod) if pod.is_draining() => Outlook::Leaving,
+            Some(pod) => match pod.awaited_since() {
+                Some(awaited_since) => Outlook::Beginning { awaited_since },
+                None => Outlook::Settled,
+            },
+        }
     }
 }
 
@@ -64,7 +93,11 @@ impl Passage {
     /// The next endpoint to try, without waiting; `None` after the last one.
     pub fn try_next(&mut self) -> Option<SocketAddr> {
         let is_draining = |endpoint| self.network.is_draining(endpoint);
-        self.round.next(&self.route.endpoints, is_draining)
+        let endpoints = match self.route.endpoints.as_slice() {
+            [] => self.early.as_slice(),
+            endpoints => endpoints,
+        };
+        self.round.next(endpoints, is_draining)
     }
 
     /// The next endpoint to try. After the last one waits, for a second at most, for those that come
@@ -75,52 +108,52 @@ impl Passage {
             if let Some(endpoint) = self.try_next() {
                 return Some(endpoint);
             }
-            let is_late = matches!(self.last, Error::Refused | Error::HostUnreachable);
-            let has_rung = self.rang.is_some();
-            let is_awaited = !self.route.endpoints.is_empty() || self.ring();
-            // One that comes while others wait may find what they wait for.
-            let is_there =
-                !has_rung && self.rang.as_ref().is_some_and(|(bell, _)| bell.early().is_some());
-            if !is_late || !is_awaited || !(is_there || self.changed().await) {
+            if !self.ring() && !self.changed().await {
                 return None;
             }
-            if let Some(endpoint) = self.early() {
-                return Some(endpoint);
-            }
-            self.version = self.network.routes().version();
-            self.route = self.network.routes().get(self.door)?;
-            let now = self.network.clock().monotonic();
-            self.round = Round::new(&self.route, self.client, now);
+            self.look_again()?;
         }
     }
 
-    /// Asks for somebody to come to a door behind which there is nobody; answers whether there is hope.
+    /// Asks, once, for somebody to come to a door behind which there is nobody.
     fn ring(&mut self) -> bool {
-        if self.rang.is_none() {
-            let Some(bell) = self.network.bells().get(self.door) else { return false };
-            let now = self.network.clock().monotonic();
-            bell.ring();
-            self.rang = Some((bell, now));
-            self.give_up = now + WAKE_MAX;
+        if self.rang.is_some() || !self.route.endpoints.is_empty() {
+            return false;
         }
+        let Some(bell) = self.network.bells().get(self.door) else { return false };
+        bell.ring();
+        self.rang = Some((bell, self.network.clock().monotonic()));
         true
     }
 
-    /// Somebody listens before the Service's endpoints say so.
-    fn early(&mut self) -> Option<SocketAddr> {
-        let (bell, _) = self.rang.as_ref()?;
-        let endpoint = bell.early()?;
-        self.version = self.network.routes().version();
-        Some(endpoint)
+    /// Waits, while that is of use, until something has changed since the route was read; answers
+    /// whether it has.
+    async fn changed(&self) -> bool {
+        if !matches!(self.last, Error::Refused | Error::HostUnreachable) {
+            return false;
+        }
+        let outlooks = self.route.endpoints.iter().map(|endpoint| self.network.outlook(*endpoint));
+        let rang = self.rang.as_ref().map(|(_, since)| *since);
+        let (routes, clock) = (self.network.routes(), self.network.clock());
+        let until = wait_until(outlooks, self.entered, rang);
+        let Some(until) = until.filter(|until| clock.monotonic() < *until) else {
+            // Who began to listen after it was tried, and before it was judged, is tried again.
+            return routes.version() != self.version;
+        };
+        tokio::select! {
+            () = routes.changed_since(self.version) => true,
+            () = clock.sleep_until(until) => false,
+        }
     }
 
-    /// Whether something has changed since the route was read; waits for it.
-    async fn changed(&self) -> bool {
-        let changed = self.network.routes().changed_since(self.version);
-        tokio::select! {
-            () = changed => true,
-            () = self.network.clock().sleep_until(self.give_up) => false,
-        }
+    /// Begins anew with where the door leads now; `None` if it has been closed.
+    fn look_again(&mut self) -> Option<()> {
+        self.version = self.network.routes().version();
+        self.route = self.network.routes().get(self.door)?;
+        self.early = self.rang.as_ref().and_then(|(bell, _)| bell.early());
+        let now = self.network.clock().monotonic();
+        self.round = Round::new(&self.route, self.client, now);
+        Some(())
     }
 
     /// The endpoint did not take the connection.
@@ -141,6 +174,27 @@ impl Passage {
     pub fn error(&self) -> Error {
         self.last
     }
+}
+
+/// Until when a connection that no endpoint took waits for another way; `None` if there is no use in
+/// it. `entered` is when it came, `rang` when it rang; all on the monotonic clock.
+fn wait_until(
+    outlooks: impl Iterator<Item = Outlook>,
+    entered: Duration,
+    rang: Option<Duration>,
+) -> Option<Duration> {
+    let mut outlooks = outlooks.peekable();
+    if let Some(rang) = rang {
+        let sleeps = outlooks.peek().is_none();
+        let is_awaited = sleeps || outlooks.any(|outlook| outlook != Outlook::Settled);
+        return is_awaited.then_some(rang + WAKE_MAX);
+    }
+    let until = |outlook| match outlook {
+        Outlook::Leaving => Some(entered + DETOUR_MAX),
+        Outlook::Beginning { awaited_since } => Some(awaited_since + DETOUR_MAX),
+        Outlook::Settled => None,
+    };
+    outlooks.filter_map(until).max()
 }
 
 impl Round {
@@ -207,5 +261,24 @@ mod tests {
         check(Some(1), 0, &[2], &[1, 3, 2]);
         let mut nobody = Round { preferred: None, start: 0, step: 0 };
         assert_eq!(nobody.next(&[], |_| false), None);
+    }
+
+    #[test]
+    fn only_what_may_change_soon_is_waited_for() {
+        use Outlook::{Beginning, Leaving, Settled};
+        let second = Duration::from_secs;
+        let begins = |since| Beginning { awaited_since: second(since) };
+        let check = |outlooks: &[Outlook], rang, expect| {
+            let until = wait_until(outlooks.iter().copied(), second(10), rang);
+            assert_eq!(until, expect, "{outlooks:?}, rang: {rang:?}");
+        };
+        check(&[], None, None);
+        check(&[Settled, Settled], None, None);
+        check(&[Settled, Leaving], None, Some(second(11)));
+        check(&[begins(3), Settled], None, Some(second(4)));
+        check(&[begins(10), begins(3)], None, Some(second(11)));
+        check(&[], Some(second(12)), Some(second(72)));
+        check(&[begins(3)], Some(second(12)), Some(second(72)));
+        check(&[Settled], Some(second(12)), None);
     }
 }

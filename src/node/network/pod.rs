@@ -2,8 +2,8 @@
 //! containers, which reach each other by loopback.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -48,6 +48,10 @@ pub(super) struct Pod {
     pub(super) buffered: Arc<Buffered>,
     next_port: AtomicU16,
     draining: CancellationToken,
+    /// Whether one of its sockets has listened, at any port.
+    has_listened: AtomicBool,
+    /// When a connection through a Service first found that none had, on the monotonic clock.
+    awaited_since: OnceLock<Duration>,
     left: AtomicBool,
 }
 
@@ -189,12 +193,28 @@ impl Pod {
             connections: Arc::new(Connections::new(clock)),
             next_port: AtomicU16::new(EPHEMERAL_PORTS.start),
             draining: CancellationToken::new(),
+            has_listened: AtomicBool::new(false),
+            awaited_since: OnceLock::new(),
             left: AtomicBool::new(false),
         }
     }
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+
+    /// One of its sockets listens.
+    pub(super) fn began_to_listen(&self) {
+        self.has_listened.store(true, Ordering::Release);
+        // A connection to a Service may be waiting for just this.
+        self.network.routes().changed();
+    }
+
+    /// Since when connections wait for a Pod that has not listened yet: from the first of them on, on
+    /// the monotonic clock. `None` if it has listened.
+    pub(super) fn awaited_since(&self) -> Option<Duration> {
+        let now = || self.network.clock().monotonic();
+        (!self.has_listened.load(Ordering::Acquire)).then(|| *self.awaited_since.get_or_init(now))
     }
 
     /// As policies see it.

@@ -6,6 +6,7 @@ mod rules;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use ipnet::Ipv4Net;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -139,6 +140,47 @@ async fn a_service_goes_round_those_that_have_gone() {
     assert!(listener.try_accept().unwrap().is_some());
     network.routes().apply([(door, Some(Route::default()))]);
     assert_eq!(client.connect(None, service).await.unwrap_err(), Error::Refused);
+}
+
+#[tokio::test]
+async fn a_service_waits_for_pods_that_begin_and_not_for_those_that_do_not_listen() {
+    let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
+    let network = Network::new(Config::default(), clock.clone());
+    let (client, server) = (join(&network, 2), join(&network, 3));
+    let service = SocketAddr::from(([10, 43, 0, 9], 8080));
+    let door = Door { address: service, protocol: Protocol::Tcp };
+    network.routes().apply([(door, Some(Route::new(vec![at(3, 80)], None)))]);
+    let refused = |connected: Option<Result<Stream, Error>>| {
+        assert_eq!(connected.expect("no waiting").unwrap_err(), Error::Refused);
+    };
+    // It has never listened: whoever comes waits, but all of them together for a second only.
+    {
+        let mut first = std::pin::pin!(client.connect(None, service));
+        assert!(futures::poll!(&mut first).is_pending());
+        clock.advance(Duration::from_millis(999));
+        let mut second = std::pin::pin!(client.connect(None, service));
+        assert!(futures::poll!(&mut second).is_pending());
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(first.await.unwrap_err(), Error::Refused);
+        assert_eq!(second.await.unwrap_err(), Error::Refused);
+    }
+    refused(client.connect(None, service).now_or_never());
+    // It listens elsewhere, here, and then no more.
+    let _elsewhere = server.listen(any(81)).unwrap();
+    refused(client.connect(None, service).now_or_never());
+    let listener = server.listen(any(80)).unwrap();
+    client.connect(None, service).now_or_never().unwrap().unwrap();
+    drop(listener);
+    refused(client.connect(None, service).now_or_never());
+    // It is ending: another one may come in its place.
+    server.drain();
+    let mut waiting = std::pin::pin!(client.connect(None, service));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let successor = join(&network, 4);
+    network.routes().apply([(door, Some(Route::new(vec![at(4, 80)], None)))]);
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let _listener = successor.listen(any(80)).unwrap();
+    waiting.await.unwrap();
 }
 
 #[tokio::test]
