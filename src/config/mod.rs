@@ -179,6 +179,9 @@ impl Config {
         let allowed_image_directories =
             flags.allow_images.iter().map(|dir| absolute(dir)).collect::<Result<_, _>>()?;
         let node_address = flags.node_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if node_address.is_unspecified() {
+            return Err(Error::NodeAddress(node_address));
+        }
         let (pod_cidr, services) = networks::choose(flags, node_address)?;
         Ok(Self {
             name: places.name,
@@ -222,6 +225,10 @@ pub enum Error {
         "use the name {0:?}: it must be lower case letters, digits and '-', and begin and end with a letter or digit"
     )]
     Name(String),
+    #[error(
+        "use --node-address {0}: it stands for all addresses, and load balancers show theirs; give one that this machine is reached by, such as 192.168.1.5"
+    )]
+    NodeAddress(IpAddr),
     #[error("use the path {}", path.display())]
     Path { path: PathBuf, source: std::io::Error },
 }
@@ -248,6 +255,15 @@ mod tests {
         assert_eq!(places.kubeconfig, Some("/home/x/.kube/config".into()));
         let which = Which { name: Some("../up".to_owned()), ..Which::default() };
         assert!(matches!(Places::new(&which, &env()), Err(Error::Name(_))));
+    }
+
+    #[test]
+    fn a_nodes_address_is_one_that_others_can_be_told() {
+        for all in ["0.0.0.0", "::"] {
+            let flags = Flags { node_address: Some(all.parse().unwrap()), ..Flags::default() };
+            let error = Config::new(&flags, &env()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("use --node-address {all}: ")), "{error}");
+        }
     }
 
     #[test]
