@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::ledger::{Ledger, NodeInfo};
-use super::{filters, requests, scores};
+use super::{filters, ports, requests, scores};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -16,11 +16,11 @@ pub(super) enum Decision {
 
 pub(super) fn decide(pod: &Pod, ledger: &Ledger) -> Decision {
     let Some(spec) = &pod.spec else { return Decision::Wait("the Pod has no spec".to_owned()) };
-    let requests = requests::of_pod(pod);
+    let (requests, ports) = (requests::of_pod(pod), ports::of_pod(pod));
     let mut fitting: Vec<(&Node, &NodeInfo)> = Vec::new();
     let mut refusals = Vec::new();
     for (node, info) in ledger.nodes() {
-        match filters::check(spec, &requests, node, info) {
+        match filters::check(spec, &requests, &ports, node, info) {
             Ok(()) => fitting.push((node, info)),
             Err(refusal) => refusals.push(refusal),
         }
@@ -167,6 +167,27 @@ mod tests {
             "0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 No \
              preemption victims found for incoming pod.",
         );
+    }
+
+    #[test]
+    fn a_port_of_the_nodes_is_one_pods_until_it_goes() {
+        let mut one = ledger([node("sampan", json!({}))]);
+        let mut asks = pod(json!({}), json!({}));
+        let ports = json!([{ "containerPort": 80, "hostPort": 8080 }]);
+        let spec = asks.spec.as_mut().unwrap();
+        spec.containers[0].ports = serde_json::from_value(ports).unwrap();
+        let first = ObjectKey::new("default", "first");
+        one.place(&first, &asks, "sampan");
+        check(
+            &asks,
+            &one,
+            "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod \
+             ports. preemption: 0/1 nodes are available: 1 No preemption victims found for \
+             incoming pod.",
+        );
+        check(&pod(json!({}), json!({})), &one, "-> sampan");
+        one.forget(&first);
+        check(&asks, &one, "-> sampan");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Why a node cannot take a Pod, worded as upstream words it.
 //!
 //! Upstream: `pkg/scheduler/framework/plugins` (nodeunschedulable, nodename, tainttoleration,
-//! nodeaffinity, noderesources), in the order of the default profile; the first that refuses ends
+//! nodeaffinity, nodeports, noderesources), in the order of the default profile; the first that refuses ends
 //! the search.
 
 use k8s_openapi::api::core::v1::{Node, PodSpec};
 
 use super::ledger::NodeInfo;
+use super::ports::HostPort;
 use super::requests::Resources;
 use super::{affinity, taints};
 
@@ -18,13 +19,14 @@ pub(super) struct Refusal {
     pub(super) unresolvable: bool,
 }
 
-/// Whether the node can take a Pod that asks for `requests`.
+/// Whether the node can take a Pod that asks for `requests` and `ports`.
 ///
 /// # Errors
 /// The first filter's refusal.
 pub(super) fn check(
     spec: &PodSpec,
     requests: &Resources,
+    ports: &[HostPort],
     node: &Node,
     info: &NodeInfo,
 ) -> Result<(), Refusal> {
@@ -34,6 +36,7 @@ pub(super) fn check(
     if !affinity::matches(spec, node) {
         return Err(never("node(s) didn't match Pod's node affinity/selector"));
     }
+    free_ports(ports, info)?;
     fit(requests, info)
 }
 
@@ -67,6 +70,15 @@ fn taint(spec: &PodSpec, node: &Node) -> Result<(), Refusal> {
         let value = taint.value.as_deref().unwrap_or("");
         Err(never(format!("node(s) had untolerated taint {{{}: {value}}}", taint.key)))
     })
+}
+
+fn free_ports(ports: &[HostPort], info: &NodeInfo) -> Result<(), Refusal> {
+    let is_taken = |port: &HostPort| info.ports.iter().any(|taken| taken.conflicts(port));
+    if ports.iter().any(is_taken) {
+        let reason = "node(s) didn't have free ports for the requested pod ports";
+        return Err(Refusal { reasons: vec![reason.to_owned()], unresolvable: false });
+    }
+    Ok(())
 }
 
 fn fit(requests: &Resources, info: &NodeInfo) -> Result<(), Refusal> {

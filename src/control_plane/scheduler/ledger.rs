@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use super::ports::{self, HostPort};
 use super::requests::{self, Resources};
 use crate::api::object::ObjectKey;
 
@@ -23,6 +24,8 @@ pub(super) struct NodeInfo {
     pub(super) allocatable: Resources,
     pub(super) requested: Resources,
     pub(super) pods: i64,
+    /// Taken by its Pods.
+    pub(super) ports: Vec<HostPort>,
 }
 
 #[derive(Debug)]
@@ -30,6 +33,7 @@ struct Placed {
     uid: Option<String>,
     node: String,
     requests: Resources,
+    ports: Vec<HostPort>,
 }
 
 impl Ledger {
@@ -73,11 +77,13 @@ impl Ledger {
 
     /// Counts the Pod on the node from now on, before its binding has been written.
     pub(super) fn place(&mut self, key: &ObjectKey, pod: &Pod, node: &str) {
-        let requests = requests::of_pod(pod);
+        let (requests, ports) = (requests::of_pod(pod), ports::of_pod(pod));
         let info = self.nodes.entry(node.to_owned()).or_default();
         info.requested.add(&requests);
         info.pods += 1;
-        let placed = Placed { uid: pod.metadata.uid.clone(), node: node.to_owned(), requests };
+        info.ports.extend(ports.iter().cloned());
+        let (uid, node) = (pod.metadata.uid.clone(), node.to_owned());
+        let placed = Placed { uid, node, requests, ports };
         self.placed.insert(key.clone(), placed);
     }
 
@@ -87,6 +93,11 @@ impl Ledger {
         let Some(info) = self.nodes.get_mut(&placed.node) else { return };
         info.requested.subtract(&placed.requests);
         info.pods -= 1;
+        for port in &placed.ports {
+            if let Some(at) = info.ports.iter().position(|taken| taken == port) {
+                info.ports.swap_remove(at);
+            }
+        }
         if info.node.is_none() && info.pods == 0 {
             self.nodes.remove(&placed.node);
         }

@@ -19,6 +19,7 @@ mod affinity;
 mod decide;
 mod filters;
 mod ledger;
+mod ports;
 mod requests;
 mod run;
 mod scores;
