@@ -12,6 +12,7 @@ mod bare_wasm;
 mod command_line;
 mod debug;
 mod deployment;
+mod host_ports;
 mod http;
 mod ingress;
 #[cfg(unix)]

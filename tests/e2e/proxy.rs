@@ -62,7 +62,7 @@ fn hear(address: &str) -> std::io::Result<String> {
 
 /// The same, once somebody is there.
 #[track_caller]
-fn hear_soon(address: &str) -> String {
+pub(crate) fn hear_soon(address: &str) -> String {
     let mut last = None;
     for _ in 0..200 {
         match hear(address) {
@@ -76,7 +76,7 @@ fn hear_soon(address: &str) -> String {
 
 /// Between two looks at something that another process is about to change.
 #[expect(clippy::disallowed_methods, reason = "other processes tell nothing of their changes")]
-fn pause() {
+pub(crate) fn pause() {
     thread::sleep(Duration::from_millis(50));
 }
 
@@ -85,7 +85,7 @@ fn node_port(cluster: &Cluster<'_>, service: &str) -> u16 {
     cluster.kubectl(&format!("get service {service} {port}")).parse().unwrap()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -115,6 +115,14 @@ impl Task {
         let (etc, resolver, left_out) =
             etc(&ctx, &pod, &name, pod_ip.unwrap_or(Ipv4Addr::UNSPECIFIED));
         left_out.into_iter().for_each(|why| warn("DNSConfigForming", why));
+        if wants_host_network(&pod) && !has_ended {
+            let text = format!(
+                "The Pod has an address of its own: of the host's network it gets the ports that it \
+                 declares, opened at {}, and nothing else",
+                ctx.config.address
+            );
+            warn("HostNetworkNotShared", text);
+        }
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
         let network = pod_ip.map(|address| ctx.rooms.network.join(member(&pod, address, resolver)));
@@ -455,6 +463,10 @@ fn obstacle(
         volume.name
     );
     Some(("FailedMount", text))
+}
+
+fn wants_host_network(pod: &Pod) -> bool {
+    pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true)
 }
 
 /// The Pod's files in /etc, its way to look up names, and what of its dnsConfig was left out.

@@ -33,6 +33,18 @@ pub(super) fn of_port(
     if ready.is_empty() { ending } else { ready }.into_iter().collect()
 }
 
+/// How many of a Service's endpoints are ready on this node, each counted once whatever its ports.
+///
+/// Upstream: `LocalReadyEndpoints` (`pkg/proxy/endpointschangetracker.go`).
+pub(super) fn ready_on<'a>(
+    slices: impl Iterator<Item = &'a Arc<EndpointSlice>>,
+    node: &str,
+) -> usize {
+    let endpoints = slices.flat_map(|slice| &slice.endpoints);
+    let ready = endpoints.filter(|one| is_on(one, Some(node)) && is_ready(one));
+    ready.filter_map(address).collect::<BTreeSet<_>>().len()
+}
+
 /// The endpoint's only address: more than one has no meaning.
 pub(super) fn address(endpoint: &Endpoint) -> Option<Ipv4Addr> {
     endpoint.addresses.first()?.parse().ok()

@@ -45,9 +45,10 @@ pub(super) enum Rank {
     ClusterIp,
     NodePort,
     Other,
+    HostPort,
 }
 
-/// A port of the host's that stands for a Service.
+/// A port of the host's that stands for a Service or a Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HostPort {
     pub(super) kind: HostPortKind,
@@ -62,6 +63,10 @@ pub(super) enum HostPortKind {
     LoadBalancer {
         node_port: Option<u16>,
     },
+    /// Tells how many endpoints the Service has on this node.
+    HealthCheck,
+    /// A Pod's.
+    HostPort,
 }
 
 /// What `service` is to be on this node, given all of its slices.
@@ -74,14 +79,21 @@ pub(super) fn plan(service: &Service, slices: &[Arc<EndpointSlice>], site: &Site
     for port in spec.ports.iter().flatten().filter(|_| !is_headless(spec)) {
         plan.port(service, spec, port, slices, site);
     }
+    if let Some(number) = health_check_port(spec) {
+        let address = SocketAddr::new(site.node_address, number);
+        let door = Door { address, protocol: Protocol::Tcp };
+        let port = HostPort { kind: HostPortKind::HealthCheck, sources: Vec::new() };
+        plan.host.insert(door, port);
+    }
     plan
 }
 
 impl HostPortKind {
     pub(super) fn rank(self) -> Rank {
         match self {
-            Self::NodePort => Rank::NodePort,
+            Self::NodePort | Self::HealthCheck => Rank::NodePort,
             Self::LoadBalancer { .. } => Rank::Other,
+            Self::HostPort => Rank::HostPort,
         }
     }
 }
@@ -153,16 +165,27 @@ pub(super) fn ingress_ips(service: &Service) -> impl Iterator<Item = IpAddr> {
     ingress.filter_map(|one| one.ip.as_deref()?.parse().ok())
 }
 
-/// `None` for SCTP, which no guest can speak.
 pub(super) fn protocol(port: &ServicePort) -> Option<Protocol> {
-    match port.protocol.as_deref() {
+    protocol_named(port.protocol.as_deref())
+}
+
+/// `None` for SCTP, which no guest can speak.
+pub(super) fn protocol_named(name: Option<&str>) -> Option<Protocol> {
+    match name {
         None | Some("TCP") => Some(Protocol::Tcp),
         Some("UDP") => Some(Protocol::Udp),
         Some(_) => None,
     }
 }
 
-fn port_number(number: i32) -> Option<u16> {
+/// Upstream: `NeedsHealthCheck` (`pkg/api/v1/service/util.go`).
+fn health_check_port(spec: &ServiceSpec) -> Option<u16> {
+    let is_asked =
+        spec.type_.as_deref() == Some("LoadBalancer") && is_local(&spec.external_traffic_policy);
+    spec.health_check_node_port.filter(|_| is_asked).and_then(port_number)
+}
+
+pub(super) fn port_number(number: i32) -> Option<u16> {
     number.try_into().ok().filter(|number| *number > 0)
 }
 
@@ -253,6 +276,20 @@ mod tests {
         let balancer = HostPortKind::LoadBalancer { node_port: Some(30_080) };
         let node_port = (tcp("127.0.0.1:30080"), HostPortKind::NodePort);
         assert_eq!(host, [(tcp("127.0.0.1:80"), balancer), node_port]);
+    }
+
+    #[test]
+    fn a_balancer_with_a_local_policy_tells_its_health() {
+        let health = |more: Value| {
+            let mut spec = spec(json!({"type": "LoadBalancer", "healthCheckNodePort": 30090}));
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let plan = of(spec, json!({}), json!([]));
+            let mut host = plan.host.into_iter();
+            host.find(|(_, port)| port.kind == HostPortKind::HealthCheck).map(|(door, _)| door)
+        };
+        let local = || json!({"externalTrafficPolicy": "Local"});
+        assert_eq!(health(local()), Some(tcp("127.0.0.1:30090")));
+        assert_eq!(health(json!({"externalTrafficPolicy": "Cluster"})), None);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! What Events are about.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ObjectReference, Service};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub(super) fn service(service: &Service) -> ObjectReference {
     reference("v1", "Service", &service.metadata)
+}
+
+pub(super) fn pod(pod: &Pod) -> ObjectReference {
+    reference("v1", "Pod", &pod.metadata)
 }
 
 pub(super) fn deployment(deployment: &Deployment) -> ObjectReference {

@@ -1,4 +1,4 @@
-//! Follows Services and EndpointSlices, and writes down the differences they make.
+//! Follows Services, EndpointSlices and Pods with ports on the host, and writes down the differences they make.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -8,12 +8,14 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tracing::debug;
 
-use super::claims::Claims;
+use super::claims::{Claims, Owner};
 use super::host::Host;
+use super::host_ports;
 use super::names::merge;
 use super::plan::{HostPort, Leads, Plan, plan};
 use super::start::Context;
 use crate::api::object::ObjectKey;
+use crate::client::cache::key_of;
 use crate::node::network::{Door, Records, Route};
 
 /// Says which Service a slice belongs to.
@@ -45,6 +47,7 @@ struct Sync {
 #[derive(Default)]
 struct Changed {
     services: HashSet<ObjectKey>,
+    pods: HashSet<ObjectKey>,
     doors: BTreeSet<Door>,
     names: BTreeSet<String>,
     host_ports: BTreeSet<Door>,
@@ -67,6 +70,8 @@ impl Sync {
         services.synced().await;
         slices.synced().await;
         let (mut services, mut slices) = (services.changes(), slices.changes());
+        let pods = &self.ctx.rooms.pods;
+        let mut pods = pods.changes_as(|pod| host_ports::has_any(pod).then(|| key_of(pod)));
         let clock = self.ctx.rooms.clock.clone();
         loop {
             let mut changed = Changed::default();
@@ -81,6 +86,9 @@ impl Sync {
                     changed.services.insert(service);
                 }
                 Some(slice) = slices.next() => self.slice_changed(slice, &mut changed),
+                Some(pod) = pods.next() => {
+                    changed.pods.insert(pod);
+                }
                 () = retry => self.host.retry().await,
                 else => return,
             }
@@ -90,6 +98,14 @@ impl Sync {
             }
             while let Some(Some(service)) = services.next().now_or_never() {
                 changed.services.insert(service);
+            }
+            while let Some(Some(pod)) = pods.next().now_or_never() {
+                changed.pods.insert(pod);
+            }
+            for pod in std::mem::take(&mut changed.pods) {
+                let plan = self.ctx.rooms.pods.get(&pod);
+                let plan = plan.map(|pod| host_ports::plan(&pod, &self.ctx.site));
+                self.claim(&Owner::Pod(pod), plan.unwrap_or_default(), &mut changed);
             }
             for service in std::mem::take(&mut changed.services) {
                 self.plan(&service, &mut changed);
@@ -114,15 +130,20 @@ impl Sync {
                 plan(&service, &slices, &self.ctx.site)
             }
         };
-        self.doors.set(key, plan.doors, &mut changed.doors);
-        self.names.set(key, plan.names, &mut changed.names);
-        self.host_ports.set(key, plan.host, &mut changed.host_ports);
+        self.claim(&Owner::Service(key.clone()), plan, changed);
+    }
+
+    fn claim(&mut self, owner: &Owner, plan: Plan, changed: &mut Changed) {
+        self.doors.set(owner, plan.doors, &mut changed.doors);
+        self.names.set(owner, plan.names, &mut changed.names);
+        self.host_ports.set(owner, plan.host, &mut changed.host_ports);
     }
 
     async fn apply(&mut self, changed: Changed) {
         let network = &self.ctx.rooms.network;
         if !changed.names.is_empty() {
-            let records = |name: String| (merge(self.names.all(&name)), name);
+            let records =
+                |name: String| (merge(self.names.all(&name).map(|(_, records)| records)), name);
             let names = changed.names.into_iter().map(records);
             network.names().apply(names.map(|(records, name)| (name, records)));
         }
@@ -142,9 +163,21 @@ impl Sync {
                     .map(|(owner, port)| (owner.clone(), port.clone()))
             };
             let ports: BTreeMap<_, _> = ports.map(|door| (door, first(door))).collect();
+            for (door, first) in &ports {
+                let Some((first, _)) = first else { continue };
+                for (other, port) in self.host_ports.all(door).filter(|(other, _)| *other != first)
+                {
+                    self.host.tell_of_owner(*door, other, port.kind, first);
+                }
+            }
             self.host.apply(ports).await;
         }
     }
+}
+
+/// The name of the Service that the slice is of.
+pub(super) fn service_of(slice: &EndpointSlice) -> Option<&str> {
+    slice.metadata.labels.as_ref()?.get(SERVICE_LABEL).map(String::as_str)
 }
 
 /// Which slices a Service has.
@@ -161,8 +194,7 @@ impl SlicesOfServices {
 
     /// Takes note of a slice as it is now; answers the Services to which it makes a difference.
     fn changed(&mut self, key: ObjectKey, slice: Option<&EndpointSlice>) -> Vec<ObjectKey> {
-        let labels = slice.and_then(|slice| slice.metadata.labels.as_ref());
-        let name = labels.and_then(|labels| labels.get(SERVICE_LABEL));
+        let name = slice.and_then(service_of);
         let after = name.map(|name| ObjectKey::new(&key.namespace, name));
         let before = match &after {
             Some(service) => self.services.insert(key.clone(), service.clone()),

@@ -1,8 +1,9 @@
-//! Services' ports on the host: NodePorts, and those of load balancers.
+//! Ports on the host: NodePorts, load balancers', their health checks', and Pods' own.
 //!
 //! Enter by [`Host::apply`]. A TCP connection is accepted and handed to a Pod's listener as it is:
 //! nothing stands between the client and the Pod. Datagrams are copied, by client.
 
+mod health;
 mod ports;
 mod refusal;
 mod tcp;

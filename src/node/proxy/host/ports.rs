@@ -9,22 +9,22 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{refusal, tcp, udp};
-use crate::api::object::ObjectKey;
+use super::{health, refusal, tcp, udp};
 use crate::client::events::EventType;
 use crate::node::network::{Door, Protocol};
-use crate::node::proxy::plan::HostPort;
+use crate::node::proxy::claims::Owner;
+use crate::node::proxy::plan::{HostPort, HostPortKind};
 use crate::node::proxy::references;
 use crate::node::proxy::start::Context;
 
-/// The host's ports that stand for Services.
+/// The host's ports that stand for Services and Pods.
 pub(in crate::node::proxy) struct Host {
     ctx: Arc<Context>,
     ports: HashMap<Door, Port>,
 }
 
 struct Port {
-    owner: ObjectKey,
+    owner: Owner,
     wanted: HostPort,
     state: State,
 }
@@ -50,13 +50,13 @@ impl Host {
     /// owner.
     pub(in crate::node::proxy) async fn apply(
         &mut self,
-        changes: BTreeMap<Door, Option<(ObjectKey, HostPort)>>,
+        changes: BTreeMap<Door, Option<(Owner, HostPort)>>,
     ) {
         let mut to_open = Vec::new();
         for (door, wanted) in changes {
             let before = self.ports.remove(&door);
             match (before, wanted) {
-                (Some(port), Some((owner, wanted))) if port.wanted == wanted => {
+                (Some(port), Some((owner, wanted))) if port.is_the_same(&owner, &wanted) => {
                     self.ports.insert(door, Port { owner, ..port });
                 }
                 (before, wanted) => {
@@ -68,7 +68,7 @@ impl Host {
             }
         }
         for (door, owner, wanted) in to_open {
-            let state = match self.open(door, &wanted) {
+            let state = match self.open(door, &owner, &wanted) {
                 Ok(open) => State::Open(open),
                 Err(error) => {
                     self.tell(door, &owner, &wanted, &error);
@@ -92,7 +92,7 @@ impl Host {
         });
         for (door, before) in doors.collect::<Vec<_>>() {
             let port = &self.ports[&door];
-            let state = match self.open(door, &port.wanted) {
+            let state = match self.open(door, &port.owner, &port.wanted) {
                 Ok(open) => State::Open(open),
                 Err(error) => {
                     if error.kind() != before {
@@ -114,11 +114,18 @@ impl Host {
         }
     }
 
-    fn open(&self, door: Door, wanted: &HostPort) -> io::Result<Open> {
+    fn open(&self, door: Door, owner: &Owner, wanted: &HostPort) -> io::Result<Open> {
         let (ctx, sources) = (self.ctx.clone(), wanted.sources.clone());
-        let work: BoxFuture<'static, ()> = match door.protocol {
-            Protocol::Tcp => Box::pin(tcp::accept(ctx, tcp::listen(door.address)?, door, sources)),
-            Protocol::Udp => Box::pin(udp::forward(ctx, udp::listen(door.address)?, door, sources)),
+        let work: BoxFuture<'static, ()> = match (wanted.kind, owner, door.protocol) {
+            (HostPortKind::HealthCheck, Owner::Service(service), _) => {
+                Box::pin(health::serve(ctx, tcp::listen(door.address)?, service.clone()))
+            }
+            (.., Protocol::Tcp) => {
+                Box::pin(tcp::accept(ctx, tcp::listen(door.address)?, door, sources))
+            }
+            (.., Protocol::Udp) => {
+                Box::pin(udp::forward(ctx, udp::listen(door.address)?, door, sources))
+            }
         };
         let stop = self.ctx.stop.child_token();
         let until = stop.clone();
@@ -129,12 +136,37 @@ impl Host {
         Ok(Open { stop, task })
     }
 
-    fn tell(&self, door: Door, owner: &ObjectKey, wanted: &HostPort, error: &io::Error) {
+    /// Tells an owner that another one has the port.
+    pub(in crate::node::proxy) fn tell_of_owner(
+        &self,
+        door: Door,
+        owner: &Owner,
+        kind: HostPortKind,
+        first: &Owner,
+    ) {
+        self.record(owner, kind, refusal::text_of_owner(door, kind, first));
+    }
+
+    fn tell(&self, door: Door, owner: &Owner, wanted: &HostPort, error: &io::Error) {
         debug!(address = %door.address, %error, "Port refused");
-        let Some(service) = self.ctx.rooms.services.get(owner) else { return };
-        let text = refusal::text(door, wanted.kind, error);
-        let about = references::service(&service);
-        self.ctx.recorder.record(&about, EventType::Warning, refusal::REASON, text);
+        self.record(owner, wanted.kind, refusal::text(door, wanted.kind, error));
+    }
+
+    fn record(&self, owner: &Owner, kind: HostPortKind, text: String) {
+        let rooms = &self.ctx.rooms;
+        let about = match owner {
+            Owner::Service(key) => rooms.services.get(key).map(|one| references::service(&one)),
+            Owner::Pod(key) => rooms.pods.get(key).map(|one| references::pod(&one)),
+        };
+        let Some(about) = about else { return };
+        self.ctx.recorder.record(&about, EventType::Warning, refusal::reason(kind), text);
+    }
+}
+
+impl Port {
+    /// What a health check says is its owner's.
+    fn is_the_same(&self, owner: &Owner, wanted: &HostPort) -> bool {
+        self.wanted == *wanted && (self.owner == *owner || wanted.kind != HostPortKind::HealthCheck)
     }
 }
 

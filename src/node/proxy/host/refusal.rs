@@ -3,10 +3,16 @@
 use std::io;
 
 use crate::node::network::Door;
+use crate::node::proxy::claims::Owner;
 use crate::node::proxy::plan::HostPortKind;
 
-/// The Event's reason.
-pub(super) const REASON: &str = "FailedToListen";
+/// The Event's; upstream has one for health checks only.
+pub(super) fn reason(kind: HostPortKind) -> &'static str {
+    match kind {
+        HostPortKind::HealthCheck => "FailedToStartServiceHealthcheck",
+        _ => "FailedToListen",
+    }
+}
 
 /// Below it a port is only for root, on Unix.
 const PORTS_OF_ROOT: u16 = 1024;
@@ -16,7 +22,7 @@ pub(super) fn text(door: Door, kind: HostPortKind, error: &io::Error) -> String 
     let (why, fix) = match error.kind() {
         io::ErrorKind::AddrInUse => ("another program has that port", "stop it"),
         io::ErrorKind::PermissionDenied if address.port() < PORTS_OF_ROOT => {
-            ("ports below 1024 are only for root on this machine", "give the Service a higher port")
+            ("ports below 1024 are only for root on this machine", "choose a higher port")
         }
         io::ErrorKind::PermissionDenied => {
             ("this machine does not permit it", "choose another port")
@@ -29,6 +35,11 @@ pub(super) fn text(door: Door, kind: HostPortKind, error: &io::Error) -> String 
     format!("Cannot listen on {address}: {why}; {fix}, or {}", instead(door, kind))
 }
 
+/// Somebody else in the cluster has it.
+pub(super) fn text_of_owner(door: Door, kind: HostPortKind, owner: &Owner) -> String {
+    format!("Cannot listen on {}: {owner} has that port; {}", door.address, instead(door, kind))
+}
+
 fn instead(door: Door, kind: HostPortKind) -> String {
     match kind {
         HostPortKind::NodePort => "give the Service another nodePort".to_owned(),
@@ -38,6 +49,8 @@ fn instead(door: Door, kind: HostPortKind) -> String {
         HostPortKind::LoadBalancer { node_port: None } => {
             "give the Service another port".to_owned()
         }
+        HostPortKind::HealthCheck => "give the Service another healthCheckNodePort".to_owned(),
+        HostPortKind::HostPort => "give the Pod another hostPort".to_owned(),
     }
 }
 
@@ -54,7 +67,7 @@ mod tests {
         assert_eq!(
             text(balancer, io::ErrorKind::PermissionDenied),
             "Cannot listen on 127.0.0.1:80: ports below 1024 are only for root on this machine; \
-             give the Service a higher port, or use the NodePort 127.0.0.1:31234"
+             choose a higher port, or use the NodePort 127.0.0.1:31234"
         );
         assert_eq!(
             text(HostPortKind::NodePort, io::ErrorKind::AddrInUse),

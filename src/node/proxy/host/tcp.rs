@@ -19,7 +19,7 @@ const BACKLOG: u32 = 4096;
 /// the Pod network; those beyond it are refused. Connections that a Pod has count to the Pod.
 const HELD_MAX: usize = 4096;
 /// After a failed accept (no file descriptors left) wait this long instead of spinning.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// # Errors
 /// The kernel's.

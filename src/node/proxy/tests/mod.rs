@@ -1,5 +1,7 @@
 //! The proxy with hand-made objects: what Pods and clients of the host come to see.
 
+mod host_ports;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
