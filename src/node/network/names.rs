@@ -17,11 +17,9 @@ pub struct Records {
     pub pointers: Vec<String>,
 }
 
-/// An SRV record.
+/// Of an SRV record; all that one name has are worth the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceRecord {
-    pub priority: u16,
-    pub weight: u16,
     pub port: u16,
     /// Fully qualified, without the last dot.
     pub target: String,
@@ -111,20 +109,16 @@ impl Names {
     /// Looks one full name up, without any search list.
     pub(super) fn find(&self, name: &str, cluster_domain: &str) -> Found {
         let mut name = name.trim_end_matches('.').to_ascii_lowercase();
-        for _ in 0..ALIASES_MAX {
+        for followed in 0..ALIASES_MAX {
             let Some(records) = self.lookup(&name, cluster_domain) else {
                 return match belongs_to(&name, cluster_domain) {
                     true => Found::Nowhere,
+                    false if followed > 0 => Found::Elsewhere(name),
                     false => Found::Unknown,
                 };
             };
             match &records.alias {
-                Some(alias) => {
-                    name = alias.trim_end_matches('.').to_ascii_lowercase();
-                    if !belongs_to(&name, cluster_domain) {
-                        return Found::Elsewhere(name);
-                    }
-                }
+                Some(alias) => name = alias.trim_end_matches('.').to_ascii_lowercase(),
                 None => {
                     let addresses = records.addresses.iter().map(|ip| IpAddr::V4(*ip));
                     return Found::Addresses(addresses.collect());
@@ -186,17 +180,24 @@ mod tests {
         let names = Names::default();
         let address =
             Records { addresses: vec![Ipv4Addr::new(10, 43, 0, 7)], ..Records::default() };
+        let host = Records { addresses: vec![Ipv4Addr::new(10, 42, 0, 1)], ..Records::default() };
         let alias = |to: &str| Records { alias: Some(to.to_owned()), ..Records::default() };
         names.apply([
             ("web.cluster.local".to_owned(), Some(address)),
             ("also.cluster.local".to_owned(), Some(alias("web.cluster.local."))),
             ("out.cluster.local".to_owned(), Some(alias("example.com"))),
+            ("host.sampan.internal".to_owned(), Some(host)),
+            ("node.cluster.local".to_owned(), Some(alias("host.sampan.internal"))),
             ("loop.cluster.local".to_owned(), Some(alias("loop.cluster.local"))),
         ]);
         let find = |name| names.find(name, "cluster.local");
         let web = Found::Addresses(vec![Ipv4Addr::new(10, 43, 0, 7).into()]);
         assert_eq!(find("WEB.cluster.local."), web);
         assert_eq!(find("also.cluster.local"), web);
+        assert_eq!(
+            find("node.cluster.local"),
+            Found::Addresses(vec![Ipv4Addr::new(10, 42, 0, 1).into()])
+        );
         assert_eq!(find("out.cluster.local"), Found::Elsewhere("example.com".to_owned()));
         assert_eq!(find("loop.cluster.local"), Found::Nowhere);
         assert_eq!(find("no.cluster.local"), Found::Nowhere);

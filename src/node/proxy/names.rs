@@ -88,7 +88,7 @@ impl Names {
     /// SRV records: of the named port, and of the Service as a whole.
     fn served(&mut self, name: Option<&str>, protocol: Option<&str>, port: i32, target: String) {
         let Ok(port) = port.try_into() else { return };
-        let record = ServiceRecord { priority: 0, weight: 100, port, target };
+        let record = ServiceRecord { port, target };
         if let Some(name) = name.filter(|name| !name.is_empty()) {
             let protocol = protocol.unwrap_or("TCP").to_ascii_lowercase();
             let name = format!("_{name}._{protocol}.{}", self.service);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn service_record(port: u16, target: &str) -> ServiceRecord {
-        ServiceRecord { priority: 0, weight: 100, port, target: target.to_owned() }
+        ServiceRecord { port, target: target.to_owned() }
     }
 
     #[test]

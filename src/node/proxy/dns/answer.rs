@@ -64,6 +64,11 @@ pub(super) fn answer(query: &Query, names: &Names, zone: &Zone) -> Verdict {
     Verdict::Outside { name, answer }
 }
 
+/// The weight of one of so many SRV records, as CoreDNS divides a hundred among them.
+fn share(count: usize) -> u16 {
+    u16::try_from(count).map_or(1, |count| (100 / count.max(1)).max(1))
+}
+
 fn record(name: &str, data: Data) -> Record {
     Record { name: name.to_owned(), ttl_seconds: TTL_SECONDS, data }
 }
@@ -90,8 +95,9 @@ impl Zone {
             found.extend(pointers.map(|target| record(name, Data::Ptr(target))));
         }
         if query.is_for(TYPE::SRV) {
+            let weight = share(records.services.len());
             for service in &records.services {
-                found.push(record(name, Data::Srv(service.clone())));
+                found.push(record(name, Data::Srv { weight, service: service.clone() }));
                 let target = names.lookup(&service.target, &self.domain);
                 let ips = target.map(|target| target.addresses.clone()).unwrap_or_default();
                 let known = |ip: Ipv4Addr| record(&service.target, Data::A(ip));

@@ -171,7 +171,10 @@ pub(super) enum Data {
     A(Ipv4Addr),
     Aaaa(Ipv6Addr),
     Cname(String),
-    Srv(ServiceRecord),
+    Srv {
+        weight: u16,
+        service: ServiceRecord,
+    },
     Ptr(String),
     Ns(String),
     Txt(&'static str),
@@ -195,11 +198,11 @@ fn resource_record(record: &Record) -> Result<ResourceRecord<'_>, simple_dns::Si
         Data::A(ip) => RData::A((*ip).into()),
         Data::Aaaa(ip) => RData::AAAA(AAAA::from(*ip)),
         Data::Cname(name) => RData::CNAME(CNAME(Name::new(name)?)),
-        Data::Srv(ServiceRecord { priority, weight, port, target }) => RData::SRV(SRV {
-            priority: *priority,
+        Data::Srv { weight, service } => RData::SRV(SRV {
+            priority: 0,
             weight: *weight,
-            port: *port,
-            target: Name::new(target)?,
+            port: service.port,
+            target: Name::new(&service.target)?,
         }),
         Data::Ptr(name) => RData::PTR(PTR(Name::new(name)?)),
         Data::Ns(name) => RData::NS(NS(Name::new(name)?)),

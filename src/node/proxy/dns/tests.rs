@@ -17,12 +17,7 @@ fn names() -> Names {
     let names = Names::default();
     let ip = |n| Ipv4Addr::new(10, 42, 0, n);
     let at = |addresses| Records { addresses, ..Records::default() };
-    let served = |target: &str| ServiceRecord {
-        priority: 0,
-        weight: 100,
-        port: 8080,
-        target: target.to_owned(),
-    };
+    let served = |target: &str| ServiceRecord { port: 8080, target: target.to_owned() };
     let services = vec![served("a.db.n.svc.cluster.local"), served("b.db.n.svc.cluster.local")];
     let alias = |to: &str| Records { alias: Some(to.to_owned()), ..Records::default() };
     let pointers = vec!["a.db.n.svc.cluster.local".to_owned()];
@@ -62,7 +57,7 @@ fn shown(bytes: &[u8]) -> String {
                 RData::A(a) => Ipv4Addr::from(a.address).to_string(),
                 RData::CNAME(name) => format!("-> {}", name.0),
                 RData::PTR(name) => format!("is {}", name.0),
-                RData::SRV(srv) => format!("{}:{}", srv.target, srv.port),
+                RData::SRV(srv) => format!("{} {}:{}", srv.weight, srv.target, srv.port),
                 RData::SOA(soa) => format!("SOA {}", soa.mname),
                 RData::NS(ns) => format!("NS {}", ns.0),
                 RData::TXT(_) => "TXT".to_owned(),
@@ -100,8 +95,8 @@ fn services_have_addresses_ports_and_names() {
     check(
         "_http._tcp.db.n.svc.cluster.local",
         TYPE::SRV,
-        "NoError\n_http._tcp.db.n.svc.cluster.local a.db.n.svc.cluster.local:8080\n\
-         _http._tcp.db.n.svc.cluster.local b.db.n.svc.cluster.local:8080\n\
+        "NoError\n_http._tcp.db.n.svc.cluster.local 50 a.db.n.svc.cluster.local:8080\n\
+         _http._tcp.db.n.svc.cluster.local 50 b.db.n.svc.cluster.local:8080\n\
          + a.db.n.svc.cluster.local 10.42.0.2\n+ b.db.n.svc.cluster.local 10.42.0.3",
     );
     check(
