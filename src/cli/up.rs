@@ -16,7 +16,10 @@ use super::which::WhichArguments;
 use super::{Subcommand, output};
 use crate::client::clock::Clock;
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
-use crate::config::{Config, Egress, Environment, Flags, Listen, Places, State, parse_port_range};
+use crate::config::{
+    Config, EgressDefault, Environment, Flags, Grant, Listen, Places, State, parse_grant,
+    parse_port_range,
+};
 use crate::node::ingress;
 use crate::telemetry;
 
@@ -53,7 +56,11 @@ struct Arguments {
     ingress_https: Option<SocketAddr>,
     /// Whether Pods may reach what lies outside the cluster
     #[arg(long, value_name = "RULE", value_parser = egress(), default_value = "allow")]
-    egress: Egress,
+    egress: EgressDefault,
+    /// What Pods may reach all the same: an address of this machine, or, with --egress deny, also a
+    /// network outside; may be repeated. Pods find 127.0.0.1:PORT at host.sampan.internal:PORT
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_grant)]
+    egress_grant: Vec<Grant>,
     /// Return when the cluster is ready and leave it running
     #[arg(long)]
     background: bool,
@@ -70,9 +77,9 @@ pub(super) const COMMAND: Subcommand = Subcommand {
     run,
 };
 
-fn egress() -> impl TypedValueParser<Value = Egress> {
+fn egress() -> impl TypedValueParser<Value = EgressDefault> {
     PossibleValuesParser::new(["allow", "deny"])
-        .map(|rule| if rule == "deny" { Egress::Deny } else { Egress::Allow })
+        .map(|rule| if rule == "deny" { EgressDefault::Deny } else { EgressDefault::Allow })
 }
 
 /// Ends the report of a process in the background: ASCII "end of transmission".
@@ -99,6 +106,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         node_ports: arguments.service_node_port_range,
         ingress: ingress::Config { http: arguments.ingress_http, https: arguments.ingress_https },
         egress: arguments.egress,
+        egress_grants: arguments.egress_grant,
     };
     let config = Config { component_logs, ..Config::new(&flags, env)? };
     let places = Places::new(&flags.which, env)?;

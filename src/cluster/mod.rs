@@ -257,7 +257,7 @@ async fn start_node(
         network: node::network::Config {
             pods: config.pod_cidr,
             services: config.services.cluster_ips,
-            egress: config.egress,
+            egress: config.egress.clone(),
             ..node::network::Config::default()
         },
         runtime: node::runtime::Config {

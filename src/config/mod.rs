@@ -1,5 +1,6 @@
 //! Flags, environment and files become the rooms' own configurations here, and nowhere else.
 
+mod egress;
 mod networks;
 
 use std::ffi::{OsStr, OsString};
@@ -62,10 +63,13 @@ pub struct Flags {
     /// `--ingress-http`, `--ingress-https`
     pub ingress: ingress::Config,
     /// `--egress`: whether Pods may reach what lies outside the cluster.
-    pub egress: Egress,
+    pub egress: EgressDefault,
+    /// `--egress-grant`: what they may reach all the same.
+    pub egress_grants: Vec<Grant>,
 }
 
-pub use crate::node::network::Egress;
+pub use crate::node::network::{Egress, EgressDefault, Grant};
+pub use egress::parse_grant;
 pub use networks::parse_port_range;
 
 /// What the process was started in.
@@ -183,6 +187,7 @@ impl Config {
             return Err(Error::NodeAddress(node_address));
         }
         let (pod_cidr, services) = networks::choose(flags, node_address)?;
+        let egress = egress::choose(flags, pod_cidr, services.cluster_ips)?;
         Ok(Self {
             name: places.name,
             state: if flags.ephemeral {
@@ -195,7 +200,7 @@ impl Config {
             pod_cidr,
             services,
             ingress: flags.ingress.clone(),
-            egress: flags.egress,
+            egress,
             cache_directory,
             allowed_image_directories,
             component_logs: ComponentLogs::default(),
@@ -217,6 +222,8 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 pub enum Error {
     #[error(transparent)]
     Network(#[from] networks::Error),
+    #[error(transparent)]
+    Egress(#[from] egress::Error),
     #[error(
         "find a place for the cluster's data: this user has no home directory; name one with --data-dir"
     )]

@@ -13,11 +13,13 @@ mod command_line;
 mod debug;
 mod deployment;
 mod host_ports;
+mod egress;
 mod http;
 mod ingress;
 #[cfg(unix)]
 mod interactive;
 mod network_tools;
+mod names;
 mod nginx;
 mod objects;
 mod port_forward;

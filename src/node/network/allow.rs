@@ -9,7 +9,17 @@ use super::policy::{Asked, Party};
 use super::{Error, Network, Protocol};
 use crate::api::object::ObjectKey;
 
-const DNS_PORT: u16 = 53;
+/// Where the node's name server listens.
+pub const DNS_PORT: u16 = 53;
+
+/// Where an address leads that is no door's.
+pub(super) enum Place {
+    /// To a Pod, if one has it.
+    Pods(Ipv4Addr),
+    /// A Service's, but nobody has opened the door.
+    Closed,
+    Outside(SocketAddr),
+}
 
 static NAME_SERVER: LazyLock<ObjectKey> =
     LazyLock::new(|| ObjectKey::new("kube-system", "kube-dns"));
@@ -56,6 +66,30 @@ impl Network {
         }
     }
 
+    pub(super) fn place(&self, to: SocketAddr) -> Place {
+        match to.ip() {
+            IpAddr::V4(ip) if self.is_of_pods(ip) && self.granted_at(to).is_none() => {
+                Place::Pods(ip)
+            }
+            IpAddr::V4(ip) if self.is_of_services(ip) => Place::Closed,
+            _ => Place::Outside(to),
+        }
+    }
+
+    /// The port of the host's loopback that Pods find at the node's address.
+    fn granted_at(&self, to: SocketAddr) -> Option<SocketAddr> {
+        let is_node = to.ip() == IpAddr::V4(self.gateway());
+        is_node.then(|| self.0.config.egress.loopback(to.port())).flatten()
+    }
+
+    /// As Pods know an address outside: the reverse of what [`Network::allow_outside`] answers.
+    pub(super) fn known_as(&self, from: SocketAddr) -> SocketAddr {
+        let node = SocketAddr::new(self.gateway().into(), from.port());
+        if from.ip().is_loopback() { node } else { from }
+    }
+
+    /// The address on the host's side, if the Pod may reach it.
+    ///
     /// # Errors
     /// [`Error::Dropped`] by policy, or as [`super::Egress::check`] says.
     pub(super) fn allow_outside(
@@ -63,8 +97,9 @@ impl Network {
         from: &Pod,
         to: SocketAddr,
         protocol: Protocol,
-    ) -> Result<(), Error> {
-        self.0.config.egress.check(to.ip())?;
+    ) -> Result<SocketAddr, Error> {
+        let beyond = self.granted_at(to).unwrap_or(to);
+        self.0.config.egress.check(beyond)?;
         let party = Party { pod: None, ip: to.ip() };
         let asked = Asked::Port(protocol, to.port());
         let is_free = self.is_gateway(from) || self.0.policies.allow(from.party(), party, asked);

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allow::Place;
 use super::passage::Passage;
 use super::pod::Pod;
 use super::routes::{Door, Protocol};
@@ -44,15 +45,7 @@ async fn find(
     if let Some(passage) = network.enter(door, local.ip()) {
         return through(from, local, remote, passage).await;
     }
-    match remote.ip() {
-        IpAddr::V4(ip) if network.is_of_pods(ip) => match network.pod(ip) {
-            Some(pod) => deliver(from, &pod, local, remote, remote),
-            None => Err(Error::HostUnreachable),
-        },
-        // Nobody has opened this door.
-        IpAddr::V4(ip) if network.is_of_services(ip) => Err(Error::HostUnreachable),
-        _ => outside(from, local, remote).await,
-    }
+    to_place(from, local, remote, remote).await
 }
 
 /// The address that is meant: 0.0.0.0 and :: are the Pod itself, as on Linux, and an IPv4 address in
@@ -110,7 +103,7 @@ async fn through(
     mut passage: Passage,
 ) -> Result<Stream, Error> {
     while let Some(endpoint) = passage.next().await {
-        match to_endpoint(from, local, asked, endpoint).await {
+        match to_place(from, local, asked, endpoint).await {
             Ok(stream) => {
                 passage.arrived(endpoint);
                 return Ok(stream);
@@ -121,25 +114,26 @@ async fn through(
     Err(passage.error())
 }
 
-async fn to_endpoint(
+/// `asked` is the address the caller knows, `to` where it leads.
+async fn to_place(
     from: &Arc<Pod>,
     local: SocketAddr,
     asked: SocketAddr,
-    endpoint: SocketAddr,
+    to: SocketAddr,
 ) -> Result<Stream, Error> {
-    match endpoint.ip() {
-        IpAddr::V4(ip) if from.network.is_of_pods(ip) => {
-            let pod = from.network.pod(ip).ok_or(Error::HostUnreachable)?;
-            deliver(from, &pod, local, asked, endpoint)
+    let network = &from.network;
+    match network.place(to) {
+        Place::Pods(ip) => {
+            let pod = network.pod(ip).ok_or(Error::HostUnreachable)?;
+            deliver(from, &pod, local, asked, to)
         }
-        _ => outside(from, local, endpoint).await.map(|stream| stream.seen_as(asked)),
+        Place::Closed => Err(Error::HostUnreachable),
+        Place::Outside(to) => {
+            let beyond = network.allow_outside(from, to, Protocol::Tcp)?;
+            let slots = vec![from.open(false)?];
+            let permit = from.host_socket()?;
+            let socket = outside::connect(beyond, OUTSIDE_MAX, network.clock()).await?;
+            Ok(Stream::host(socket, local, asked, slots).with_permit(permit))
+        }
     }
-}
-
-async fn outside(from: &Arc<Pod>, local: SocketAddr, remote: SocketAddr) -> Result<Stream, Error> {
-    from.network.allow_outside(from, remote, Protocol::Tcp)?;
-    let slots = vec![from.open(false)?];
-    let permit = from.host_socket()?;
-    let socket = outside::connect(remote, OUTSIDE_MAX, from.network.clock()).await?;
-    Ok(Stream::host(socket, local, remote, slots).with_permit(permit))
 }

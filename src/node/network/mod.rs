@@ -17,6 +17,7 @@ mod bell;
 mod buffered;
 mod connect;
 mod connections;
+mod egress;
 mod error;
 mod listener;
 mod names;
@@ -47,14 +48,15 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 pub use self::address_book::AddressBook;
+pub use self::allow::DNS_PORT;
 pub use self::bell::{Bell, Bells};
 use self::buffered::Buffered;
 pub use self::connections::CONNECTIONS_MAX;
+pub use self::egress::{Egress, EgressDefault, Grant, is_nobodys, is_of_machine};
 pub use self::error::Error;
 pub use self::listener::{BACKLOG_DEFAULT, Listener};
 use self::names::Found;
 pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord, reverse_name};
-pub use self::outside::Egress;
 pub use self::passage::Passage;
 pub use self::ping::PingError;
 use self::pod::Pod;
@@ -74,6 +76,8 @@ const HOST_SOCKETS_MAX: usize = 4096;
 const HOST_SOCKETS_OF_POD_MAX: usize = 1024;
 /// How long a program's resolver waits for an answer that a policy holds back; resolv.conf's default.
 const LOOKUP_MAX: Duration = Duration::from_secs(5);
+/// The node as Pods know it: [`Network::gateway`]. Others say `host.minikube.internal`.
+const HOST_NAME: &str = "host.sampan.internal";
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -97,7 +101,7 @@ impl Default for Config {
             pods: Ipv4Net::new_assert(Ipv4Addr::new(10, 42, 0, 0), 16),
             services: Ipv4Net::new_assert(Ipv4Addr::new(10, 43, 0, 0), 16),
             cluster_domain: "cluster.local".to_owned(),
-            egress: Egress::Allow,
+            egress: Egress::default(),
         }
     }
 }
@@ -122,7 +126,7 @@ struct Inner {
 
 impl Network {
     pub fn new(config: Config, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+        let network = Self(Arc::new(Inner {
             config,
             clock,
             pods: RwLock::default(),
@@ -132,7 +136,10 @@ impl Network {
             policies: Policies::default(),
             host_sockets: Arc::new(Semaphore::new(HOST_SOCKETS_MAX)),
             buffered: Buffered::of_node(),
-        }))
+        }));
+        let host = Records { addresses: vec![network.gateway()], ..Records::default() };
+        network.names().apply([(HOST_NAME.to_owned(), Some(host))]);
+        network
     }
 
     /// Puts a Pod on the network; who had its address before is off it.
@@ -279,7 +286,7 @@ impl Network {
     /// # Errors
     /// [`ResolveError::NotFound`] where egress is denied, too: names are part of what lies outside.
     pub async fn resolve_outside(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        if self.0.config.egress == Egress::Deny {
+        if self.0.config.egress.default == EgressDefault::Deny {
             return Err(ResolveError::NotFound);
         }
         let found = tokio::net::lookup_host((name, 0)).await;

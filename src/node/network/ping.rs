@@ -1,6 +1,6 @@
 //! Echoes, which the network answers itself: there is no kernel under a Pod that would.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -73,7 +73,7 @@ impl PodNetwork {
             }
             _ if network.routes().leads_from(address) => Ok(()),
             IpAddr::V4(ip) if network.is_of_services(ip) => Err(PingError::Unreachable),
-            _ => match network.config().egress.check(address) {
+            _ => match network.config().egress.check(SocketAddr::new(address, 0)) {
                 Ok(()) => Err(PingError::Unsupported),
                 Err(Error::Denied) => Err(PingError::Denied),
                 Err(_) => Err(PingError::Unreachable),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::allow::Place;
 use super::buffered::Buffered;
 use super::connections::Slot;
 use super::outside_udp::Outside;
@@ -143,7 +144,7 @@ impl UdpSocket {
             }
         }
         while let Some((bytes, from)) = self.outside.try_recv()? {
-            let from = self.seen_as(from);
+            let from = self.seen_as(self.pod.network.known_as(from));
             if self.is_heard(from) {
                 return Ok(Some((bytes, from)));
             }
@@ -177,15 +178,15 @@ impl UdpSocket {
             return self.deliver(&self.pod, bytes, to);
         }
         let to = self.endpoint(to)?;
-        match to.ip() {
-            IpAddr::V4(ip) if network.is_of_pods(ip) => {
+        match network.place(to) {
+            Place::Pods(ip) => {
                 let pod = network.pod(ip).ok_or(Error::HostUnreachable)?;
                 self.deliver(&pod, bytes, to)
             }
-            IpAddr::V4(ip) if network.is_of_services(ip) => Err(Error::HostUnreachable),
-            _ => {
-                network.allow_outside(&self.pod, to, Protocol::Udp)?;
-                self.outside.send(&self.pod, &bytes, to)
+            Place::Closed => Err(Error::HostUnreachable),
+            Place::Outside(to) => {
+                let beyond = network.allow_outside(&self.pod, to, Protocol::Udp)?;
+                self.outside.send(&self.pod, &bytes, beyond)
             }
         }
     }

@@ -12,10 +12,9 @@ use tracing::{debug, error};
 
 use super::answer::{Verdict, Zone, answer};
 use super::message::{Answer, Data, Query, Record};
-use crate::node::network::{ResolveError, Stream, UdpSocket};
+use crate::node::network::{DNS_PORT, ResolveError, Stream, UdpSocket};
 use crate::node::proxy::start::Context;
 
-const PORT: u16 = 53;
 /// Bound: questions at once that the host's resolver is asked. It keeps a thread busy with each.
 const OUTSIDE_MAX: usize = 64;
 /// The host's resolver gets so long; then the client is told to try again.
@@ -51,7 +50,7 @@ pub(in crate::node::proxy) async fn serve(ctx: Arc<Context>) {
 
 impl Server {
     fn address(&self) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(self.ctx.gateway.address()), PORT)
+        SocketAddr::new(IpAddr::V4(self.ctx.gateway.address()), DNS_PORT)
     }
 
     fn answer(&self, query: &Query) -> Verdict {
