@@ -1,10 +1,6 @@
 //! Ingresses: HTTP from outside, by host and path, to a Service's Pods.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
-use crate::support::{Cluster, Home};
+use crate::support::{Cluster, Home, outside};
 
 const MANIFEST: &str = r#"
 apiVersion: v1
@@ -38,15 +34,8 @@ spec:
       - {path: /gone, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}
 "#;
 
-/// The whole answer to a GET.
 fn get(port: &str, host: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    outside::get(&format!("127.0.0.1:{port}"), host, path).unwrap()
 }
 
 fn served_at(cluster: &Cluster<'_>) -> String {
@@ -93,6 +82,37 @@ fn ingresses_are_made_and_mistakes_refused_by_kubectl() {
     let columns: Vec<&str> = shown.split_whitespace().collect();
     // Another controller's: nobody serves it here.
     assert_eq!(columns[1..4], ["nginx", "a.b", "80"], "{shown}");
+    cluster.kubectl(
+        "create ingress full --class=sampan --annotation=a=b --default-backend=rest:http \
+         --rule=foo.example.org/*=web:8080,tls=secret --rule=foo.example.org/exact=web:named",
+    );
+    cluster.wait_for("jsonpath={.status.loadBalancer.ingress[0].ip}", "ingress/full");
+    let told = cluster.kubectl("describe ingress full");
+    let (told, _) = told.split_once("Events:").unwrap();
+    let missing = |service: &str| format!("(<error: services \"{service}\" not found>)");
+    let lines: Vec<Vec<&str>> =
+        told.lines().map(|line| line.split_whitespace().collect()).collect();
+    for expect in [
+        "Name: full".to_owned(),
+        "Labels: <none>".to_owned(),
+        "Namespace: default".to_owned(),
+        "Address: 127.0.0.1".to_owned(),
+        "Ingress Class: sampan".to_owned(),
+        format!("Default backend: rest:http {}", missing("rest")),
+        "secret terminates foo.example.org".to_owned(),
+        "Host Path Backends".to_owned(),
+        format!("/ web:8080 {}", missing("web")),
+        format!("/exact web:named {}", missing("web")),
+        "Annotations: a: b".to_owned(),
+    ] {
+        assert!(lines.iter().any(|line| line.join(" ") == expect), "{expect}\n{told}");
+    }
+    let shown = cluster.kubectl("get ingress full --no-headers");
+    assert!(shown.contains("foo.example.org") && shown.contains("80, 443"), "{shown}");
+    let types = "get ingress full -o jsonpath={.spec.rules[*].http.paths[*].pathType}";
+    assert_eq!(cluster.kubectl(types), "Prefix Exact");
+    let refusal = cluster.refused("create ingress bad --rule=foo.example.org/web");
+    assert!(refusal.contains("should be in format host/path=svcname:svcport"), "{refusal}");
     let refusal = cluster.refused("create ingress bad --rule=10.0.0.1/=web:80");
     assert!(refusal.contains("must be a DNS name, not an IP address"), "{refusal}");
 }

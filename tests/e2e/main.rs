@@ -12,16 +12,18 @@ mod bare_wasm;
 mod command_line;
 mod debug;
 mod deployment;
-mod host_ports;
 mod egress;
+mod host_ports;
 mod http;
 mod ingress;
+mod ingress_traffic;
 #[cfg(unix)]
 mod interactive;
-mod network_tools;
 mod names;
+mod network_tools;
 mod nginx;
 mod objects;
+mod policy;
 mod port_forward;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;

@@ -2,11 +2,10 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::outside::{Load, connect};
 use crate::support::{Cluster, Home};
 
 /// Says its name to everybody who connects.
@@ -38,9 +37,6 @@ spec:
   containers: [{name: main, image: busybox, command: [sleep, "100000"]}]
 "#;
 
-/// No answer takes longer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
-
 #[track_caller]
 fn start(home: &Home, cluster: &Cluster<'_>) {
     cluster.kubectl(&format!("apply -f {}", home.file("web.yaml", WEB)));
@@ -50,8 +46,7 @@ fn start(home: &Home, cluster: &Cluster<'_>) {
 
 /// What a port of this machine says to a new connection.
 fn hear(address: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    let mut stream = connect(address)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     match text.is_empty() {
@@ -80,11 +75,6 @@ pub(crate) fn pause() {
     thread::sleep(Duration::from_millis(50));
 }
 
-fn node_port(cluster: &Cluster<'_>, service: &str) -> u16 {
-    let port = "-o jsonpath={.spec.ports[0].nodePort}";
-    cluster.kubectl(&format!("get service {service} {port}")).parse().unwrap()
-}
-
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -100,7 +90,7 @@ fn a_service_is_reached_by_name_by_address_and_from_the_host() {
         let said = cluster.kubectl(&format!("exec client -- nc -w 5 {name} 80"));
         assert_eq!(said.trim(), pod, "{name}");
     }
-    let port = node_port(&cluster, "web");
+    let port = cluster.node_port("web");
     assert_eq!(hear_soon(&format!("127.0.0.1:{port}")).trim(), pod);
 
     // From another namespace, by the longer name only.
@@ -282,7 +272,7 @@ spec:
     );
     cluster.kubectl(&format!("apply -f {echo}"));
     cluster.wait_for("condition=Ready", "pod/echo");
-    let port = node_port(&cluster, "echo");
+    let port = cluster.node_port("echo");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
@@ -295,49 +285,17 @@ spec:
     assert!(answered);
 }
 
-/// Connects again and again, several clients at once, until told to stop.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    clients: Vec<thread::JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn on(address: &str, clients: usize) -> Self {
-        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let client = |_| {
-            let (stop, answered, address) = (stop.clone(), answered.clone(), address.to_owned());
-            thread::spawn(move || {
-                let mut failures = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    match hear(&address) {
-                        Ok(_) => drop(answered.fetch_add(1, Ordering::Relaxed)),
-                        Err(error) => failures.push(error.to_string()),
-                    }
-                }
-                failures
-            })
-        };
-        let clients = (0..clients).map(client).collect();
-        Self { stop, answered, clients }
-    }
-
-    /// How many were answered, and what happened to the others.
-    fn end(self) -> (usize, Vec<String>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let failures = self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        (self.answered.load(Ordering::Relaxed), failures)
-    }
-}
-
 #[test]
 fn rolling_a_deployment_loses_no_connection() {
     let home = Home::new();
     let cluster = home.up();
     start(&home, &cluster);
-    let address = format!("127.0.0.1:{}", node_port(&cluster, "web"));
+    let address = format!("127.0.0.1:{}", cluster.node_port("web"));
     hear_soon(&address);
-    let load = Load::on(&address, 4);
+    let load = Load::of(4, || {
+        let address = address.clone();
+        move || hear(&address).map(drop)
+    });
     for _ in 0..20 {
         // Not twice in one second, says kubectl.
         while cluster.run("rollout restart deployment/web").code != 0 {

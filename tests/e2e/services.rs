@@ -76,6 +76,96 @@ fn each_type_is_made_and_shown() {
     assert_eq!(row(&wide, "a")[6], "app=a");
 }
 
+/// What `describe` says of a field.
+#[track_caller]
+fn field<'a>(told: &'a str, name: &str) -> &'a str {
+    let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("no {name} in\n{told}")).trim()
+}
+
+#[test]
+fn expose_takes_what_it_is_not_told_from_the_object() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl("run web --image=busybox --port=8080 --labels=app=web -- sleep 100000");
+    cluster
+        .kubectl("create deployment many --image=busybox --replicas=2 --port=7000 -- sleep 100000");
+    cluster.wait_for("condition=Ready", "pod/web");
+    let ip = cluster.kubectl("get pod web -o jsonpath={.status.podIP}");
+    for (what, told) in [
+        ("pod web", "service/web exposed\n"),
+        (
+            "pod web --name=odd --port=53 --target-port=5353 --protocol=UDP --type=NodePort \
+             --session-affinity=ClientIP --labels=x=y --external-ip=192.0.2.9",
+            "service/odd exposed\n",
+        ),
+        ("service odd --name=again --port=54", "service/again exposed\n"),
+        ("deployment many --type=LoadBalancer", "service/many exposed\n"),
+        ("deployment many --name=bare --cluster-ip=None", "service/bare exposed\n"),
+    ] {
+        assert_eq!(cluster.kubectl(&format!("expose {what}")), told);
+    }
+    let table = cluster.kubectl("get services -o wide");
+    assert_eq!(row(&table, "web")[4..], ["8080/TCP", &row(&table, "web")[5], "app=web"]);
+    let odd = row(&table, "odd");
+    assert!(odd[3] == "192.0.2.9" && odd[4].starts_with("53:3") && odd[4].ends_with("/UDP"));
+    // A port that the other Service does not have is TCP's, says kubectl.
+    assert_eq!(row(&table, "again")[4], "54/TCP");
+    assert!(row(&table, "many")[4].starts_with("7000:3"), "{table}");
+    assert_eq!(row(&table, "bare")[2], "None");
+
+    until(&cluster, "get endpoints odd", &format!("{ip}:5353"));
+    let told = cluster.kubectl("describe service odd");
+    let ports = row(&table, "odd")[4].clone();
+    let node_port = ports.trim_start_matches("53:");
+    for (name, value) in [
+        ("Labels", "x=y"),
+        ("Selector", "app=web"),
+        ("Type", "NodePort"),
+        ("IP Family Policy", "SingleStack"),
+        ("IP Families", "IPv4"),
+        ("IP", odd[2].as_str()),
+        ("External IPs", "192.0.2.9"),
+        ("Port", "<unset>  53/UDP"),
+        ("TargetPort", "5353/UDP"),
+        ("NodePort", format!("<unset>  {node_port}").as_str()),
+        ("Endpoints", format!("{ip}:5353").as_str()),
+        ("Session Affinity", "ClientIP"),
+        ("External Traffic Policy", "Cluster"),
+        ("Internal Traffic Policy", "Cluster"),
+        ("Events", "<none>"),
+    ] {
+        assert_eq!(field(&told, name), value, "{told}");
+    }
+    until(&cluster, "get service many", "127.0.0.1");
+    let told = cluster.kubectl("describe service many");
+    assert_eq!(field(&told, "LoadBalancer Ingress"), "127.0.0.1 (VIP)");
+    assert!(
+        told.contains("EnsuredLoadBalancer") && told.contains("Ensured load balancer"),
+        "{told}"
+    );
+
+    // A Service can be led elsewhere.
+    assert_eq!(
+        cluster.kubectl("set selector service bare app=web"),
+        "service/bare selector updated\n"
+    );
+    until(&cluster, "get endpoints bare", &format!("{ip}:7000"));
+    until(
+        &cluster,
+        "get endpointslices -l kubernetes.io/service-name=bare -o wide --no-headers",
+        &format!("IPv4   7000   {ip}"),
+    );
+
+    refused(&cluster, "expose pod web", "services \"web\" already exists");
+    refused(&cluster, "expose deployment none --port=1", "deployments.apps \"none\" not found");
+    refused(&cluster, "expose node sampan --port=1", "cannot expose a Node");
+    cluster.kubectl("run mute --image=busybox -- sleep 100000");
+    refused(&cluster, "expose pod mute", "couldn't find port via --port flag or introspection");
+    let missing = "expose pod web --name=x --port=70000";
+    refused(&cluster, missing, "must be between 1 and 65535, inclusive");
+}
+
 #[test]
 fn mistakes_are_refused_as_upstream_words_it() {
     let home = Home::new();

@@ -1,5 +1,6 @@
 //! A cluster of the test's own, and kubectl pointed at it.
 
+pub(crate) mod outside;
 #[cfg(unix)]
 mod seat;
 
@@ -146,6 +147,13 @@ impl Cluster<'_> {
     #[track_caller]
     pub(crate) fn wait_for(&self, condition: &str, object: &str) {
         self.kubectl(&format!("wait --timeout=30s --for={condition} {object}"));
+    }
+
+    /// The first of a Service's node ports; `service` may name a namespace, as `-n other web`.
+    #[track_caller]
+    pub(crate) fn node_port(&self, service: &str) -> u16 {
+        let port = "-o jsonpath={.spec.ports[0].nodePort}";
+        self.kubectl(&format!("get service {service} {port}")).parse().unwrap()
     }
 
     /// Starts kubectl and reads its stdout line by line.

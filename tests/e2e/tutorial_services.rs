@@ -85,6 +85,14 @@ fn section_2_3_works_as_printed() {
     seat.until("/ # ");
     let inside = seat.run(&format!("curl -X GET {pod_ip} -vvv"), "/ # ");
     assert!(inside.contains("200") && inside.contains("<html"), "{inside}");
+    // As printed, it goes on until somebody has seen enough.
+    seat.type_in(&format!("ping {pod_ip}\r"));
+    seat.until("\r\n");
+    seat.until(&format!("PING {pod_ip} ({pod_ip}): 56 data bytes\r\n"));
+    seat.until(&format!("64 bytes from {pod_ip}: seq=1 ttl=64 time="));
+    seat.type_in("\x03");
+    let tally = seat.until("/ # ");
+    assert!(tally.contains(", 0% packet loss\r\nround-trip min/avg/max = "), "{tally}");
 
     let service = cluster.kubectl(&format!("apply -f {}", tutorial("service.yaml")));
     assert_eq!(service, "service/my-nginx created\n");
@@ -96,7 +104,19 @@ fn section_2_3_works_as_printed() {
         let inside =
             seat.run(&format!("curl -s -o /dev/null -w '%{{http_code}}\\n' {target}"), "/ # ");
         assert_eq!(inside, "200\n", "{target}");
+        let inside = seat.run(&format!("ping -c 2 -i 0.1 -W 5 {target}"), "/ # ");
+        assert!(inside.starts_with(&format!("PING {target} ({cluster_ip}): 56 ")), "{inside}");
+        assert!(inside.contains("\n2 packets transmitted, 2 packets received, 0% "), "{inside}");
     }
+    let unknown = seat.run("ping -c 1 my-apache; echo $?", "/ # ");
+    assert_eq!(unknown, "ping: bad address 'my-apache'\n1\n");
+    let nobody = seat.run("ping -c 1 -W 1 10.42.250.250; echo $?", "/ # ");
+    assert!(nobody.contains("From 10.42.250.250: seq=0 Destination Host Unreachable\n"));
+    assert!(nobody.ends_with("1 packets transmitted, 0 packets received, 100% packet loss\n1\n"));
+    // And from a Pod.
+    let pod = names(&cluster).remove(0);
+    let said = cluster.kubectl(&format!("exec {pod} -- ping -c 1 my-nginx"));
+    assert!(said.contains("1 packets received"), "{said}");
     seat.type_in("exit\r");
     assert_eq!(seat.leave().0, 0);
 

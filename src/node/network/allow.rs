@@ -103,9 +103,11 @@ impl Network {
         let party = Party { pod: None, ip: to.ip() };
         let asked = Asked::Port(protocol, to.port());
         let is_free = self.is_gateway(from) || self.0.policies.allow(from.party(), party, asked);
-        if is_free { Ok(()) } else { Err(Error::Dropped) }
+        if is_free { Ok(beyond) } else { Err(Error::Dropped) }
     }
 
+    /// Whether what the host accepted `from` this address may go on to a Pod: the node's own always may.
+    ///
     /// # Errors
     /// [`Error::Dropped`]
     pub(super) fn allow_from_outside(
@@ -116,8 +118,9 @@ impl Network {
     ) -> Result<(), Error> {
         let party = Party { pod: None, ip: from.ip().to_canonical() };
         let asked = Asked::Port(Protocol::Tcp, port);
-        // Asked for a real address first: whether it is the host's own costs a call into the kernel.
-        if self.0.policies.allow(party, to.party(), asked) || is_of_host(party.ip) {
+        let is_node = || party.ip == IpAddr::V4(self.gateway()) || is_of_host(party.ip);
+        // Asked last: whether an address is the host's own costs a call into the kernel.
+        if self.0.policies.allow(party, to.party(), asked) || is_node() {
             Ok(())
         } else {
             Err(Error::Dropped)

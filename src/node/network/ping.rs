@@ -16,7 +16,7 @@ pub enum PingError {
     Unreachable,
     #[error("no answer in time")]
     TimedOut,
-    #[error("a NetworkPolicy or the cluster's egress rules are against it")]
+    #[error("the cluster's egress rules are against it")]
     Denied,
     /// Only TCP and UDP reach what is outside the cluster.
     #[error("the address is outside the cluster")]
@@ -39,7 +39,14 @@ impl PodNetwork {
         let network = &self.0.network;
         let clock = network.clock();
         let begin = clock.monotonic();
-        self.check_echo(address.to_canonical())?;
+        match self.check_echo(address.to_canonical()) {
+            // What a policy is against is swallowed, as connections are.
+            Err(PingError::TimedOut) => {
+                clock.sleep_until(begin + timeout).await;
+                return Err(PingError::TimedOut);
+            }
+            checked => checked?,
+        }
         let payload = Bytes::from(vec![0; bytes.min(DATAGRAM_BYTES_MAX)]);
         tokio::select! {
             biased;
@@ -69,7 +76,7 @@ impl PodNetwork {
         match address {
             IpAddr::V4(ip) if network.is_of_pods(ip) => {
                 let pod = network.pod(ip).ok_or(PingError::Unreachable)?;
-                network.decide(&self.0, &pod, Asked::Echo).map_err(|_| PingError::Denied)
+                network.decide(&self.0, &pod, Asked::Echo).map_err(|_| PingError::TimedOut)
             }
             _ if network.routes().leads_from(address) => Ok(()),
             IpAddr::V4(ip) if network.is_of_services(ip) => Err(PingError::Unreachable),

@@ -84,8 +84,9 @@ impl Ping {
         loop {
             let number = tally.sent;
             tally.sent += 1;
+            let is_last = self.count == Some(tally.sent);
             let patience = self.limit.left().map_or(self.patience, |left| left.min(self.patience));
-            match echo(address, self.bytes, patience) {
+            match echo(address, self.bytes, patience.min(INTERVAL)) {
                 Ok(time) => {
                     tally.add(time);
                     if !self.quiet {
@@ -98,10 +99,12 @@ impl Ping {
                         .map_err(|_| Stopped::Done)?;
                 }
                 Err(PingError::Denied) => call.complain("sendto: Operation not permitted"),
+                // The network has lost it; only the last packet's answer is waited for longer.
+                Err(PingError::TimedOut) if is_last => pause(patience.saturating_sub(INTERVAL))?,
                 Err(PingError::Unreachable | PingError::TimedOut) => {}
                 Err(why) => return Err(Stopped::Failed(why)),
             }
-            if self.count.is_some_and(|count| tally.sent >= count) {
+            if is_last {
                 return Ok(());
             }
             next += self.interval;
