@@ -56,6 +56,7 @@ pub(super) struct Process {
     pub(super) state: Option<Vec<u8>>,
     /// Open ones.
     pub(super) sockets: usize,
+    pub(super) tls_connections: usize,
     memory: MemoryShare,
 }
 
@@ -88,6 +89,7 @@ impl Process {
             others: Vec::new(),
             state: None,
             sockets: 0,
+            tls_connections: 0,
             memory: container.memory_share(entry),
         }
     }

@@ -1,6 +1,8 @@
 //! What a program can ask of the Pod's network beyond wasi:sockets (`wit/network`). Outside
 //! WebAssembly there is no such network, and it says so.
 
+pub mod tls;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;

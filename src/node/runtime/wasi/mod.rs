@@ -3,11 +3,11 @@
 //! of the host: a guest's are on its Pod's network, and refuse all use if it has none.
 
 mod clocks;
-mod echo;
 mod error;
 mod file_stream;
 mod filesystem;
 mod http;
+mod network;
 mod process;
 mod sockets;
 mod stdio;
@@ -51,7 +51,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
     preopens::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
     monotonic_clock::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
     sockets::add_to_linker(&mut linker)?;
-    echo::add_to_linker(&mut linker)?;
+    network::add_to_linker(&mut linker)?;
     process::add_to_linker(&mut linker)?;
     http::add_to_linker(&mut linker)?;
     linker.instance(EXIT_INTERFACE)?.func_wrap(

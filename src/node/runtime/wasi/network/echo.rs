@@ -1,26 +1,11 @@
-//! sampan:network/echo. Upstream: `wasm-workloads/wit/network/network.wit`.
+//! sampan:network/echo.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
-
-use super::super::process::Process;
+use super::wit::echo::{self, ErrorCode};
 use crate::node::network::PingError;
-
-mod bindings {
-    wasmtime::component::bindgen!({
-        path: "wasm-workloads/wit/network/network.wit",
-        world: "sampan:network/client",
-        imports: { default: async | trappable },
-    });
-}
-
-use bindings::sampan::network::echo::{self, ErrorCode};
-
-pub(super) fn add_to_linker(linker: &mut Linker<Process>) -> wasmtime::Result<()> {
-    echo::add_to_linker::<Process, HasSelf<Process>>(linker, |process| process)
-}
+use crate::node::runtime::process::Process;
 
 impl echo::Host for Process {
     async fn ping(
