@@ -89,7 +89,7 @@ static APPLETS: &[Applet] = &[
     applet("cp", "[-arRPLHpfinlsTuv] { SOURCE... DEST | -t DIR SOURCE... }", copy::cp),
     applet(
         "curl",
-        "[-sSvifILGOk] [-X METHOD] [-H HEADER] [-d DATA] [-o FILE] [-u USER:PASS] [-m SEC]\n\t[--connect-timeout SEC] [-w FORMAT] [--resolve HOST:PORT:ADDR] URL...\n\nHTTP only: there is no TLS here yet",
+        "[-sSvifILGOk] [-X METHOD] [-H HEADER] [-d DATA] [-F FIELD] [-T FILE] [-o FILE]\n\t[-u USER:PASS] [-m SEC] [--connect-timeout SEC] [-w FORMAT] [--resolve HOST:PORT:ADDR]\n\t[--cacert FILE] [--cert FILE] [--key FILE] URL...\n\nTrusts whom the host trusts, without --cacert, CURL_CA_BUNDLE or SSL_CERT_FILE",
         network::curl::curl,
     ),
     applet("cut", "[-b LIST | -c LIST | -f LIST] [-d SEP] [-s] [FILE]...", lines::cut),
@@ -239,7 +239,7 @@ static APPLETS: &[Applet] = &[
     applet("wc", "[-cmlw] [FILE]...", text::wc),
     applet(
         "wget",
-        "[-cqS] [--spider] [-O FILE] [-o LOGFILE] [--header STR]\n\t[--post-data STR | --post-file FILE] [-T SEC] [-P DIR] [-U AGENT] URL...\n\nHTTP only: there is no TLS here yet",
+        "[-cqS] [--spider] [-O FILE] [-o LOGFILE] [--header STR]\n\t[--post-data STR | --post-file FILE] [-T SEC] [-P DIR] [-U AGENT]\n\t[--no-check-certificate | --ca-certificate FILE] URL...\n\nTrusts whom the host trusts, without --ca-certificate or SSL_CERT_FILE",
         network::wget::wget,
     ),
     applet("which", "[-a] COMMAND...", names::which),

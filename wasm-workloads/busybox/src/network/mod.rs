@@ -9,6 +9,7 @@ pub mod nc;
 pub mod nslookup;
 pub mod ping;
 pub mod telnet;
+mod tls;
 pub mod wget;
 
 use std::io;

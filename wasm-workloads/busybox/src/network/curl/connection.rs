@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::options::Config;
+use super::route::Redirected;
 use super::trace::Trace;
 use super::{Failure, REFUSED, TIMED_OUT, UNRESOLVED, UNSENT};
-use crate::call::reason;
-use crate::network::http::Url;
+use crate::call::{Call, reason};
+use crate::network::http::{Scheme, Url};
+use crate::network::tls::{Channel, Problem};
 use crate::network::{Limit, addresses, connect, is_timeout};
 use crate::stream::BUFFER_BYTES;
 
@@ -18,11 +20,13 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Connection {
     pub number: usize,
-    host: String,
-    port: u16,
+    /// The page it was opened for.
+    url: Url,
     pub peer: SocketAddr,
     pub local: Option<SocketAddr>,
-    pub reader: BufReader<TcpStream>,
+    pub reader: BufReader<Channel>,
+    /// What is wrong with the server's certificate, and does not matter to the user.
+    pub problem: Option<Problem>,
 }
 
 /// When a page's parts were done, from its beginning.
@@ -30,50 +34,27 @@ pub struct Connection {
 pub struct Times {
     pub resolved: Duration,
     pub connected: Duration,
+    /// With TLS.
+    pub secured: Duration,
 }
 
 impl Connection {
     pub fn serves(&self, url: &Url) -> bool {
-        self.host == url.host && self.port == url.port_or_default()
+        self.url.same_origin(url)
     }
 
     pub fn open(
+        call: &Call,
         config: &Config,
         url: &Url,
         limit: Limit,
         number: usize,
         trace: &mut Trace<'_>,
     ) -> Result<(Self, Times), (Failure, Times)> {
-        let began = Instant::now();
-        let (host, port) = (bare(&url.host), url.port_or_default());
         let mut times = Times::default();
-        let found = find(config, host, port, trace);
-        times.resolved = began.elapsed();
-        if found.is_empty() {
-            let failure = Failure::new(UNRESOLVED, format!("Could not resolve host: {host}"));
-            trace.say(&failure.text);
-            trace.say(&format!("Closing connection {number}"));
-            return Err((failure, times));
-        }
-        let connect_limit = Limit::after(Some(config.connect_time_max.unwrap_or(CONNECT_TIME_MAX)));
-        match reach(&found, port, limit.sooner(connect_limit), trace) {
-            Ok((stream, peer)) => {
-                times.connected = began.elapsed();
-                trace.say(&format!("Connected to {host} ({}) port {port} (#{number})", peer.ip()));
-                // Small requests are not held back; where that cannot be asked for, they may be.
-                let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().ok();
-                let reader = BufReader::with_capacity(BUFFER_BYTES, stream);
-                let host = url.host.clone();
-                Ok((Self { number, host, port, peer, local, reader }, times))
-            }
-            Err((to, err)) => {
-                let waited = began.elapsed().as_millis();
-                let failure = unreached(host, port, waited, limit.has_passed(), &err);
-                if !is_timeout(&err) {
-                    let why = reason(&err);
-                    trace.say(&format!("connect to {} port {port} failed: {why}", to.ip()));
-                }
+        match Self::reach(call, config, url, limit, number, &mut times, trace) {
+            Ok(connection) => Ok((connection, times)),
+            Err(failure) => {
                 trace.say(&failure.text);
                 trace.say(&format!("Closing connection {number}"));
                 Err((failure, times))
@@ -81,12 +62,60 @@ impl Connection {
         }
     }
 
+    fn reach(
+        call: &Call,
+        config: &Config,
+        url: &Url,
+        limit: Limit,
+        number: usize,
+        times: &mut Times,
+        trace: &mut Trace<'_>,
+    ) -> Result<Self, Failure> {
+        let began = Instant::now();
+        let (host, port) = destination(config, url, trace);
+        let found = find(config, &host, port, trace);
+        times.resolved = began.elapsed();
+        if found.is_empty() {
+            return Err(Failure::new(UNRESOLVED, format!("Could not resolve host: {host}")));
+        }
+        let connect_limit = Limit::after(Some(config.connect_time_max.unwrap_or(CONNECT_TIME_MAX)));
+        let sooner = limit.sooner(connect_limit);
+        let reached = reach(&found, port, sooner, trace);
+        let (socket, peer) = reached.map_err(|(to, err)| {
+            if !is_timeout(&err) {
+                let why = reason(&err);
+                trace.say(&format!("connect to {} port {port} failed: {why}", to.ip()));
+            }
+            unreached(&host, port, began.elapsed().as_millis(), limit.has_passed(), &err)
+        })?;
+        times.connected = began.elapsed();
+        trace.say(&format!("Connected to {host} ({}) port {port} (#{number})", peer.ip()));
+        // Small requests are not held back; where that cannot be asked for, they may be.
+        let _ = socket.set_nodelay(true);
+        let local = socket.local_addr().ok();
+        let (channel, problem) = if url.scheme == Scheme::Https {
+            set_limit(&socket, sooner)?;
+            let over = || match limit.has_passed() {
+                true => {
+                    let waited = began.elapsed().as_millis();
+                    format!("Connection timed out after {waited} milliseconds")
+                }
+                false => "SSL connection timeout".to_owned(),
+            };
+            let trust = &config.trust;
+            let (stream, session) = trust.secure(call, url.bare_host(), socket, over, trace)?;
+            times.secured = began.elapsed();
+            (Channel::Tls(Box::new(stream)), session.problem)
+        } else {
+            (Channel::Plain(socket), None)
+        };
+        let reader = BufReader::with_capacity(BUFFER_BYTES, channel);
+        Ok(Self { number, url: url.clone(), peer, local, reader, problem })
+    }
+
     /// Every read and write ends at the limit.
     pub fn set_limit(&self, limit: Limit) -> Result<(), Failure> {
-        let left = limit.left().map(|left| left.max(Duration::from_millis(1)));
-        let stream = self.reader.get_ref();
-        let set = stream.set_read_timeout(left).and_then(|()| stream.set_write_timeout(left));
-        set.map_err(|err| Failure::new(UNSENT, reason(&err)))
+        set_limit(self.reader.get_ref().socket(), limit)
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -94,9 +123,29 @@ impl Connection {
     }
 }
 
-/// A host without the brackets of an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+fn set_limit(socket: &TcpStream, limit: Limit) -> Result<(), Failure> {
+    let left = limit.left().map(|left| left.max(Duration::from_millis(1)));
+    let set = socket.set_read_timeout(left).and_then(|()| socket.set_write_timeout(left));
+    set.map_err(|err| Failure::new(UNSENT, reason(&err)))
+}
+
+/// Where a page's connection leads: elsewhere, with `--connect-to`.
+fn destination(config: &Config, url: &Url, trace: &mut Trace<'_>) -> (String, u16) {
+    let (host, port) = (url.bare_host(), url.port_or_default());
+    let is_meant = |one: &&Redirected| {
+        one.host.as_deref().is_none_or(|name| name.eq_ignore_ascii_case(host))
+            && one.port.is_none_or(|number| number == port)
+    };
+    let Some(led) = config.redirected.iter().find(is_meant) else {
+        return (host.to_owned(), port);
+    };
+    if let Some(host) = &led.to_host {
+        trace.say(&format!("Connecting to hostname: {host}"));
+    }
+    if let Some(port) = led.to_port {
+        trace.say(&format!("Connecting to port: {port}"));
+    }
+    (led.to_host.clone().unwrap_or_else(|| host.to_owned()), led.to_port.unwrap_or(port))
 }
 
 fn find(config: &Config, host: &str, port: u16, trace: &mut Trace<'_>) -> Vec<IpAddr> {

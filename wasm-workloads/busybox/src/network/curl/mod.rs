@@ -1,11 +1,14 @@
-//! `curl`, as far as HTTP/1.1 without TLS goes: its options, words and exit codes (curl(1)).
+//! `curl`, as far as HTTP/1.1 goes, with TLS or without: its options, words and exit codes (curl(1)).
 
 mod connection;
 mod data;
+mod form;
 mod meter;
 mod options;
 mod output;
 mod request;
+mod route;
+mod tls;
 mod trace;
 mod transfer;
 mod write_out;
@@ -16,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::call::{Call, Done, print};
+use crate::network::tls::Problem;
 use options::{Config, Parsed, Retry};
 use transfer::{Report, Session};
 
@@ -27,11 +31,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 pub struct Failure {
     pub code: u8,
     pub text: String,
+    /// What is wrong with the server's certificate.
+    pub problem: Option<Problem>,
 }
 
 impl Failure {
     pub fn new(code: u8, text: impl Display) -> Self {
-        Self { code, text: text.to_string() }
+        Self { code, text: text.to_string(), problem: None }
     }
 }
 
@@ -43,11 +49,16 @@ pub const REFUSED: u8 = 7;
 pub const SHORT: u8 = 18;
 pub const HTTP_ERROR: u8 = 22;
 pub const UNWRITTEN: u8 = 23;
+pub const UNREAD: u8 = 26;
 pub const TIMED_OUT: u8 = 28;
+pub const NO_TLS: u8 = 35;
 pub const REDIRECTIONS: u8 = 47;
 pub const EMPTY: u8 = 52;
 pub const UNSENT: u8 = 55;
 pub const UNRECEIVED: u8 = 56;
+pub const BAD_IDENTITY: u8 = 58;
+pub const UNTRUSTED: u8 = 60;
+pub const NO_AUTHORITIES: u8 = 77;
 
 pub fn curl(call: &Call) -> Done {
     let config = match options::parse(call) {
@@ -119,6 +130,9 @@ fn finish(config: &Config, report: &Report) {
         && (!config.silent || config.show_error)
     {
         eprintln!("curl: ({}) {}", failure.code, failure.text);
+        if failure.code == UNTRUSTED {
+            eprintln!("{}", tls::ADVICE);
+        }
     }
     if let Some(format) = &config.write_out {
         let (text, complaints) = write_out::format(format, report);

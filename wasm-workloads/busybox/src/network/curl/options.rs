@@ -1,9 +1,11 @@
 //! The command line.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::data::{add, data, from_file, read, urlencode};
+use super::form::{self, Part};
+use super::route::{self, Redirected, Resolved};
+use super::tls::Trust;
 use crate::call::Call;
 use crate::network::Family;
 
@@ -30,6 +32,9 @@ pub struct Config {
     pub headers: Vec<String>,
     pub data: Option<Data>,
     pub data_in_url: bool,
+    pub form: Vec<Part>,
+    /// `-T`
+    pub uploads: Vec<String>,
     pub head: bool,
     pub include_head: bool,
     pub dump_head: Option<String>,
@@ -50,6 +55,8 @@ pub struct Config {
     pub connect_time_max: Option<Duration>,
     pub write_out: Option<String>,
     pub resolved: Vec<Resolved>,
+    pub redirected: Vec<Redirected>,
+    pub trust: Trust,
     pub family: Family,
     pub old_http: bool,
     pub retry: Retry,
@@ -66,14 +73,6 @@ pub enum Target {
 pub struct Data {
     pub bytes: Vec<u8>,
     pub is_json: bool,
-}
-
-/// `--resolve`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    pub host: String,
-    pub port: u16,
-    pub addresses: Vec<IpAddr>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -108,7 +107,11 @@ use Kind::{Flag, Missing, NoEffect, Value};
 
 /// Long and short names; a space is no short name.
 const OPTIONS: &[(&str, char, Kind)] = &[
+    ("cacert", ' ', Value(|config, _, text| put(&mut config.trust.authorities, text))),
+    ("cert", 'E', Value(|config, _, text| put(&mut config.trust.certificate, text))),
+    ("cert-type", ' ', NoEffect { value: true }),
     ("compressed", ' ', NoEffect { value: false }),
+    ("connect-to", ' ', Value(|config, _, text| route::connect_to(&mut config.redirected, text))),
     ("connect-timeout", ' ', Value(|config, _, text| seconds(&mut config.connect_time_max, text))),
     ("cookie", 'b', Value(|config, _, text| put(&mut config.cookie, text))),
     ("data", 'd', Value(|config, call, text| data(config, call, text, true))),
@@ -121,7 +124,8 @@ const OPTIONS: &[(&str, char, Kind)] = &[
     ("fail", 'f', Flag(|config, on| config.fail = on)),
     ("fail-early", ' ', Flag(|config, on| config.fail_early = on)),
     ("fail-with-body", ' ', Flag(|config, on| config.fail_with_body = on)),
-    ("form", 'F', Missing),
+    ("form", 'F', Value(|config, call, text| form::field(&mut config.form, call, text))),
+    ("form-string", ' ', Value(|config, _, text| form::string(&mut config.form, text))),
     ("get", 'G', Flag(|config, on| config.data_in_url = on)),
     ("globoff", 'g', NoEffect { value: false }),
     ("head", 'I', Flag(|config, on| config.head = on)),
@@ -132,10 +136,12 @@ const OPTIONS: &[(&str, char, Kind)] = &[
     ("http2-prior-knowledge", ' ', Missing),
     ("http3", ' ', Missing),
     ("include", 'i', Flag(|config, on| config.include_head = on)),
-    ("insecure", 'k', NoEffect { value: false }),
+    ("insecure", 'k', Flag(|config, on| config.trust.insecure = on)),
     ("ipv4", '4', Flag(|config, _| config.family = Family::V4)),
     ("ipv6", '6', Flag(|config, _| config.family = Family::V6)),
     ("json", ' ', Value(json)),
+    ("key", ' ', Value(|config, _, text| put(&mut config.trust.key, text))),
+    ("key-type", ' ', NoEffect { value: true }),
     ("location", 'L', Flag(|config, on| config.follow = on)),
     ("max-redirs", ' ', Value(redirections)),
     ("max-time", 'm', Value(|config, _, text| seconds(&mut config.time_max, text))),
@@ -151,7 +157,7 @@ const OPTIONS: &[(&str, char, Kind)] = &[
     ("remote-name", 'O', Flag(|config, _| config.outputs.push(Target::RemoteName))),
     ("remote-name-all", ' ', Flag(|config, on| config.all_remote_names = on)),
     ("request", 'X', Value(|config, _, text| put(&mut config.method, text))),
-    ("resolve", ' ', Value(resolve)),
+    ("resolve", ' ', Value(|config, _, text| route::resolve(&mut config.resolved, text))),
     ("retry", ' ', Value(|config, _, text| number(&mut config.retry.times, text))),
     ("retry-all-errors", ' ', Flag(|config, on| config.retry.all_errors = on)),
     ("retry-connrefused", ' ', Flag(|config, on| config.retry.connection_refused = on)),
@@ -161,7 +167,9 @@ const OPTIONS: &[(&str, char, Kind)] = &[
     ("silent", 's', Flag(|config, on| config.silent = on)),
     ("tcp-nodelay", ' ', NoEffect { value: false }),
     ("unix-socket", ' ', Missing),
-    ("upload-file", 'T', Missing),
+    ("tlsv1", '1', NoEffect { value: false }),
+    ("tlsv1.2", ' ', NoEffect { value: false }),
+    ("upload-file", 'T', Value(upload)),
     ("url", ' ', Value(url)),
     ("user", 'u', Value(|config, _, text| put(&mut config.user, text))),
     ("user-agent", 'A', Value(|config, _, text| put(&mut config.user_agent, text))),
@@ -207,6 +215,10 @@ pub fn parse(call: &Call) -> Result<Parsed, String> {
         let why = if call.arguments().is_empty() { "" } else { "no URL specified!" };
         return Err(why.to_owned());
     }
+    let bodies = [config.data.is_some(), !config.form.is_empty(), !config.uploads.is_empty()];
+    if bodies.iter().filter(|given| **given).count() > 1 {
+        return Err("You can only select one HTTP request method!".to_owned());
+    }
     if config.all_remote_names {
         let missing = config.urls.len().saturating_sub(config.outputs.len());
         config.outputs.extend(std::iter::repeat_n(Target::RemoteName, missing));
@@ -215,7 +227,7 @@ pub fn parse(call: &Call) -> Result<Parsed, String> {
 }
 
 fn version() -> String {
-    format!("curl {VERSION} (wasm32-wasip2)\nProtocols: http\nFeatures: IPv6\n")
+    format!("curl {VERSION} (wasm32-wasip2)\nProtocols: http https\nFeatures: IPv6 SSL\n")
 }
 
 fn find_long(name: &str) -> Option<(&'static Kind, bool)> {
@@ -271,6 +283,11 @@ fn url(config: &mut Config, _: &Call, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn upload(config: &mut Config, _: &Call, text: &str) -> Result<(), String> {
+    config.uploads.push(text.to_owned());
+    Ok(())
+}
+
 const NO_NUMBER: &str = "expected a proper numerical parameter";
 
 fn seconds(place: &mut Option<Duration>, text: &str) -> Result<(), String> {
@@ -310,25 +327,6 @@ fn json(config: &mut Config, call: &Call, text: &str) -> Result<(), String> {
     let data = config.data.get_or_insert_default();
     data.bytes.extend(piece);
     data.is_json = true;
-    Ok(())
-}
-
-fn resolve(config: &mut Config, _: &Call, text: &str) -> Result<(), String> {
-    let bad = || format!("bad entry '{text}', it is HOST:PORT:ADDRESS[,ADDRESS]...");
-    let mut parts = text.trim_start_matches('+').splitn(3, ':');
-    let (Some(host), Some(port), Some(addresses)) = (parts.next(), parts.next(), parts.next())
-    else {
-        return Err(bad());
-    };
-    let addresses: Option<Vec<IpAddr>> = addresses
-        .split(',')
-        .map(|address| address.trim_start_matches('[').trim_end_matches(']').parse().ok())
-        .collect();
-    config.resolved.push(Resolved {
-        host: host.to_owned(),
-        port: port.parse().map_err(|_| bad())?,
-        addresses: addresses.ok_or_else(bad)?,
-    });
     Ok(())
 }
 
@@ -374,10 +372,13 @@ mod tests {
         assert_eq!(why("x -d"), "option -d: requires parameter");
         assert_eq!(why("-m x y"), "option -m: expected a proper numerical parameter");
         assert_eq!(
-            why("-F a=b y"),
-            "option -F: the installed libcurl version doesn't support this"
+            why("--http3 y"),
+            "option --http3: the installed libcurl version doesn't support this"
         );
         assert_eq!(why("-s"), "no URL specified!");
+        assert_eq!(why("-F a=b -d c y"), "You can only select one HTTP request method!");
+        let expect = "option --connect-to: bad entry 'a', it is HOST1:PORT1:HOST2:PORT2";
+        assert_eq!(why("--connect-to a y"), expect);
     }
 
     #[test]

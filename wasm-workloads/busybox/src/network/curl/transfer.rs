@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::data;
 use super::meter::Meter;
 use super::options::{Config, Target};
 use super::output::Output;
 use super::request::Request;
 use super::trace::Trace;
 use super::{
-    BAD_URL, EMPTY, Failure, HTTP_ERROR, REDIRECTIONS, SHORT, TIMED_OUT, UNRECEIVED, UNSENT,
-    UNSUPPORTED, UNWRITTEN,
+    BAD_URL, EMPTY, Failure, HTTP_ERROR, REDIRECTIONS, SHORT, TIMED_OUT, UNREAD, UNRECEIVED,
+    UNSENT, UNSUPPORTED, UNWRITTEN,
 };
 use crate::call::{Call, reason};
 use crate::network::http::{Body, BodyError, Head, HeadError, Scheme, Url, UrlError};
+use crate::network::tls::Problem;
 use crate::network::{Limit, is_timeout};
 use crate::stream::BUFFER_BYTES;
 
@@ -42,6 +44,7 @@ pub struct Report {
     pub sent: u64,
     pub peer: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
+    pub problem: Option<Problem>,
     pub times: Times,
 }
 
@@ -49,6 +52,7 @@ pub struct Report {
 pub struct Times {
     pub resolved: Duration,
     pub connected: Duration,
+    pub secured: Duration,
     pub answered: Duration,
     pub redirected: Duration,
     pub total: Duration,
@@ -79,8 +83,11 @@ impl<'a> Session<'a> {
         let mut report = Report { asked: asked.clone(), url: asked, number, ..Report::default() };
         let began = Instant::now();
         let fetched = parse(Url::parse(text))
-            .and_then(|url| Ok((self.output(&url, number)?, self.with_query(url))))
-            .and_then(|(output, url)| {
+            .and_then(|url| {
+                let output = self.output(&url, number)?;
+                Ok((output, self.upload(self.with_query(url), number)?))
+            })
+            .and_then(|(output, (url, upload))| {
                 report.file_name = output.name.clone().unwrap_or_default();
                 let limit = Limit::after(self.config.time_max);
                 let wanted = !self.config.silent && !self.config.no_meter && !output.is_terminal();
@@ -94,7 +101,7 @@ impl<'a> Session<'a> {
                     report: &mut report,
                     session: self,
                 };
-                let done = transfer.follow(url);
+                let done = transfer.follow(url, upload);
                 transfer.meter.end();
                 done
             });
@@ -134,6 +141,20 @@ impl<'a> Session<'a> {
         }
         url
     }
+
+    /// `-T`: the file's content; an address without a file's name is given it.
+    fn upload(&self, mut url: Url, number: usize) -> Result<(Url, Option<Vec<u8>>), Failure> {
+        let Some(name) = self.config.uploads.get(number) else { return Ok((url, None)) };
+        if url.target.ends_with('/') && name != "-" && name != "." {
+            url.target += name.rsplit('/').next().unwrap_or(name);
+        }
+        let source = if name == "." { "-" } else { name };
+        let content = data::read(self.call, source).map_err(|_| {
+            eprintln!("curl: Can't open '{name}'!");
+            Failure::new(UNREAD, "Failed to open/read local data from file/application")
+        });
+        Ok((url, Some(content?)))
+    }
 }
 
 struct Transfer<'a, 's> {
@@ -149,8 +170,8 @@ struct Transfer<'a, 's> {
 
 impl Transfer<'_, '_> {
     /// From page to page, until one sends us nowhere.
-    fn follow(&mut self, mut url: Url) -> Result<(), Failure> {
-        let mut request = Request::first(self.config, &url);
+    fn follow(&mut self, mut url: Url, upload: Option<Vec<u8>>) -> Result<(), Failure> {
+        let mut request = Request::first(self.config, &url, upload);
         loop {
             self.report.url = url.to_string();
             self.report.method.clone_from(&request.method);
@@ -170,8 +191,7 @@ impl Transfer<'_, '_> {
             self.report.redirections += 1;
             self.report.times.redirected = self.began.elapsed();
             self.trace.say(&format!("Issue another request to this URL: '{next}'"));
-            let same = next.host == url.host && next.port == url.port;
-            if request.redirect(self.config, head.status, same) {
+            if request.redirect(self.config, head.status, next.same_origin(&url)) {
                 self.trace.say("Switch from POST to GET");
             }
             url = next;
@@ -205,16 +225,25 @@ impl Transfer<'_, '_> {
 
     fn connect(&mut self, url: &Url) -> Result<Connection, Failure> {
         let number = self.session.connections;
-        let opened = Connection::open(self.config, url, self.limit, number, &mut self.trace);
+        let call = self.session.call;
+        let opened = Connection::open(call, self.config, url, self.limit, number, &mut self.trace);
         let before = self.report.times.redirected;
         let (Ok((_, times)) | Err((_, times))) = &opened;
         self.report.times.resolved = before + times.resolved;
-        let (connection, times) = opened.map_err(|(failure, _)| failure)?;
+        let (connection, times) = opened.map_err(|(failure, times)| {
+            if times.connected > Duration::ZERO {
+                self.report.times.connected = before + times.connected;
+                self.report.connections += 1;
+            }
+            self.report.problem = failure.problem;
+            failure
+        })?;
         self.report.times.connected = before + times.connected;
+        if url.scheme == Scheme::Https {
+            self.report.times.secured = before + times.secured;
+        }
         self.session.connections += 1;
         self.report.connections += 1;
-        self.report.peer = Some(connection.peer);
-        self.report.local = connection.local;
         Ok(connection)
     }
 
@@ -225,11 +254,14 @@ impl Transfer<'_, '_> {
         url: &Url,
         request: &Request,
     ) -> Result<Head, Failure> {
+        self.report.peer = Some(connection.peer);
+        self.report.local = connection.local;
+        self.report.problem = connection.problem;
         let answered = self.ask(&mut connection, url, request);
         let number = connection.number;
         match answered {
             Ok((head, true)) => {
-                let host = url.host.trim_matches(['[', ']']);
+                let host = url.bare_host();
                 self.trace.say(&format!("Connection #{number} to host {host} left intact"));
                 self.session.connection = Some(connection);
                 Ok(head)
@@ -406,10 +438,7 @@ fn cut_off(missing: Option<u64>) -> Failure {
 fn parse(url: Result<Url, UrlError>) -> Result<Url, Failure> {
     match url {
         Ok(Url { scheme: Scheme::Other(name), .. }) => {
-            let mut why = format!("Protocol \"{name}\" not supported or disabled in libcurl");
-            if name == "https" {
-                why += ": there is no TLS here yet";
-            }
+            let why = format!("Protocol \"{name}\" not supported or disabled in libcurl");
             Err(Failure::new(UNSUPPORTED, why))
         }
         Ok(url) => Ok(url),

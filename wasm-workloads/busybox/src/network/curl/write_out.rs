@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::transfer::Report;
+use crate::network::tls::Problem;
 
 type Variable = fn(&Report) -> String;
 
@@ -25,18 +26,18 @@ const VARIABLES: &[(&str, Variable)] = &[
     ("remote_ip", |report| report.peer.map_or(String::new(), |at| at.ip().to_string())),
     ("remote_port", |report| report.peer.map_or(0, |at| at.port()).to_string()),
     ("response_code", |report| format!("{:03}", report.http_code)),
-    ("scheme", |report| report.peer.map_or("", |_| "HTTP").to_owned()),
+    ("scheme", |report| scheme(report).to_owned()),
     ("size_download", |report| report.received.to_string()),
     ("size_header", |report| report.head_bytes.to_string()),
     ("size_request", |report| report.request_bytes.to_string()),
     ("size_upload", |report| report.sent.to_string()),
     ("speed_download", |report| speed(report.received, report.times.total)),
     ("speed_upload", |report| speed(report.sent, report.times.total)),
-    ("ssl_verify_result", |_| "0".to_owned()),
-    ("time_appconnect", |_| seconds(Duration::ZERO)),
+    ("ssl_verify_result", |report| report.problem.map_or(0, Problem::number).to_string()),
+    ("time_appconnect", |report| seconds(report.times.secured)),
     ("time_connect", |report| seconds(report.times.connected)),
     ("time_namelookup", |report| seconds(report.times.resolved)),
-    ("time_pretransfer", |report| seconds(report.times.connected)),
+    ("time_pretransfer", |report| seconds(report.times.connected.max(report.times.secured))),
     ("time_redirect", |report| seconds(report.times.redirected)),
     ("time_starttransfer", |report| seconds(report.times.answered)),
     ("time_total", |report| seconds(report.times.total)),
@@ -44,6 +45,16 @@ const VARIABLES: &[(&str, Variable)] = &[
     ("url_effective", |report| report.url.clone()),
     ("urlnum", |report| report.number.to_string()),
 ];
+
+/// In capitals, as curl's long were; nothing before there is a connection.
+fn scheme(report: &Report) -> &'static str {
+    let is_connected = report.peer.is_some() || !report.times.connected.is_zero();
+    match report.url.starts_with("https:") {
+        _ if !is_connected => "",
+        true => "HTTPS",
+        false => "HTTP",
+    }
+}
 
 fn seconds(time: Duration) -> String {
     format!("{:.6}", time.as_secs_f64())

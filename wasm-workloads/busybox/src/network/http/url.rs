@@ -5,6 +5,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
     Http,
+    Https,
     /// In lower case.
     Other(String),
 }
@@ -13,6 +14,7 @@ impl Scheme {
     pub fn name(&self) -> &str {
         match self {
             Self::Http => "http",
+            Self::Https => "https",
             Self::Other(name) => name,
         }
     }
@@ -48,7 +50,11 @@ impl Url {
             Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
             _ => ("http".to_owned(), text),
         };
-        let scheme = if scheme == "http" { Scheme::Http } else { Scheme::Other(scheme) };
+        let scheme = match scheme.as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => Scheme::Other(scheme),
+        };
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
@@ -87,7 +93,20 @@ impl Url {
     }
 
     pub fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or(80)
+        self.port.unwrap_or(if self.scheme == Scheme::Https { 443 } else { 80 })
+    }
+
+    /// A host without the brackets of an IPv6 address.
+    pub fn bare_host(&self) -> &str {
+        let bare = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        bare.unwrap_or(&self.host)
+    }
+
+    /// Whether both are pages of one server, asked in one way.
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.host == other.host
+            && self.port_or_default() == other.port_or_default()
     }
 
     /// What stands in `Host`.
@@ -165,7 +184,12 @@ mod tests {
         check("web/?to=http://other/", "web", None, "/?to=http://other/");
         let url = Url::parse("http://me:a%40b@web/").unwrap();
         assert_eq!((url.user.as_deref(), url.host.as_str()), (Some("me:a@b"), "web"));
-        assert_eq!(Url::parse("https://x").unwrap().scheme, Scheme::Other("https".to_owned()));
+        let ports = ["https://x", "HTTPS://x:8443", "http://x"].map(|text| {
+            let url = Url::parse(text).unwrap();
+            (url.scheme.clone(), url.port_or_default())
+        });
+        assert_eq!(ports, [(Scheme::Https, 443), (Scheme::Https, 8443), (Scheme::Http, 80)]);
+        assert_eq!(Url::parse("ftp://x").unwrap().scheme, Scheme::Other("ftp".to_owned()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sampan_process as process;
 
 use super::http::{Body, BodyError, Head, HeadError, Scheme, Url, UrlError};
+use super::tls::{Channel, Error as TlsError, HandshakeError, Options as Tls, TlsStream};
 use super::{Family, Limit, connect, is_timeout, refusal, resolve};
 use crate::call::{Call, Done, Failure, Options, reason};
 use crate::encode;
@@ -23,7 +24,7 @@ const REDIRECTIONS_MAX: usize = 16;
 const SILENCE: Duration = Duration::from_secs(900);
 
 pub fn wget(call: &Call) -> Done {
-    let options = call.options("cqSO:o:P:U:Y:T:t:n::=<:>:^:")?;
+    let options = call.options("cqSO:o:P:U:Y:T:t:n::=<:>:^:!@:")?;
     if options.operands.is_empty() {
         return Err(Failure::usage());
     }
@@ -57,7 +58,7 @@ struct Wget<'a> {
     again: bool,
 }
 
-type Reader = BufReader<TcpStream>;
+type Reader = BufReader<Channel>;
 
 impl Wget<'_> {
     fn say(&mut self, text: &str) {
@@ -115,19 +116,46 @@ impl Wget<'_> {
             self.say(&format!("Connecting to {} ({}:{port})", url.authority(), addresses[0]));
         }
         let stream = connect(&addresses, url.port_or_default(), Limit::after(Some(self.silence)));
-        let mut stream =
+        let stream =
             stream.map_err(|failed| match self.options.has('T') && is_timeout(&failed.1) {
                 true => timed_out(),
                 false => refusal(&failed),
             })?;
         stream.set_read_timeout(Some(self.silence))?;
         stream.set_write_timeout(Some(self.silence))?;
+        let mut stream = match url.scheme {
+            Scheme::Https => Channel::Tls(Box::new(self.secure(url, stream)?)),
+            _ => Channel::Plain(stream),
+        };
         let request = self.request(url, begin)?;
         // What a server says before it closes is worth more than that it does not listen.
         let sent = stream.write_all(&request);
         let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream);
         let head = self.head(&mut reader, sent.err())?;
         Ok((reader, head))
+    }
+
+    fn secure(&self, url: &Url, socket: TcpStream) -> Result<TlsStream, Failure> {
+        let from_environment =
+            || std::env::var("SSL_CERT_FILE").ok().filter(|name| !name.is_empty());
+        let bundle = self.options.value('@').map(str::to_owned).or_else(from_environment);
+        let tls = Tls {
+            ca_bundle: bundle.map(|name| self.call.read_all(&name)).transpose()?,
+            insecure: self.options.has('!'),
+            ..Tls::default()
+        };
+        let host = url.bare_host();
+        let mut stream =
+            TlsStream::open(host, &tls, socket).map_err(|error| untrusted(host, &error))?;
+        stream.handshake().map_err(|error| match error {
+            HandshakeError::Tls(error) => untrusted(host, &error),
+            HandshakeError::Io(error) if is_timeout(&error) => timed_out(),
+            HandshakeError::Io(error) => Failure::Message(format!("TLS error: {}", reason(&error))),
+            HandshakeError::Closed => {
+                Failure::Message("TLS error: the server closed the connection".to_owned())
+            }
+        })?;
+        Ok(stream)
     }
 
     fn request(&self, url: &Url, begin: u64) -> Result<Vec<u8>, Failure> {
@@ -277,7 +305,6 @@ fn copy(
 fn parse(url: Result<Url, UrlError>, text: &str) -> Result<Url, Failure> {
     let why = match url {
         Ok(Url { scheme: Scheme::Other(scheme), .. }) => match scheme.as_str() {
-            "https" => format!("https is not supported: there is no TLS here yet: {text}"),
             "ftp" => format!("ftp is not supported here: {text}"),
             _ => format!("not an http or ftp url: {text}"),
         },
@@ -286,6 +313,19 @@ fn parse(url: Result<Url, UrlError>, text: &str) -> Result<Url, Failure> {
         Err(UrlError::Malformed) => format!("bad address '{text}'"),
     };
     Err(Failure::Message(why))
+}
+
+/// Whatever the reason, the server was not asked for anything.
+fn untrusted(host: &str, error: &TlsError) -> Failure {
+    Failure::Message(match error {
+        TlsError::Certificate(problem) => format!(
+            "can't verify {host}'s certificate: {problem}\n\
+             wget: --ca-certificate FILE names an authority to trust, --no-check-certificate asks for none"
+        ),
+        TlsError::Alert(_) => format!("TLS error from peer: {error}"),
+        TlsError::NotTls => format!("TLS error: {host} does not speak TLS"),
+        error => format!("TLS error: {error}"),
+    })
 }
 
 fn refused_page(status_line: &str) -> Failure {
