@@ -35,5 +35,6 @@ mod shell;
 mod spdy;
 mod support;
 mod system;
+mod tls;
 mod tutorial;
 mod tutorial_services;
