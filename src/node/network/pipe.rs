@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
+use tokio::io::ReadBuf;
 
 use super::Error;
 use super::buffered::Buffered;
@@ -85,38 +86,39 @@ impl Pipe {
         Ok(Some(bytes))
     }
 
-    /// Fills `buffer` with all it can hold; 0 is the end.
+    /// Fills `buffer` with all it can hold; nothing is the end.
     pub(super) fn poll_read(
         &self,
         cx: &Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize, Error>> {
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), Error>> {
         let mut state = self.0.lock();
-        let (mut filled, mut chunks) = (0, 0);
-        while filled < buffer.len() {
+        let (mut taken, mut chunks) = (0, 0);
+        while buffer.remaining() > 0 {
             let Some(front) = state.chunks.front_mut() else { break };
-            let count = front.len().min(buffer.len() - filled);
-            front.copy_to_slice(&mut buffer[filled..filled + count]);
-            filled += count;
+            let count = front.len().min(buffer.remaining());
+            buffer.put_slice(&front[..count]);
+            front.advance(count);
+            taken += count;
             if front.is_empty() {
                 state.chunks.pop_front();
                 chunks += 1;
             }
         }
-        if filled == 0 && !buffer.is_empty() {
+        if taken == 0 && buffer.remaining() > 0 {
             return match state.end {
                 End::Open => {
                     state.readers.register(cx);
                     Poll::Pending
                 }
-                End::Finished | End::Unwanted => Poll::Ready(Ok(0)),
+                End::Finished | End::Unwanted => Poll::Ready(Ok(())),
                 End::Reset => Poll::Ready(Err(Error::Reset)),
             };
         }
-        let woken = state.took(filled, chunks);
+        let woken = state.took(taken, chunks);
         drop(state);
         drop(woken);
-        Poll::Ready(Ok(filled))
+        Poll::Ready(Ok(()))
     }
 
     /// Ready when a read would not answer `None`.
@@ -279,9 +281,10 @@ mod tests {
         write(&pipe, b"world").unwrap();
         assert_eq!(read(&pipe, 3).unwrap().unwrap(), b"hel");
         let mut rest = [0; 16];
+        let mut rest = ReadBuf::new(&mut rest);
         let cx = Context::from_waker(Waker::noop());
-        assert_eq!(pipe.poll_read(&cx, &mut rest), Poll::Ready(Ok(8)));
-        assert_eq!(&rest[..8], b"lo world");
+        assert_eq!(pipe.poll_read(&cx, &mut rest), Poll::Ready(Ok(())));
+        assert_eq!(rest.filled(), b"lo world");
         assert_eq!(read(&pipe, 9).unwrap(), None);
         pipe.finish();
         assert_eq!(read(&pipe, 9).unwrap().unwrap(), b"");

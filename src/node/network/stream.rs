@@ -5,10 +5,10 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime;
 
@@ -118,6 +118,14 @@ impl Stream {
         Ok(Self { way, ..self })
     }
 
+    /// The host's socket, if it is one, for whoever passes bytes on.
+    pub fn host_mut(&mut self) -> Option<&mut TcpStream> {
+        match &mut self.way {
+            Way::Memory(_) => None,
+            Way::Host { socket, .. } => Some(socket),
+        }
+    }
+
     /// The host's socket, if it is one.
     pub(super) fn into_host(self) -> Option<TcpStream> {
         match self.way {
@@ -144,8 +152,8 @@ impl Stream {
             Way::Memory(Ends { incoming, .. }) => incoming.try_read(max),
             Way::Host { socket, .. } => {
                 let mut buffer = BytesMut::with_capacity(max.min(HOST_READ_MAX));
-                match socket.try_read_buf(&mut buffer) {
-                    Ok(_) => Ok(Some(buffer.freeze())),
+                match drain(socket, &mut buffer) {
+                    Ok(()) => Ok(Some(buffer.freeze())),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -247,49 +255,6 @@ impl Stream {
             }
         }
     }
-
-    fn poll_read_slice(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &self.way {
-            Way::Memory(Ends { incoming, .. }) => {
-                let filled = ready!(incoming.poll_read(cx, buffer.initialize_unfilled()))?;
-                buffer.advance(filled);
-                Poll::Ready(Ok(()))
-            }
-            Way::Host { socket, .. } => loop {
-                ready!(socket.poll_read_ready(cx))?;
-                match socket.try_read(buffer.initialize_unfilled()) {
-                    Ok(filled) => {
-                        buffer.advance(filled);
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            },
-        }
-    }
-
-    fn poll_write_with(
-        &self,
-        cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
-        into: impl FnOnce(&Pipe, &Context<'_>) -> Poll<Result<usize, Error>>,
-    ) -> Poll<io::Result<usize>> {
-        match &self.way {
-            Way::Memory(Ends { outgoing, .. }) => into(outgoing, cx).map_err(io::Error::from),
-            Way::Host { socket, .. } => loop {
-                ready!(socket.poll_write_ready(cx))?;
-                match write(socket) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    answer => return Poll::Ready(answer),
-                }
-            },
-        }
-    }
 }
 
 impl Drop for Ends {
@@ -311,25 +276,31 @@ fn shut_down(socket: &TcpStream) {
 
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll_read_slice(cx, buffer)
+        match &mut self.way {
+            Way::Memory(Ends { incoming, .. }) => {
+                incoming.poll_read(cx, buffer).map_err(io::Error::from)
+            }
+            Way::Host { socket, .. } => Pin::new(socket).poll_read(cx, buffer),
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(
-            cx,
-            |socket| socket.try_write(bytes),
-            |pipe, cx| pipe.poll_write(cx, bytes),
-        )
+        match &mut self.way {
+            Way::Memory(Ends { outgoing, .. }) => {
+                outgoing.poll_write(cx, bytes).map_err(io::Error::from)
+            }
+            Way::Host { socket, .. } => Pin::new(socket).poll_write(cx, bytes),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -340,4 +311,19 @@ impl AsyncWrite for Stream {
         self.finish();
         Poll::Ready(Ok(()))
     }
+}
+
+/// Reads what is there. A read that does not fill the buffer has drained the socket (epoll and kqueue
+/// tell of what comes next), so it need not be asked again only to hear that there is nothing.
+fn drain(socket: &TcpStream, buffer: &mut BytesMut) -> io::Result<()> {
+    let (room, mut has_read) = (buffer.capacity() - buffer.len(), false);
+    let drained = socket.try_io(Interest::READABLE, || {
+        let read = socket.try_read_buf(buffer)?;
+        has_read = true;
+        if cfg!(unix) && (1..room).contains(&read) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    if has_read { Ok(()) } else { drained }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -18,6 +19,9 @@ const BACKLOG: u32 = 4096;
 /// Bound: connections of one port that wait for an endpoint, or are passed on to an endpoint outside
 /// the Pod network; those beyond it are refused. Connections that a Pod has count to the Pod.
 const HELD_MAX: usize = 4096;
+/// What is read at once of a connection that is passed on, in each direction. The buffers are there as
+/// long as the connection: it is one of [`HELD_MAX`].
+const PASSED_ON_BYTES: usize = 32 * 1024;
 /// After a failed accept (no file descriptors left) wait this long instead of spinning.
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -179,10 +183,22 @@ async fn pass_on(ctx: &Context, mut arrival: Arrival, endpoint: SocketAddr) -> R
         }
     };
     arrival.passage.arrived(endpoint);
-    if let Err(error) = tokio::io::copy_bidirectional(&mut arrival.socket, &mut outside).await {
+    let copied = match outside.host_mut() {
+        Some(outside) => copy(&mut arrival.socket, outside).await,
+        None => copy(&mut arrival.socket, &mut outside).await,
+    };
+    if let Err(error) = copied {
         debug!(%endpoint, %error, "Connection to an endpoint outside the Pod network broke");
     }
     Ok(())
+}
+
+async fn copy(
+    client: &mut TcpStream,
+    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let (there, back) = (PASSED_ON_BYTES, PASSED_ON_BYTES);
+    copy_bidirectional_with_sizes(client, server, there, back).await.map(drop)
 }
 
 /// The client has its connection already: a reset is as near to a refusal as can be had.
