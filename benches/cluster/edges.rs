@@ -82,7 +82,8 @@ async fn serve(listener: TcpListener, tasks: TaskTracker) {
     }
 }
 
-/// GiB/s there, while the same comes back.
+/// GiB/s there, while the same comes back. Neither side closes before all is there: nginx would not
+/// pass the rest on.
 async fn bulk(address: SocketAddr) -> anyhow::Result<f64> {
     let (mut reader, mut writer) = tcp::connect(address).await?.into_split();
     let begin = Instant::now();
@@ -91,16 +92,16 @@ async fn bulk(address: SocketAddr) -> anyhow::Result<f64> {
         for _ in 0..BULK_BYTES / CHUNK {
             writer.write_all(&chunk).await?;
         }
-        writer.shutdown().await
+        std::io::Result::Ok(writer)
     });
     let (mut buffer, mut total) = (vec![0; CHUNK], 0);
-    loop {
+    while total < BULK_BYTES {
         match reader.read(&mut buffer).await? {
             0 => break,
             read => total += read,
         }
     }
-    sending.await??;
+    drop(sending.await??);
     ensure!(total == BULK_BYTES, "{total} bytes came back of {BULK_BYTES}");
     Ok(BULK_BYTES as f64 / f64::from(1 << 30) / begin.elapsed().as_secs_f64())
 }
@@ -152,7 +153,7 @@ fn start_nginx(
     let config = format!(
         "{load} daemon off; master_process off; pid {pid}; error_log {log};
         events {{ worker_connections 4096; }}
-        stream {{ server {{ listen {address}; proxy_pass {backend}; proxy_buffer_size 64k; }} }}",
+        stream {{ server {{ listen {address}; proxy_pass {backend}; }} }}",
         pid = directory.join("pid").display(),
         log = directory.join("error.log").display(),
     );
