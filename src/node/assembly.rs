@@ -117,7 +117,7 @@ impl Node {
             deployments: caches.deployments,
             namespaces: caches.namespaces,
             network_policies: caches.network_policies,
-            metrics: config.metrics,
+            metrics: config.metrics.clone(),
             network: network.clone(),
             clock: clock.clone(),
         };
@@ -145,6 +145,7 @@ impl Node {
             network,
             runtime: runtime.clone(),
             component_logs: config.component_logs,
+            metrics: config.metrics,
             clock,
             ids,
         };

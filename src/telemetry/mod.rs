@@ -3,6 +3,9 @@
 //!
 //! Enter by [`init`], once per process. [`ComponentLogs`] is where the components' events are read.
 
+mod connections;
+mod durations;
+mod http_requests;
 mod layer;
 mod logs;
 pub mod metrics;
@@ -14,6 +17,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+pub use connections::{OpenConnection, ServiceConnections};
+pub use http_requests::{HttpRequests, HttpServer};
 pub use logs::{ComponentLog, ComponentLogs, Line};
 pub use metrics::Metrics;
 

@@ -23,7 +23,7 @@ use crate::client::events::{self, Recorder};
 use crate::node::images::Images;
 use crate::node::network::{AddressBook, Network};
 use crate::node::runtime::Runtime;
-use crate::telemetry::ComponentLogs;
+use crate::telemetry::{ComponentLogs, Metrics};
 
 /// In the Pods' directory after a stop in order, until the next start: whoever finds none there was
 /// killed.
@@ -49,6 +49,7 @@ pub(crate) struct Rooms {
     pub(crate) network: Network,
     pub(crate) runtime: Runtime,
     pub(crate) component_logs: ComponentLogs,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
 }

@@ -18,12 +18,14 @@ use super::pod_worker::StartFailure;
 use super::references;
 use crate::api::object::ObjectKey;
 use crate::api::quantity::Quantity;
+use crate::client::cache::key_of;
 use crate::client::events::EventType;
 use crate::node::files::Root;
 use crate::node::images::{self, Image};
 use crate::node::runtime::{
     Container, ContainerSpec, Http, Output, Sandbox, StartError, Stdio, Tools,
 };
+use crate::telemetry::HttpServer;
 
 /// Which container to start, and with what around it.
 pub(super) struct Order {
@@ -112,7 +114,8 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let limit = |name: &str| {
         limits.and_then(|limits| limits.get(name)).and_then(|text| Quantity::parse(&text.0).ok())
     };
-    let http = http(&order.pod, spec).map_err(StartFailure::Config)?;
+    let mut http = http(&order.pod, spec).map_err(StartFailure::Config)?;
+    http.server = Some(http_server(ctx, &order.pod, &spec.name));
     let container = ContainerSpec {
         name: spec.name.clone(),
         argv,
@@ -134,6 +137,12 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let container = sandbox.start(container).await.map_err(start_failure)?;
     tell(ctx, order, "Started", format!("Started container {}", spec.name));
     Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper) })
+}
+
+/// Where a container's requests are counted, if it serves any.
+pub(super) fn http_server(ctx: &Context, pod: &Pod, container: &str) -> HttpServer {
+    let ObjectKey { namespace, name } = key_of(pod);
+    ctx.rooms.metrics.http_server(&namespace, &name, container)
 }
 
 /// The built-in busybox for whoever enters a container of another image.
@@ -167,7 +176,7 @@ fn http(pod: &Pod, spec: &ContainerSpecOfPod) -> Result<Http, String> {
     let tcp = |protocol: Option<&str>| protocol.is_none_or(|protocol| protocol == "TCP");
     let ports = spec.ports.iter().flatten().filter(|port| tcp(port.protocol.as_deref()));
     let ports = ports.filter_map(|port| u16::try_from(port.container_port).ok());
-    Ok(Http { ports: ports.collect(), reuse: reuse.transpose()?, is_server })
+    Ok(Http { ports: ports.collect(), reuse: reuse.transpose()?, is_server, server: None })
 }
 
 fn working_dir(spec: &ContainerSpecOfPod, image: &Image) -> String {

@@ -405,6 +405,10 @@ impl Task {
             network.leave();
         }
         self.ctx.addresses.release(&self.live.uid);
+        for container in &self.worker.containers {
+            let server = run::http_server(&self.ctx, &self.pod, &container.name);
+            self.ctx.rooms.metrics.forget_http_server(&server);
+        }
         let directory = self.live.directory.clone();
         drop(self);
         let removed =

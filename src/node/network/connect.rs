@@ -106,7 +106,7 @@ async fn through(
         match to_place(from, local, asked, endpoint).await {
             Ok(stream) => {
                 passage.arrived(endpoint);
-                return Ok(stream);
+                return Ok(stream.counted(passage.open()));
             }
             Err(error) => passage.failed(error),
         }

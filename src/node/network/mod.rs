@@ -66,6 +66,7 @@ pub use self::routes::{Door, Protocol, Route, Routes};
 pub use self::stream::Stream;
 pub use self::udp::UdpSocket;
 use crate::client::clock::Clock;
+use crate::telemetry::OpenConnection;
 
 /// The longest datagram of UDP over IPv4, in bytes.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
@@ -187,7 +188,7 @@ impl Network {
 
     /// Hands a connection that the host accepted (a NodePort's) to the Pod that listens at
     /// `endpoint`: the socket itself, so that nothing is copied on the way. `seen_from` is the client
-    /// as the Pod sees it.
+    /// as the Pod sees it, `counted` the account of the Service it came to.
     ///
     /// # Errors
     /// With the socket back, for another endpoint: [`Error::Refused`], [`Error::HostUnreachable`],
@@ -197,6 +198,7 @@ impl Network {
         socket: TcpStream,
         endpoint: SocketAddr,
         seen_from: SocketAddr,
+        counted: Option<OpenConnection>,
     ) -> Result<(), (Error, Option<TcpStream>)> {
         let pod = match endpoint.ip() {
             IpAddr::V4(ip) => self.pod(ip),
@@ -213,7 +215,7 @@ impl Network {
             Ok(slot) => slot,
             Err(error) => return Err((error, Some(socket))),
         };
-        let stream = Stream::host(socket, endpoint, seen_from, vec![slot]);
+        let stream = Stream::host(socket, endpoint, seen_from, vec![slot]).counted(counted);
         pod.deliver(endpoint, stream).map_err(|(error, stream)| (error, stream.into_host()))
     }
 

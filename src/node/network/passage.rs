@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::routes::{Door, Route};
 use super::{Bell, Error, Network};
+use crate::telemetry::{OpenConnection, ServiceConnections};
 
 /// How long a connection to a Service waits for another way when its endpoints have gone: by then the
 /// proxy has heard of those that came after them. And how long connections wait for a Pod that has
@@ -108,10 +109,11 @@ impl Passage {
             if let Some(endpoint) = self.try_next() {
                 return Some(endpoint);
             }
-            if !self.ring() && !self.changed().await {
+            let may_change = self.ring() || self.changed().await;
+            if !may_change || self.look_again().is_none() {
+                self.refused();
                 return None;
             }
-            self.look_again()?;
         }
     }
 
@@ -161,10 +163,21 @@ impl Passage {
         self.last = error;
     }
 
+    /// Counts a connection as the Service's; to be kept for as long as it is open.
+    pub fn open(&self) -> Option<OpenConnection> {
+        self.route.counted.as_ref().map(ServiceConnections::open)
+    }
+
+    /// Nobody takes it, and nobody is asked any more; [`Passage::next`] says so by itself.
+    pub fn refused(&self) {
+        self.route.counted.iter().for_each(ServiceConnections::refused);
+    }
+
     /// The endpoint has it.
     pub fn arrived(&self, endpoint: SocketAddr) {
         let now = self.network.clock().monotonic();
         self.route.chose(self.client, endpoint, now);
+        self.route.counted.iter().for_each(ServiceConnections::taken);
         if let Some((bell, since)) = &self.rang {
             bell.answered(now.saturating_sub(*since));
         }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::telemetry::ServiceConnections;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     Tcp,
@@ -31,6 +33,8 @@ pub struct Route {
     pub endpoints: Vec<SocketAddr>,
     /// `sessionAffinity: ClientIP`: how long a client stays with an endpoint after its last connection.
     pub affinity: Option<Duration>,
+    /// Where its connections are counted, if they are.
+    pub(super) counted: Option<ServiceConnections>,
     next: AtomicUsize,
     /// Clients' last endpoints. Bound: [`CLIENTS_MAX`].
     clients: Mutex<HashMap<IpAddr, (SocketAddr, Duration)>>,
@@ -43,6 +47,12 @@ const CLIENTS_MAX: usize = 16 * 1024;
 impl Route {
     pub fn new(endpoints: Vec<SocketAddr>, affinity: Option<Duration>) -> Self {
         Self { endpoints, affinity, ..Self::default() }
+    }
+
+    /// The same, with its connections counted.
+    #[must_use]
+    pub fn counted(self, counted: ServiceConnections) -> Self {
+        Self { counted: Some(counted), ..self }
     }
 
     /// Where the next connection begins: endpoints take turns.

@@ -17,6 +17,7 @@ use super::buffered::Buffered;
 use super::connections::Slot;
 use super::pipe::Pipe;
 use super::pod::HostPermit;
+use crate::telemetry::OpenConnection;
 
 /// A read from a socket of the host's takes at most so many bytes.
 const HOST_READ_MAX: usize = 64 * 1024;
@@ -34,6 +35,8 @@ pub struct Stream {
     /// The Pods' accounts of open connections.
     _slots: Vec<Slot>,
     _permit: Option<HostPermit>,
+    /// The account of the Service that it was opened to.
+    _counted: Option<OpenConnection>,
 }
 
 #[derive(Debug)]
@@ -62,12 +65,18 @@ impl Stream {
     pub(super) fn pair(client: End<'_>, server: End<'_>) -> (Self, Self) {
         let pipe = |writer: &Arc<Buffered>| Arc::new(Pipe::new(writer.clone()));
         let (there, back) = (pipe(client.buffered), pipe(server.buffered));
-        let (client, client_slots) = (client.address, vec![client.slot]);
-        let (server, server_slots) = (server.address, vec![server.slot]);
-        let way = Way::Memory(Ends { incoming: back.clone(), outgoing: there.clone() });
-        let end = Self { local: client, peer: server, way, _slots: client_slots, _permit: None };
-        let way = Way::Memory(Ends { incoming: there, outgoing: back });
-        (end, Self { local: server, peer: client, way, _slots: server_slots, _permit: None })
+        let end = |local, peer, ends, slot| Self {
+            local,
+            peer,
+            way: Way::Memory(ends),
+            _slots: vec![slot],
+            _permit: None,
+            _counted: None,
+        };
+        let ends = Ends { incoming: back.clone(), outgoing: there.clone() };
+        let (from, to) = (client.address, server.address);
+        let client = end(from, to, ends, client.slot);
+        (client, end(to, from, Ends { incoming: there, outgoing: back }, server.slot))
     }
 
     /// A socket of the host's as an end of a Pod's connection, under the addresses the Pod sees.
@@ -85,7 +94,14 @@ impl Stream {
             way: Way::Host { socket, finished: AtomicBool::new(false), runtime: current_runtime() },
             _slots: slots,
             _permit: None,
+            _counted: None,
         }
+    }
+
+    /// The same, as a Service's.
+    #[must_use]
+    pub(super) fn counted(self, counted: Option<OpenConnection>) -> Self {
+        Self { _counted: counted, ..self }
     }
 
     #[must_use]

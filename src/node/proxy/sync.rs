@@ -16,7 +16,7 @@ use super::plan::{HostPort, Leads, Plan, plan};
 use super::start::Context;
 use crate::api::object::ObjectKey;
 use crate::client::cache::key_of;
-use crate::node::network::{Door, Records, Route};
+use crate::node::network::{Door, Protocol, Records, Route};
 
 /// Says which Service a slice belongs to.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -122,7 +122,10 @@ impl Sync {
     fn plan(&mut self, key: &ObjectKey, changed: &mut Changed) {
         let rooms = &self.ctx.rooms;
         let plan = match rooms.services.get(key) {
-            None => Plan::default(),
+            None => {
+                rooms.metrics.forget_service(&key.namespace, &key.name);
+                Plan::default()
+            }
             Some(service) => {
                 let slices = self.slices.of(key);
                 let slices: Vec<Arc<EndpointSlice>> =
@@ -149,10 +152,18 @@ impl Sync {
         }
         if !changed.doors.is_empty() {
             debug!(doors = changed.doors.len(), "Routes changed");
-            let route = |leads: &Leads| Route::new(leads.endpoints.clone(), leads.affinity);
+            let metrics = &self.ctx.rooms.metrics;
             let doors = changed.doors.into_iter();
-            let first =
-                |door| self.doors.first(&door, |leads| leads.rank).map(|(_, leads)| route(leads));
+            let first = |door: Door| {
+                let (owner, leads) = self.doors.first(&door, |leads| leads.rank)?;
+                let route = Route::new(leads.endpoints.clone(), leads.affinity);
+                Some(match owner {
+                    Owner::Service(key) if door.protocol == Protocol::Tcp => {
+                        route.counted(metrics.service_connections(&key.namespace, &key.name))
+                    }
+                    _ => route,
+                })
+            };
             network.routes().apply(doors.map(|door| (door, first(door))));
         }
         if !changed.host_ports.is_empty() {

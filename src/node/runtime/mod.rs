@@ -46,6 +46,7 @@ use crate::client::clock::Clock;
 use crate::client::node_api::{BoxRead, BoxWrite, TerminalSize};
 use crate::node::files::Root;
 use crate::node::network::PodNetwork;
+use crate::telemetry::HttpServer;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -133,6 +134,8 @@ pub struct Http {
     pub reuse: Option<u32>,
     /// A component that exports wasi:cli/run as well is served, not run.
     pub is_server: bool,
+    /// Where its requests are counted.
+    pub server: Option<HttpServer>,
 }
 
 /// A process of a running container: what `kubectl exec` asks for.

@@ -235,10 +235,10 @@ async fn a_hosts_socket_is_handed_over() {
     let address = outside.local_addr().unwrap();
     let (client, accepted) = tokio::join!(TcpStream::connect(address), outside.accept());
     let (mut client, (socket, seen_from)) = (client.unwrap(), accepted.unwrap());
-    let (error, socket) = network.hand_over(socket, at(3, 80), seen_from).unwrap_err();
+    let (error, socket) = network.hand_over(socket, at(3, 80), seen_from, None).unwrap_err();
     assert_eq!(error, Error::Refused);
     let listener = pod.listen(any(80)).unwrap();
-    network.hand_over(socket.unwrap(), at(3, 80), seen_from).unwrap();
+    network.hand_over(socket.unwrap(), at(3, 80), seen_from, None).unwrap();
     let server = listener.accept().await.unwrap();
     assert_eq!((server.local_address(), server.peer_address()), (at(3, 80), seen_from));
     assert_eq!(pod.inbound(), 1);

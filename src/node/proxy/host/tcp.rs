@@ -98,6 +98,7 @@ fn arrive(
     let (attempt, permit) = match (attempt, permit) {
         (attempt, Ok(permit)) => (attempt, permit),
         (Attempt::Open(arrival) | Attempt::Elsewhere(arrival, _), Err(_)) => {
+            arrival.passage.refused();
             return refuse(&arrival.socket);
         }
         (Attempt::HandedOver, Err(_)) => return,
@@ -137,7 +138,7 @@ impl Arrival {
         if !matches!(endpoint.ip(), IpAddr::V4(ip) if network.config().pods.contains(&ip)) {
             return Attempt::Elsewhere(Self { socket, seen_from, passage }, endpoint);
         }
-        match network.hand_over(socket, endpoint, seen_from) {
+        match network.hand_over(socket, endpoint, seen_from, passage.open()) {
             Ok(()) => {
                 passage.arrived(endpoint);
                 Attempt::HandedOver
@@ -183,6 +184,7 @@ async fn pass_on(ctx: &Context, mut arrival: Arrival, endpoint: SocketAddr) -> R
         }
     };
     arrival.passage.arrived(endpoint);
+    let _open = arrival.passage.open();
     let copied = match outside.host_mut() {
         Some(outside) => copy(&mut arrival.socket, outside).await,
         None => copy(&mut arrival.socket, &mut outside).await,

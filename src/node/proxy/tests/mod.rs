@@ -140,6 +140,13 @@ async fn a_service_leads_pods_and_the_hosts_clients_to_its_endpoints() {
     let stage = stage();
     let (client, server) = (stage.pod(2), stage.pod(3));
     let listener = listen(&server);
+    let counted = |what: &str, count: u8| {
+        let line = format!(
+            "sampan_service_connections_{what}{{namespace=\"default\",service=\"web\"}} {count}"
+        );
+        let text = stage.metrics.text();
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    };
     let node_port = free_port().await;
     let ports = json!([{"port": 80, "nodePort": node_port}]);
     stage.slice(&["10.42.0.3"]);
@@ -151,8 +158,12 @@ async fn a_service_leads_pods_and_the_hosts_clients_to_its_endpoints() {
     outside.write_all(b"hello").await.unwrap();
     served.readable().await;
     assert_eq!(served.try_read(9).unwrap().unwrap(), "hello");
-    client.connect(None, door()).await.unwrap();
+    let inside = client.connect(None, door()).await.unwrap();
     listener.accept().await.unwrap();
+    counted("total", 2);
+    counted("open", 2);
+    drop((inside, served));
+    counted("open", 0);
     let found = stage.network.names().get("web.default.svc.cluster.local").unwrap();
     assert_eq!(found.addresses, [CLUSTER_IP.parse::<Ipv4Addr>().unwrap()]);
 
@@ -172,6 +183,7 @@ async fn a_service_leads_pods_and_the_hosts_clients_to_its_endpoints() {
     let error = client.connect(None, door()).await.unwrap_err();
     assert_eq!(error, network::Error::HostUnreachable);
     assert!(stage.network.names().get("web.default.svc.cluster.local").is_none());
+    assert!(!stage.metrics.text().contains("service=\"web\""));
     stage.proxy.shutdown().await;
 }
 
@@ -186,6 +198,9 @@ async fn a_client_of_nobody_is_reset_and_of_a_late_pod_waits() {
         outside.read(&mut [0]).await.unwrap_err().kind(),
         std::io::ErrorKind::ConnectionReset
     );
+    let refused =
+        "sampan_service_connections_refused_total{namespace=\"default\",service=\"web\"} 1";
+    assert!(stage.metrics.text().lines().any(|line| line == refused));
     let pod = stage.pod(3);
     stage.slice(&["10.42.0.3"]);
     let route = || {

@@ -29,6 +29,7 @@ use crate::node::network::{Error, Listener, PodNetwork};
 use crate::node::runtime::container::Shared;
 use crate::node::runtime::process::{self, Process, Start};
 use crate::node::runtime::wasi::Listen;
+use crate::telemetry::{HttpRequests, HttpServer};
 
 /// Where a server is to be found that does not say.
 const DEFAULT_PORT: u16 = 80;
@@ -46,6 +47,7 @@ struct Server {
     start: Start,
     pod: PodNetwork,
     instances: Instances,
+    requests: HttpRequests,
 }
 
 impl Guest for HttpProxy {
@@ -91,7 +93,9 @@ impl Runnable for Linked {
                 let _ = ready.send(());
             }
             let instances = Instances::new(self.proxy.clone(), self.reuse(&start.container));
-            let server = Arc::new(Server { start, pod, instances });
+            let counted = start.container.http.server.as_ref();
+            let requests = counted.map(HttpServer::requests).unwrap_or_default();
+            let server = Arc::new(Server { start, pod, instances, requests });
             let accepting = listeners.map(|listener| server.clone().accept(listener));
             let clock = &server.start.container.runtime.clock;
             let all = futures::future::join_all(accepting);

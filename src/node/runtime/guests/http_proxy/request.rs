@@ -49,6 +49,15 @@ pub(super) async fn answer(
     ends: Ends,
     request: Request<Incoming>,
 ) -> Response<Download> {
+    let clock = &server.start.container.runtime.clock;
+    let since = clock.monotonic();
+    let response = serve(server, ends, request).await;
+    let took = clock.monotonic().saturating_sub(since);
+    server.requests.answered(response.status().as_u16(), took);
+    response
+}
+
+async fn serve(server: &Arc<Server>, ends: Ends, request: Request<Incoming>) -> Response<Download> {
     let request = match acceptable(request, &ends) {
         Ok(request) => request,
         Err(status) => return Download::plain(status),
