@@ -18,6 +18,7 @@ mod limits;
 mod machine;
 mod meter;
 mod notice;
+mod patience;
 mod pipe;
 mod process;
 mod processes;

@@ -258,9 +258,9 @@ pub(super) fn quiet_since(ctx: &Context, deployment: &Deployment) -> Option<Dura
     let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let no_labels = BTreeMap::new();
     let mut since = Duration::ZERO;
-    for pod in ctx.rooms.pods.list() {
+    for pod in ctx.rooms.pods.list_in(namespace) {
         let labels = pod.metadata.labels.as_ref().unwrap_or(&no_labels);
-        if pod.metadata.namespace.as_deref() != Some(namespace) || !selector.matches(labels) {
+        if !selector.matches(labels) {
             continue;
         }
         let status = pod.status.as_ref();

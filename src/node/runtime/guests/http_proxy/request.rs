@@ -3,11 +3,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -21,6 +20,7 @@ use super::instances::{Answer, Instance, Taken};
 use crate::client::clock::Clock;
 use crate::node::runtime::limits::OutOfMemory;
 use crate::node::runtime::meter::Metered;
+use crate::node::runtime::patience::Patience;
 use crate::node::runtime::wasi::Ends;
 
 /// Bound: bytes of one request's body; more is 413.
@@ -197,14 +197,12 @@ async fn progress(
 pub(super) struct Upload {
     body: Incoming,
     bytes_left: u64,
-    clock: Clock,
-    /// Since the client sends nothing.
-    patience: Option<BoxFuture<'static, ()>>,
+    patience: Patience,
 }
 
 impl Upload {
     fn new(body: Incoming, clock: Clock) -> Self {
-        Self { body, bytes_left: BODY_BYTES_MAX, clock, patience: None }
+        Self { body, bytes_left: BODY_BYTES_MAX, patience: Patience::new(clock, BODY_TIMEOUT) }
     }
 }
 
@@ -217,15 +215,10 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            let clock = this.clock.clone();
-            let wait = || -> BoxFuture<'static, ()> {
-                Box::pin(async move { clock.sleep(BODY_TIMEOUT).await })
-            };
-            let patience = this.patience.get_or_insert_with(wait).as_mut();
-            return patience.poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout)));
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        let Some(frame) = ready!(this.patience.poll(cx, frame)) else {
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
-        this.patience = None;
         if let Some(Ok(frame)) = &frame
             && let Some(bytes) = frame.data_ref()
         {

@@ -10,11 +10,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -29,6 +28,7 @@ use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::super::super::container::Shared;
+use super::super::super::patience::Patience;
 use super::errors;
 use crate::client::clock::Clock;
 use crate::node::network::PodNetwork;
@@ -146,9 +146,7 @@ impl Client {
         Ok(response.map(|body| Answer {
             body,
             back: Some((sender, place, container.clone())),
-            clock: self.clock.clone(),
-            between_bytes,
-            patience: None,
+            patience: Patience::new(self.clock.clone(), between_bytes),
         }))
     }
 
@@ -326,10 +324,7 @@ async fn tls() -> Result<TlsConnector, Error> {
 struct Answer {
     body: Incoming,
     back: Option<(Sender, Place, Arc<Shared>)>,
-    clock: Clock,
-    between_bytes: Duration,
-    /// Since nothing comes.
-    patience: Option<BoxFuture<'static, ()>>,
+    patience: Patience,
 }
 
 impl Answer {
@@ -349,14 +344,10 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            let (clock, wait) = (this.clock.clone(), this.between_bytes);
-            let wait =
-                || -> BoxFuture<'static, ()> { Box::pin(async move { clock.sleep(wait).await }) };
-            let patience = this.patience.get_or_insert_with(wait).as_mut();
-            return patience.poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout)));
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        let Some(frame) = ready!(this.patience.poll(cx, frame)) else {
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
-        this.patience = None;
         if frame.is_none() || this.body.is_end_stream() {
             this.rest();
         }
