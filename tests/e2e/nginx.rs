@@ -119,3 +119,81 @@ fn the_command_line_checks_and_refuses() {
     let said = cluster.kubectl("logs wrong");
     assert_eq!(said, "nginx: [emerg] unknown directive \"serve\" in /tmp/x.conf:1\n");
 }
+
+/// Two servers of names, and one that asks them under another name than theirs.
+const NAMES: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: back, labels: {app: back}}
+spec:
+  containers:
+  - name: main
+    image: nginx
+    command: [sh, -c]
+    args:
+    - |
+      cat > /tmp/x.conf <<'END'
+      events {}
+      http {
+        server { listen 80 default_server; return 200 "somebody's: $host"; }
+        server { listen 80; server_name shop.example; return 200 "the shop's"; }
+      }
+      END
+      exec nginx -c /tmp/x.conf
+---
+apiVersion: v1
+kind: Service
+metadata: {name: back}
+spec: {selector: {app: back}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: front}
+spec:
+  containers:
+  - name: main
+    image: nginx
+    command: [sh, -c]
+    args:
+    - |
+      cat > /tmp/x.conf <<'END'
+      events {}
+      http {
+        server {
+          listen 80;
+          location /plain { proxy_pass http://back; }
+          location /shop { proxy_pass http://back; proxy_set_header Host shop.example; }
+          location /mine { proxy_pass http://back; proxy_set_header Host $host; }
+        }
+      }
+      END
+      exec nginx -c /tmp/x.conf
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  containers: [{name: main, image: busybox, command: [sleep, "100000"]}]
+"#;
+
+#[test]
+fn an_upstream_reads_the_host_that_it_is_told() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl(&format!("apply -f {}", home.file("names.yaml", NAMES)));
+    for pod in ["back", "front", "client"] {
+        cluster.wait_for("condition=Ready", &format!("pod/{pod}"));
+    }
+    let front = ip(&cluster, "front");
+    // Both may still be about to listen.
+    let get = |path: &str| {
+        let script = format!("until wget -qO- http://{front}{path}; do sleep 0.1; done");
+        let line = ["exec", "client", "--", "timeout", "60", "sh", "-c", &script];
+        let answer = cluster.run_words(&line);
+        assert_eq!(answer.code, 0, "{}", answer.all());
+        answer.stdout
+    };
+    assert_eq!(get("/plain"), "somebody's: back");
+    assert_eq!(get("/shop"), "the shop's");
+    assert_eq!(get("/mine"), format!("somebody's: {front}"));
+}

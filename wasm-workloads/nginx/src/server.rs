@@ -57,14 +57,7 @@ impl bindings::exports::sampan::network::listeners::Guest for Component {
         match &line.task {
             Task::Serve => {
                 refuse_httpd_conf(&line)?;
-                let config = read(&line)?;
-                if config.names_other_hosts() {
-                    eprintln!(
-                        "nginx: [warn] \"proxy_set_header Host\" has no effect: wasi:http keeps this header to itself, \
-                         and an upstream reads the name that proxy_pass says"
-                    );
-                }
-                Ok(config.ports())
+                Ok(read(&line)?.ports())
             }
             Task::Check { print, quiet } => {
                 let tested = |fault| {

@@ -60,16 +60,6 @@ impl Config {
         files.map(|(path, _)| path.as_str())
     }
 
-    /// Whether a `proxy_set_header Host` is said where it would count.
-    pub(crate) fn names_other_hosts(&self) -> bool {
-        fn named(location: &Location) -> bool {
-            let headers = &location.settings.proxy_headers;
-            let here = location.proxy.is_some() && headers.iter().any(|(name, _)| name == "host");
-            here || location.nested.iter().any(named)
-        }
-        self.servers.iter().flat_map(|server| &server.locations).any(named)
-    }
-
     /// Every port that a server listens on, in order.
     pub(crate) fn ports(&self) -> Vec<u16> {
         let listens = self.servers.iter().flat_map(|server| &server.listens);

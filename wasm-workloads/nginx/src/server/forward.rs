@@ -74,10 +74,8 @@ fn request(
     for (name, value) in &forward.headers {
         let _ = fields.append(name, value);
     }
-    if forward.host != forward.authority {
-        // Refused by a host that keeps this header to itself; who reads the log was warned.
-        let _ = fields.append("host", forward.host.as_bytes());
-    }
+    // Runtimes other than sampan may keep this field to themselves: then it is the authority.
+    let _ = fields.append("host", forward.host.as_bytes());
     let request = OutgoingRequest::new(fields);
     request.set_method(&incoming.method()).ok()?;
     let scheme = if forward.tls { Scheme::Https } else { Scheme::Http };

@@ -157,7 +157,9 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let process = self.store.data_mut();
         process.connection = Some(ends);
+        process.requests.names_hosts = false;
         let request = process.http().new_incoming_request(Scheme::Http, request)?;
+        process.requests.names_hosts = true;
         let out = process.http().new_response_outparam(answer_tx)?;
         let handler = self.proxy.wasi_http_incoming_handler();
         handler.call_handle(&mut self.store, request, out).await?;

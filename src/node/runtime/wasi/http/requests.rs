@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
@@ -25,7 +25,9 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks,
+};
 
 use super::super::super::container::Shared;
 use super::super::super::patience::Patience;
@@ -81,25 +83,40 @@ type Sender = http1::SendRequest<WasiBody>;
 
 /// One process's way to its container's client.
 #[derive(Debug)]
-pub(in super::super::super) struct Requests(Weak<Shared>);
+pub(in super::super::super) struct Requests {
+    container: Weak<Shared>,
+    /// Whether guests read and write the field `Host`. What they ask others may name another host
+    /// than the one it is sent to, as a reverse proxy's must; whom they were asked for themselves is
+    /// told by the request's authority only.
+    pub(in super::super::super) names_hosts: bool,
+}
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Io), Error>;
 
 impl Requests {
     pub(in super::super::super) fn new(container: &Arc<Shared>) -> Self {
-        Self(Arc::downgrade(container))
+        Self { container: Arc::downgrade(container), names_hosts: true }
     }
 }
 
 impl WasiHttpHooks for Requests {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        DEFAULT_FORBIDDEN_HEADERS.contains(name) && !(self.names_hosts && *name == header::HOST)
+    }
+
+    /// [`Client::send`] does, for those that do not say it themselves.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Io,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let container = self.0.clone();
+        let container = self.container.clone();
         Box::new(async move {
             let container = container.upgrade().ok_or(Error::ConnectionTerminated)?;
             let options = options.unwrap_or_default();
@@ -122,6 +139,7 @@ impl Client {
         options: RequestOptions,
     ) -> Result<Response<Answer>, Error> {
         let place = Place::of(request.uri())?;
+        name_host(&mut request)?;
         make_relative(&mut request)?;
         let first_byte = options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT);
         let (response, sender) = loop {
@@ -243,6 +261,20 @@ impl Place {
         }
         Ok(Self { is_tls, host: host.to_ascii_lowercase(), port })
     }
+}
+
+/// The first one that the guest says, or whom it asks.
+fn name_host(request: &mut Request<WasiBody>) -> Result<(), Error> {
+    let asked = || {
+        let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
+        HeaderValue::from_str(authority.as_str()).map_err(|_| Error::HttpRequestUriInvalid)
+    };
+    let host = match request.headers().get(header::HOST) {
+        Some(host) => host.clone(),
+        None => asked()?,
+    };
+    request.headers_mut().insert(header::HOST, host);
+    Ok(())
 }
 
 /// Only proxies are sent the whole URI.
