@@ -3,6 +3,7 @@
 //! Writes go through kube's `Client`, over an in-process connection or the network; reads of
 //! built-in components come from a [`cache`] that `cluster.rs` feeds.
 
+pub(crate) mod accept;
 pub mod cache;
 pub mod clock;
 pub mod events;

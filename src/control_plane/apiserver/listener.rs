@@ -23,11 +23,12 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::ApiServer;
 use super::authentication::Peer;
 use super::body;
+use crate::client::accept;
 use crate::control_plane::auth::pki::Pki;
 
 /// A client that does not finish its TLS handshake, or the head of its first HTTP/1 request, in
@@ -43,9 +44,6 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 100;
 
 /// How often an idle HTTP/2 client must prove that it is there.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
-
-/// After a failed accept (no file descriptors left) wait this long instead of spinning.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// The certificates or the key do not fit.
 #[derive(Debug, thiserror::Error)]
@@ -87,20 +85,11 @@ pub(super) async fn accept(server: ApiServer, listener: TcpListener, tls: TlsAcc
     }
     let clock = server.clock().clone();
     let connections = stream::unfold(listener, |listener| async {
-        loop {
-            match listener.accept().await {
-                Ok((tcp, _)) => {
-                    // Answers are written whole; waiting to fill packets only costs time. A socket
-                    // that refuses is as good.
-                    let _ = tcp.set_nodelay(true);
-                    return Some((tcp, listener));
-                }
-                Err(err) => {
-                    warn!(%err, "Accept failed");
-                    clock.sleep(ACCEPT_RETRY).await;
-                }
-            }
-        }
+        let (tcp, _) = accept::accept(&listener, &clock).await;
+        // Answers are written whole; waiting to fill packets only costs time. A socket that refuses
+        // is as good.
+        let _ = tcp.set_nodelay(true);
+        Some((tcp, listener))
     });
     serve_all(server, connections, tls).await;
 }

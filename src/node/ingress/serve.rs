@@ -14,10 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::forward::{self, Client};
 use super::start::Context;
+use crate::client::accept;
 
 /// Bound: connections at once at one port; the next one waits in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 4096;
@@ -28,8 +29,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const STREAMS_PER_CONNECTION_MAX: u32 = 128;
 /// How often an idle HTTP/2 client must prove that it is there.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// After a failed accept (no file descriptors left) wait this long instead of spinning.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Accepts until shutdown; with `tls`, every connection begins with its handshake.
 pub(super) async fn accept(ctx: Arc<Context>, listener: TcpListener, tls: Option<TlsAcceptor>) {
@@ -38,19 +37,12 @@ pub(super) async fn accept(ctx: Arc<Context>, listener: TcpListener, tls: Option
     stop.run_until_cancelled(async {
         loop {
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((socket, peer)) => {
-                    let (ctx, tls) = (Arc::clone(&ctx), tls.clone());
-                    ctx.tasks.clone().spawn(async move {
-                        connection(ctx, socket, peer, tls).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "Accept failed");
-                    ctx.clock.sleep(ACCEPT_RETRY).await;
-                }
-            }
+            let (socket, peer) = accept::accept(&listener, &ctx.clock).await;
+            let (ctx, tls) = (Arc::clone(&ctx), tls.clone());
+            ctx.tasks.clone().spawn(async move {
+                connection(ctx, socket, peer, tls).await;
+                drop(permit);
+            });
         }
     })
     .await;

@@ -14,10 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::tcp::ACCEPT_RETRY;
 use crate::api::object::ObjectKey;
+use crate::client::accept;
 use crate::node::proxy::start::Context;
 use crate::node::proxy::{endpoints, sync};
 
@@ -31,20 +31,12 @@ pub(super) async fn serve(ctx: Arc<Context>, listener: TcpListener, service: Obj
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((socket, _)) => {
-                let (ctx, service) = (ctx.clone(), service.clone());
-                let stop = ctx.stop.clone();
-                ctx.tasks.clone().spawn(async move {
-                    stop.run_until_cancelled(connection(&ctx, socket, &service)).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                warn!(%service, %error, "Accept failed");
-                ctx.rooms.clock.sleep(ACCEPT_RETRY).await;
-            }
-        }
+        let (socket, _) = accept::accept(&listener, &ctx.rooms.clock).await;
+        let (ctx, service, stop) = (ctx.clone(), service.clone(), ctx.stop.clone());
+        ctx.tasks.clone().spawn(async move {
+            stop.run_until_cancelled(connection(&ctx, socket, &service)).await;
+            drop(permit);
+        });
     }
 }
 

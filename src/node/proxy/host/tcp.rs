@@ -3,14 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use crate::client::accept;
 use crate::node::network::{Door, Error, Passage};
 use crate::node::proxy::start::Context;
 
@@ -22,8 +22,6 @@ const HELD_MAX: usize = 4096;
 /// What is read at once of a connection that is passed on, in each direction. The buffers are there as
 /// long as the connection: it is one of [`HELD_MAX`].
 const PASSED_ON_BYTES: usize = 32 * 1024;
-/// After a failed accept (no file descriptors left) wait this long instead of spinning.
-pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// # Errors
 /// The kernel's.
@@ -48,13 +46,8 @@ pub(super) async fn accept(
 ) {
     let held = Arc::new(Semaphore::new(HELD_MAX));
     loop {
-        match listener.accept().await {
-            Ok((socket, client)) => arrive(&ctx, door, &sources, &held, socket, client),
-            Err(error) => {
-                warn!(address = %door.address, %error, "Accept failed");
-                ctx.rooms.clock.sleep(ACCEPT_RETRY).await;
-            }
-        }
+        let (socket, client) = accept::accept(&listener, &ctx.rooms.clock).await;
+        arrive(&ctx, door, &sources, &held, socket, client);
     }
 }
 
