@@ -28,33 +28,69 @@ const CONTENT_TYPES: &[(&str, &str)] = &[
 ];
 
 /// `name=content`, `name=@file` (sent as a file) or `name=<file` (its content), then perhaps `;type=` and
-/// `;filename=`.
+/// `;filename=`. In quotes a `;` means nothing.
 pub fn field(form: &mut Vec<Part>, call: &Call, text: &str) -> Result<(), String> {
     let (name, value) = split(text)?;
-    let mut pieces = value.split(';');
-    let first = pieces.next().unwrap_or_default();
-    let (mut content_type, mut file_name, mut rest) = (None, None, String::new());
-    for piece in pieces {
-        match piece.trim_start().split_once('=') {
-            Some(("type", given)) => content_type = Some(given.to_owned()),
-            Some(("filename", given)) => file_name = Some(given.trim_matches('"').to_owned()),
-            // What is no setting belongs to the content.
-            _ => rest += &format!(";{piece}"),
+    let (marker, value) = match value.chars().next() {
+        Some(marker @ ('@' | '<')) => (Some(marker), &value[1..]),
+        _ => (None, value),
+    };
+    let (first, mut rest) = word(value);
+    let (mut content_type, mut file_name) = (None, None);
+    while let Some(setting) = rest.strip_prefix(';').map(str::trim_start) {
+        if let Some(kind) = setting.strip_prefix("type=") {
+            let end = kind_end(kind);
+            content_type = Some(kind[..end].trim_end().to_owned());
+            rest = &kind[end..];
+        } else if let Some(given) = setting.strip_prefix("filename=") {
+            let (given, after) = word(given);
+            file_name = Some(given);
+            rest = after;
+        } else {
+            rest = setting.find(';').map_or("", |end| &setting[end..]);
         }
     }
-    let of_file = |file: &str| read(call, file).map_err(|why| format!("{file}: {why}"));
-    let content = match (first.strip_prefix('@'), first.strip_prefix('<')) {
-        (Some(file), _) => {
-            let last = file.rsplit('/').next().unwrap_or(file);
-            file_name.get_or_insert_with(|| last.to_owned());
-            content_type.get_or_insert_with(|| kind(last).to_owned());
-            of_file(file)?
-        }
-        (None, Some(file)) => of_file(file)?,
-        (None, None) => (first.to_owned() + &rest).into_bytes(),
+    if marker == Some('@') {
+        let last = first.rsplit('/').next().unwrap_or(&first);
+        file_name.get_or_insert_with(|| last.to_owned());
+        content_type.get_or_insert_with(|| kind(last).to_owned());
+    }
+    let content = match marker {
+        None => first.into_bytes(),
+        Some(_) => read(call, &first).map_err(|why| format!("{first}: {why}"))?,
     };
     form.push(Part { name: name.to_owned(), file_name, content_type, content });
     Ok(())
+}
+
+/// What stands before the next `;`, or in quotes, and what follows.
+fn word(text: &str) -> (String, &str) {
+    let semicolon = |from: usize| text[from..].find(';').map_or(text.len(), |at| from + at);
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = semicolon(0);
+        return (text[..end].to_owned(), &text[end..]);
+    };
+    let (mut word, mut letters) = (String::new(), quoted.char_indices());
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return (word, &text[semicolon(at + 1)..]),
+            '\\' => word.extend(letters.next().map(|(_, letter)| letter)),
+            letter => word.push(letter),
+        }
+    }
+    // A quote that does not end is none.
+    let end = semicolon(0);
+    (text[..end].to_owned(), &text[end..])
+}
+
+/// Where a type ends: parameters of its own belong to it.
+fn kind_end(text: &str) -> usize {
+    const SETTINGS: [&str; 4] = ["type=", "filename=", "headers=", "encoder="];
+    let is_setting = |at: &usize| {
+        let after = text[at + 1..].trim_start();
+        SETTINGS.iter().any(|setting| after.starts_with(setting))
+    };
+    text.match_indices(';').map(|(at, _)| at).find(is_setting).unwrap_or(text.len())
 }
 
 /// `--form-string`: nothing in it means anything.
@@ -111,15 +147,18 @@ mod tests {
     fn forms_are_put_together() {
         let call = Call::new("curl", vec!["curl".to_owned()]);
         let mut form = Vec::new();
-        field(&mut form, &call, "a=1;2;type=text/css").unwrap();
+        field(&mut form, &call, "a=1;2;type=text/css;x=y; filename=z").unwrap();
+        field(&mut form, &call, r#"q="1;\"2\\";x"#).unwrap();
         string(&mut form, "b=@x;type=y").unwrap();
-        field(&mut form, &call, "c=@/dev/null;filename=\"q\\\".PNG\"").unwrap();
+        field(&mut form, &call, r#"c=@/dev/null;filename="q\".PNG""#).unwrap();
         let text = String::from_utf8(body(&form, "XX")).unwrap();
         assert_eq!(
             text,
-            "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Type: text/css\r\n\r\n1;2\r\n\
+            "--XX\r\nContent-Disposition: form-data; name=\"a\"; filename=\"z\"\r\n\
+             Content-Type: text/css;x=y\r\n\r\n1\r\n\
+             --XX\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\n1;\"2\\\r\n\
              --XX\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n@x;type=y\r\n\
-             --XX\r\nContent-Disposition: form-data; name=\"c\"; filename=\"q\\%22.PNG\"\r\n\
+             --XX\r\nContent-Disposition: form-data; name=\"c\"; filename=\"q%22.PNG\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n\r\n--XX--\r\n"
         );
         assert!(field(&mut form, &call, "nothing").is_err());

@@ -23,6 +23,9 @@ use crate::network::tls::Problem;
 use options::{Config, Parsed, Retry};
 use transfer::{Report, Session};
 
+/// Said after a mistake of the user's.
+const TRY_HELP: &str = "curl: try 'curl --help' or 'curl --manual' for more information";
+
 /// The longest pause between two tries, as curl's.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 
@@ -65,9 +68,7 @@ pub fn curl(call: &Call) -> Done {
         Ok(Parsed::Config(config)) => config,
         Ok(Parsed::Text(text)) => return print(text),
         Err(why) => {
-            eprintln!(
-                "curl: {why}\ncurl: try 'curl --help' or 'curl --manual' for more information"
-            );
+            eprintln!("curl: {why}\n{TRY_HELP}");
             return Ok(BAD_OPTIONS);
         }
     };

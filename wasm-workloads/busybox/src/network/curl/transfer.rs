@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         }
         let source = if name == "." { "-" } else { name };
         let content = data::read(self.call, source).map_err(|_| {
-            eprintln!("curl: Can't open '{name}'!");
+            eprintln!("curl: Can't open '{name}'!\n{}", super::TRY_HELP);
             Failure::new(UNREAD, "Failed to open/read local data from file/application")
         });
         Ok((url, Some(content?)))
