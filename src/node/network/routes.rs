@@ -2,6 +2,7 @@
 //! every connection of a Pod reads it, as packets pass a kernel's table of translations.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,9 +95,16 @@ pub struct Routes(Arc<Table>);
 
 #[derive(Debug)]
 struct Table {
-    doors: RwLock<HashMap<Door, Arc<Route>>>,
+    doors: RwLock<Doors>,
     /// Counts changes.
     version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Doors {
+    routes: HashMap<Door, Arc<Route>>,
+    /// How many doors each address has.
+    addresses: HashMap<IpAddr, usize>,
 }
 
 impl Default for Routes {
@@ -111,15 +119,8 @@ impl Routes {
         let mut doors = self.0.doors.write();
         for (door, route) in changes {
             match route {
-                Some(route) => {
-                    if let Some(before) = doors.get(&door) {
-                        route.follow(before);
-                    }
-                    doors.insert(door, Arc::new(route));
-                }
-                None => {
-                    doors.remove(&door);
-                }
+                Some(route) => doors.open(door, route),
+                None => doors.close(door),
             }
         }
         drop(doors);
@@ -127,12 +128,12 @@ impl Routes {
     }
 
     pub fn get(&self, door: Door) -> Option<Arc<Route>> {
-        self.0.doors.read().get(&door).cloned()
+        self.0.doors.read().routes.get(&door).cloned()
     }
 
     /// Whether some door has this address.
     pub(super) fn leads_from(&self, address: IpAddr) -> bool {
-        self.0.doors.read().keys().any(|door| door.address.ip() == address)
+        self.0.doors.read().addresses.contains_key(&address)
     }
 
     /// Tells those who wait for another way.
@@ -152,6 +153,28 @@ impl Routes {
     }
 }
 
+impl Doors {
+    fn open(&mut self, door: Door, route: Route) {
+        match self.routes.get(&door) {
+            Some(before) => route.follow(before),
+            None => *self.addresses.entry(door.address.ip()).or_default() += 1,
+        }
+        self.routes.insert(door, Arc::new(route));
+    }
+
+    fn close(&mut self, door: Door) {
+        if self.routes.remove(&door).is_none() {
+            return;
+        }
+        if let Entry::Occupied(mut doors) = self.addresses.entry(door.address.ip()) {
+            *doors.get_mut() -= 1;
+            if *doors.get() == 0 {
+                doors.remove();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +191,21 @@ mod tests {
         let turns: Vec<_> = (0..6).map(|_| route.turn()).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
         assert_eq!(Route::default().turn(), 0);
+    }
+
+    #[test]
+    fn an_address_is_one_as_long_as_a_door_is_there() {
+        let routes = Routes::default();
+        let door = |port| Door {
+            address: SocketAddr::new(endpoint(100).ip(), port),
+            protocol: Protocol::Tcp,
+        };
+        let leads = || routes.leads_from(endpoint(100).ip());
+        routes.apply([(door(1), Some(Route::default())), (door(2), Some(Route::default()))]);
+        routes.apply([(door(2), Some(Route::default())), (door(1), None), (door(1), None)]);
+        assert!(leads() && !routes.leads_from(CLIENT));
+        routes.apply([(door(2), None)]);
+        assert!(!leads());
     }
 
     #[test]
