@@ -118,7 +118,7 @@ impl Network {
     ) -> Result<(), Error> {
         let party = Party { pod: None, ip: from.ip().to_canonical() };
         let asked = Asked::Port(Protocol::Tcp, port);
-        let is_node = || party.ip == IpAddr::V4(self.gateway()) || is_of_host(party.ip);
+        let is_node = || party.ip == IpAddr::V4(self.gateway()) || is_of_host(party.ip) == Some(true);
         // Asked last: whether an address is the host's own costs a call into the kernel.
         if self.0.policies.allow(party, to.party(), asked) || is_node() {
             Ok(())
@@ -138,7 +138,7 @@ impl Network {
         Party { pod: Some(&NAME_SERVER), ip: IpAddr::V4(self.gateway()) }
     }
 
-    fn is_gateway(&self, pod: &Pod) -> bool {
+    pub(super) fn is_gateway(&self, pod: &Pod) -> bool {
         pod.member.address == self.gateway()
     }
 }

@@ -1,5 +1,6 @@
 //! What lies outside the cluster: which of it is this machine, and how the rest is reached.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -9,9 +10,13 @@ use super::Error;
 use crate::client::clock::Clock;
 
 /// Whether the address is one of the host's own: only those can be bound. Asked anew each time, for
-/// interfaces come and go.
-pub(super) fn is_of_host(ip: IpAddr) -> bool {
-    UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
+/// interfaces come and go. `None`: the kernel does not say, having no socket to spare, say.
+pub(super) fn is_of_host(ip: IpAddr) -> Option<bool> {
+    match UdpSocket::bind(SocketAddr::new(ip, 0)) {
+        Ok(_) => Some(true),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Some(false),
+        Err(_) => None,
+    }
 }
 
 /// Connects to an address that [`super::Egress::check`] has let pass.
