@@ -1,6 +1,7 @@
 //! Datagrams: between Pods, through Services' doors, and by a socket of the host's to the outside.
 //! What finds no room is lost, as everywhere.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use super::routes::{Door, Protocol};
 use super::wakers::Wakers;
 use super::{DATAGRAM_BYTES_MAX, Error, connect};
 
-/// Bytes that wait in one socket; later datagrams are lost. Linux' default receive buffer.
-const INBOX_BYTES_MAX: usize = 208 * 1024;
+/// Bytes that wait in one socket; later datagrams are lost. Who has sent some of them sends more only
+/// while more is free than that: one sender fills half, Linux' default receive buffer, and a flood
+/// leaves room for others' questions.
+const INBOX_BYTES_MAX: usize = 2 * 208 * 1024;
 /// What a datagram costs beside its bytes, so that many empty ones are bounded too.
 const DATAGRAM_COST: usize = 256;
 /// How long a socket stays with a Service's endpoint after its last datagram to it; Linux'
@@ -60,6 +63,8 @@ struct State {
     account: Arc<Buffered>,
     waiting: VecDeque<(Bytes, SocketAddr)>,
     held: usize,
+    /// The same by sender. Bound: those of whom something waits.
+    senders: HashMap<IpAddr, usize>,
     /// What became of a datagram sent earlier, for a connected socket.
     error: Option<Error>,
     closed: bool,
@@ -260,6 +265,7 @@ impl Inbox {
             account,
             waiting: VecDeque::new(),
             held: 0,
+            senders: HashMap::new(),
             error: None,
             closed: false,
             readers: Wakers::default(),
@@ -269,10 +275,13 @@ impl Inbox {
     fn put(&self, bytes: Bytes, from: SocketAddr) {
         let mut state = self.0.lock();
         let cost = bytes.len() + DATAGRAM_COST;
-        if state.closed || state.held + cost > INBOX_BYTES_MAX || state.account.is_short() {
+        let of_sender = state.senders.get(&from.ip()).copied().unwrap_or_default();
+        let free = INBOX_BYTES_MAX - state.held;
+        if state.closed || of_sender + cost > free || state.account.is_short() {
             return;
         }
         state.held += cost;
+        state.senders.insert(from.ip(), of_sender + cost);
         state.account.add(cost);
         state.waiting.push_back((bytes, from));
         let woken = state.readers.take();
@@ -289,6 +298,12 @@ impl Inbox {
             Some((bytes, from)) => {
                 let cost = bytes.len() + DATAGRAM_COST;
                 state.held -= cost;
+                if let Entry::Occupied(mut held) = state.senders.entry(from.ip()) {
+                    *held.get_mut() -= cost;
+                    if *held.get() == 0 {
+                        held.remove();
+                    }
+                }
                 state.account.remove(cost);
                 Ok(Some((bytes, from)))
             }

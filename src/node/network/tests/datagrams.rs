@@ -64,6 +64,23 @@ async fn what_nobody_reads_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_flood_leaves_room_for_others_datagrams() {
+    let network = network();
+    let (flooder, other, server) = (join(&network, 2), join(&network, 3), join(&network, 4));
+    let server = server.udp(any(53)).unwrap();
+    let flood = flooder.udp(any(0)).unwrap();
+    for _ in 0..10_000 {
+        flood.send(Bytes::from(vec![0; 100]), Some(at(4, 53))).unwrap();
+    }
+    let question = other.udp(any(0)).unwrap();
+    question.send(hi(), Some(at(4, 53))).unwrap();
+    let heard = || server.try_recv().unwrap();
+    let received: Vec<_> = std::iter::from_fn(heard).collect();
+    assert!(received.len() > 300, "one sender has Linux' whole buffer: {}", received.len());
+    assert_eq!(received.last().unwrap().0, hi());
+}
+
+#[tokio::test]
 async fn a_service_answers_by_its_own_address_from_one_endpoint() {
     let network = network();
     let (client, two, three) = (join(&network, 2), join(&network, 3), join(&network, 4));
