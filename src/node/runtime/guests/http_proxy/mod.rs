@@ -20,6 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -48,6 +49,8 @@ struct Server {
     pod: PodNetwork,
     instances: Instances,
     requests: HttpRequests,
+    /// For connections whose heads may be large.
+    roomy: Semaphore,
 }
 
 impl Guest for HttpProxy {
@@ -95,7 +98,8 @@ impl Runnable for Linked {
             let instances = Instances::new(self.proxy.clone(), self.reuse(&start.container));
             let counted = start.container.http.server.as_ref();
             let requests = counted.map(HttpServer::requests).unwrap_or_default();
-            let server = Arc::new(Server { start, pod, instances, requests });
+            let roomy = Semaphore::new(connection::ROOMY_MAX);
+            let server = Arc::new(Server { start, pod, instances, requests, roomy });
             let accepting = listeners.map(|listener| server.clone().accept(listener));
             let clock = &server.start.container.runtime.clock;
             let all = futures::future::join_all(accepting);
