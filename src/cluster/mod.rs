@@ -258,6 +258,7 @@ async fn start_node(
             pods: config.pod_cidr,
             services: config.services.cluster_ips,
             egress: config.egress.clone(),
+            host_sockets: node::network::host_sockets_max(process::open_files_max()),
             ..node::network::Config::default()
         },
         runtime: node::runtime::Config {

@@ -43,6 +43,17 @@ pub fn raise_open_files_limit() {
 #[cfg(not(unix))]
 pub fn raise_open_files_limit() {}
 
+/// How many files, sockets among them, this process may hold open; `None` without a limit.
+#[cfg(unix)]
+pub(super) fn open_files_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+pub(super) fn open_files_max() -> Option<u64> {
+    None
+}
+
 /// Makes a child outlive its parent's terminal: ^C there does not reach it.
 #[cfg(unix)]
 pub fn detach(command: &mut Command) {

@@ -11,7 +11,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -20,8 +19,6 @@ use super::forward::{self, Client};
 use super::start::Context;
 use crate::client::accept;
 
-/// Bound: connections at once at one port; the next one waits in the kernel's backlog.
-const CONNECTIONS_MAX: usize = 4096;
 /// Bound: a client that does not finish its handshake, or the head of a request, in this time is cut
 /// off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,13 +27,14 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 128;
 /// How often an idle HTTP/2 client must prove that it is there.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Accepts until shutdown; with `tls`, every connection begins with its handshake.
+/// Accepts until shutdown; with `tls`, every connection begins with its handshake. Connections at once
+/// are bounded by the port's share of the host's sockets; the next one waits in the kernel's backlog.
 pub(super) async fn accept(ctx: Arc<Context>, listener: TcpListener, tls: Option<TlsAcceptor>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = ctx.network.share_of_host_sockets();
     let stop = ctx.stop.clone();
     stop.run_until_cancelled(async {
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+            let permit = connections.take().await;
             let (socket, peer) = accept::accept(&listener, &ctx.clock).await;
             let (ctx, tls) = (Arc::clone(&ctx), tls.clone());
             ctx.tasks.clone().spawn(async move {

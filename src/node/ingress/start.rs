@@ -64,7 +64,7 @@ pub(super) struct Context {
     certificates: Arc<Certificates>,
     pub(super) services: Cache<Service>,
     pub(super) cluster_domain: String,
-    network: Network,
+    pub(super) network: Network,
     pub(super) clock: Clock,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,

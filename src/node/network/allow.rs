@@ -118,7 +118,8 @@ impl Network {
     ) -> Result<(), Error> {
         let party = Party { pod: None, ip: from.ip().to_canonical() };
         let asked = Asked::Port(Protocol::Tcp, port);
-        let is_node = || party.ip == IpAddr::V4(self.gateway()) || is_of_host(party.ip) == Some(true);
+        let is_node =
+            || party.ip == IpAddr::V4(self.gateway()) || is_of_host(party.ip) == Some(true);
         // Asked last: whether an address is the host's own costs a call into the kernel.
         if self.0.policies.allow(party, to.party(), asked) || is_node() {
             Ok(())

@@ -9,7 +9,7 @@ use super::passage::Passage;
 use super::pod::Pod;
 use super::routes::{Door, Protocol};
 use super::stream::End;
-use super::{Error, Stream, outside};
+use super::{Error, HostSocket, Stream, outside};
 
 /// How long a connection to the outside, or one that a policy swallows, may take to come about; Linux
 /// gives up after about as long.
@@ -86,10 +86,15 @@ fn deliver(
     if !pod.listens(to) {
         return Err(Error::Refused);
     }
-    let client = End { address: local, slot: from.open(false)?, buffered: &from.buffered };
+    let client = End { address: local, slots: from.open_to(pod)?, buffered: &from.buffered };
     // A Pod's connections to itself do not keep it from ending.
-    let slot = pod.open(!Arc::ptr_eq(from, pod))?;
-    let server = End { address: to, slot, buffered: &pod.buffered };
+    let slot = pod.open(!Arc::ptr_eq(from, pod)).map_err(|error| match error {
+        // Nobody answers: it is not this Pod that has too many.
+        Error::LimitReached if !Arc::ptr_eq(from, pod) => Error::TimedOut,
+        error => error,
+    })?;
+    let slots = vec![slot];
+    let server = End { address: to, slots, buffered: &pod.buffered };
     let (client, server) = Stream::pair(client, server);
     pod.deliver(to, server).map_err(|(error, _)| error)?;
     Ok(client.seen_as(asked))
@@ -133,7 +138,8 @@ async fn to_place(
             let slots = vec![from.open(false)?];
             let permit = from.host_socket()?;
             let socket = outside::connect(beyond, OUTSIDE_MAX, network.clock()).await?;
-            Ok(Stream::host(socket, local, asked, slots).with_permit(permit))
+            let socket = HostSocket { socket, permit };
+            Ok(Stream::host(socket, local, asked, slots, &from.buffered))
         }
     }
 }

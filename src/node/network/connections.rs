@@ -9,9 +9,14 @@ use tokio::sync::Notify;
 use super::Error;
 use crate::client::clock::Clock;
 
-/// Open connections of a Pod, both ends of those to itself counted. More harm nobody else, but each
-/// costs memory of the node.
+/// Open connections, listeners and sockets for datagrams of a Pod, both ends of connections to itself
+/// counted. More harm nobody else, but each costs memory of the node.
 pub const CONNECTIONS_MAX: usize = 16 * 1024;
+/// The same of the node itself: each of those who connect to it, or by it, has a bound of its own.
+pub(super) const CONNECTIONS_OF_NODE_MAX: usize = 16 * CONNECTIONS_MAX;
+/// Connections of a Pod to the node's own servers (the API, names by TCP), which are there for all: they
+/// let at most 512 in their handshake, so that eight Pods of ill will are needed to keep others waiting.
+pub(super) const CONNECTIONS_TO_NODE_MAX: usize = 64;
 
 /// Instead of a number of connections: nobody is connected, and nobody will be.
 const RETIRED: usize = usize::MAX;
@@ -19,6 +24,7 @@ const RETIRED: usize = usize::MAX;
 #[derive(Debug)]
 pub(super) struct Connections {
     clock: Clock,
+    max: usize,
     open: AtomicUsize,
     /// Those of `open` that others began; [`RETIRED`] once none is taken any more.
     inbound: AtomicUsize,
@@ -35,17 +41,17 @@ pub(super) struct Slot {
 }
 
 impl Connections {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, max: usize) -> Self {
         let quiet_since = AtomicU64::new(micros(clock.monotonic()));
         let (open, inbound, idle) = Default::default();
-        Self { clock, open, inbound, idle, quiet_since }
+        Self { clock, max, open, inbound, idle, quiet_since }
     }
 
     /// # Errors
-    /// [`Error::LimitReached`] at [`CONNECTIONS_MAX`]; [`Error::Refused`] from others once retired.
+    /// [`Error::LimitReached`] at its bound; [`Error::Refused`] from others once retired.
     pub(super) fn open(self: &Arc<Self>, is_inbound: bool) -> Result<Slot, Error> {
         let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < CONNECTIONS_MAX).then_some(open + 1)
+            (open < self.max).then_some(open + 1)
         });
         taken.map_err(|_| Error::LimitReached)?;
         let mut slot = Slot { of: self.clone(), is_inbound: false };

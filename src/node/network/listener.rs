@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 
+use super::connections::Slot;
 use super::pod::Pod;
 use super::wakers::Wakers;
 use super::{Error, Stream};
@@ -20,6 +21,8 @@ pub struct Listener {
     local: SocketAddr,
     pub(super) backlog: Arc<Backlog>,
     pub(super) pod: Weak<Pod>,
+    /// The Pod's account of open sockets.
+    _slot: Slot,
 }
 
 /// Connections that wait to be accepted.
@@ -36,8 +39,13 @@ struct State {
 }
 
 impl Listener {
-    pub(super) fn new(local: SocketAddr, backlog: Arc<Backlog>, pod: Weak<Pod>) -> Self {
-        Self { local, backlog, pod }
+    pub(super) fn new(
+        local: SocketAddr,
+        backlog: Arc<Backlog>,
+        pod: Weak<Pod>,
+        slot: Slot,
+    ) -> Self {
+        Self { local, backlog, pod, _slot: slot }
     }
 
     /// Takes connections from now on.

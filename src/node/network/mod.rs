@@ -19,7 +19,10 @@ mod connect;
 mod connections;
 mod egress;
 mod error;
+mod fair;
+mod host_sockets;
 mod listener;
+mod lookups;
 mod names;
 mod outside;
 mod outside_udp;
@@ -40,22 +43,23 @@ mod tests;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use parking_lot::RwLock;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 pub use self::address_book::AddressBook;
 pub use self::allow::DNS_PORT;
 pub use self::bell::{Bell, Bells};
 use self::buffered::Buffered;
+pub use self::buffered::Reserved;
 pub use self::connections::CONNECTIONS_MAX;
 pub use self::egress::{Egress, EgressDefault, Grant, is_nobodys, is_of_machine};
 pub use self::error::Error;
+use self::fair::Pool;
+pub use self::fair::{Permit, Share};
+pub use self::host_sockets::{HostSocket, host_sockets_max};
 pub use self::listener::{BACKLOG_DEFAULT, Listener};
-use self::names::Found;
+pub use self::lookups::Lookup;
 pub use self::names::{Names, Records, ResolveError, Resolver, ServiceRecord, reverse_name};
 pub use self::passage::Passage;
 pub use self::ping::PingError;
@@ -71,12 +75,6 @@ use crate::telemetry::OpenConnection;
 /// The longest datagram of UDP over IPv4, in bytes.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 
-/// Sockets of the host's for connections to the outside, of all Pods and of each: they are the
-/// process's file descriptors, which the API server needs too.
-const HOST_SOCKETS_MAX: usize = 4096;
-const HOST_SOCKETS_OF_POD_MAX: usize = 1024;
-/// How long a program's resolver waits for an answer that a policy holds back; resolv.conf's default.
-const LOOKUP_MAX: Duration = Duration::from_secs(5);
 /// The node as Pods know it: [`Network::gateway`]. Others say `host.minikube.internal`.
 const HOST_NAME: &str = "host.sampan.internal";
 
@@ -86,6 +84,9 @@ pub struct Config {
     pub services: Ipv4Net,
     pub cluster_domain: String,
     pub egress: Egress,
+    /// Sockets of the host's for all Pods' connections with the outside, NodePorts' included; see
+    /// [`host_sockets_max`].
+    pub host_sockets: usize,
 }
 
 impl Config {
@@ -103,6 +104,7 @@ impl Default for Config {
             services: Ipv4Net::new_assert(Ipv4Addr::new(10, 43, 0, 0), 16),
             cluster_domain: "cluster.local".to_owned(),
             egress: Egress::default(),
+            host_sockets: host_sockets_max(None),
         }
     }
 }
@@ -120,14 +122,18 @@ struct Inner {
     names: Names,
     bells: Bells,
     policies: Policies,
-    /// Sockets of the host's that Pods may still open.
-    host_sockets: Arc<Semaphore>,
+    /// Of [`Config::host_sockets`].
+    host_sockets: Arc<Pool>,
+    /// Questions to the host's resolver.
+    lookups: Arc<Pool>,
     buffered: Arc<Buffered>,
 }
 
 impl Network {
     pub fn new(config: Config, clock: Clock) -> Self {
         let network = Self(Arc::new(Inner {
+            host_sockets: Pool::new(config.host_sockets),
+            lookups: Pool::new(lookups::LOOKUPS_MAX),
             config,
             clock,
             pods: RwLock::default(),
@@ -135,7 +141,6 @@ impl Network {
             names: Names::default(),
             bells: Bells::default(),
             policies: Policies::default(),
-            host_sockets: Arc::new(Semaphore::new(HOST_SOCKETS_MAX)),
             buffered: Buffered::of_node(),
         }));
         let host = Records { addresses: vec![network.gateway()], ..Records::default() };
@@ -186,39 +191,6 @@ impl Network {
         self.pod(address).map(PodNetwork)
     }
 
-    /// Hands a connection that the host accepted (a NodePort's) to the Pod that listens at
-    /// `endpoint`: the socket itself, so that nothing is copied on the way. `seen_from` is the client
-    /// as the Pod sees it, `counted` the account of the Service it came to.
-    ///
-    /// # Errors
-    /// With the socket back, for another endpoint: [`Error::Refused`], [`Error::HostUnreachable`],
-    /// [`Error::TimedOut`], [`Error::LimitReached`], [`Error::Denied`].
-    pub fn hand_over(
-        &self,
-        socket: TcpStream,
-        endpoint: SocketAddr,
-        seen_from: SocketAddr,
-        counted: Option<OpenConnection>,
-    ) -> Result<(), (Error, Option<TcpStream>)> {
-        let pod = match endpoint.ip() {
-            IpAddr::V4(ip) => self.pod(ip),
-            IpAddr::V6(_) => None,
-        };
-        let Some(pod) = pod else { return Err((Error::HostUnreachable, Some(socket))) };
-        if let Err(error) = self.allow_from_outside(seen_from, &pod, endpoint.port()) {
-            return Err((error, Some(socket)));
-        }
-        if !pod.listens(endpoint) {
-            return Err((Error::Refused, Some(socket)));
-        }
-        let slot = match pod.open(true) {
-            Ok(slot) => slot,
-            Err(error) => return Err((error, Some(socket))),
-        };
-        let stream = Stream::host(socket, endpoint, seen_from, vec![slot]).counted(counted);
-        pod.deliver(endpoint, stream).map_err(|(error, stream)| (error, stream.into_host()))
-    }
-
     fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -248,55 +220,5 @@ impl Network {
         if pods.get(&pod.member.address).is_some_and(|there| Arc::ptr_eq(there, pod)) {
             pods.remove(&pod.member.address);
         }
-    }
-
-    async fn resolve(&self, pod: &Pod, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let resolver = &pod.member.resolver;
-        if let Ok(address) = name.parse() {
-            return Ok(vec![address]);
-        }
-        let in_hosts = resolver.in_hosts(name.trim_end_matches('.'));
-        if !in_hosts.is_empty() {
-            return Ok(in_hosts);
-        }
-        if !self.allow_lookup(pod) {
-            self.clock().sleep(LOOKUP_MAX).await;
-            return Err(ResolveError::TryAgain);
-        }
-        let candidates =
-            if resolver.uses_cluster { resolver.candidates(name) } else { vec![name.to_owned()] };
-        for candidate in candidates {
-            let found = match resolver.uses_cluster {
-                true => self.names().find(&candidate, &self.0.config.cluster_domain),
-                false => Found::Unknown,
-            };
-            match found {
-                Found::Addresses(addresses) if !addresses.is_empty() => return Ok(addresses),
-                Found::Elsewhere(name) => return self.resolve_outside(&name).await,
-                // With a search domain appended it is nobody's name.
-                Found::Unknown if candidate == name.trim_end_matches('.') => {
-                    return self.resolve_outside(&candidate).await;
-                }
-                Found::Addresses(_) | Found::Nowhere | Found::Unknown => {}
-            }
-        }
-        Err(ResolveError::NotFound)
-    }
-
-    /// By the host's resolver.
-    ///
-    /// # Errors
-    /// [`ResolveError::NotFound`] where egress is denied, too: names are part of what lies outside.
-    pub async fn resolve_outside(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        if self.0.config.egress.default == EgressDefault::Deny {
-            return Err(ResolveError::NotFound);
-        }
-        let found = tokio::net::lookup_host((name, 0)).await;
-        let found = found.map_err(|_| ResolveError::NotFound)?;
-        let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-        addresses.dedup();
-        // IPv4 first: Pods have no IPv6 address of their own.
-        addresses.sort_by_key(IpAddr::is_ipv6);
-        if addresses.is_empty() { Err(ResolveError::NotFound) } else { Ok(addresses) }
     }
 }

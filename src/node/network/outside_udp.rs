@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
-use super::pod::{HostPermit, Pod};
+use super::fair::Permit;
+use super::pod::Pod;
 use super::udp::FLOWS_MAX;
 use super::{DATAGRAM_BYTES_MAX, Error};
 
@@ -32,7 +33,7 @@ struct Socket {
     socket: tokio::net::UdpSocket,
     /// Who was sent something, and when. Bound: [`FLOWS_MAX`].
     asked: Mutex<HashMap<SocketAddr, Duration>>,
-    _permit: HostPermit,
+    _permit: Permit,
 }
 
 impl Outside {
@@ -85,7 +86,7 @@ impl Outside {
 }
 
 impl Socket {
-    fn new(any: IpAddr, permit: HostPermit) -> Result<Self, Error> {
+    fn new(any: IpAddr, permit: Permit) -> Result<Self, Error> {
         let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
         socket.set_nonblocking(true)?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;

@@ -30,12 +30,21 @@ pub(super) struct Pipe(Mutex<State>);
 struct State {
     /// Of the Pod that writes.
     account: Arc<Buffered>,
-    chunks: VecDeque<Bytes>,
-    /// Bytes and chunk costs.
+    chunks: VecDeque<Chunk>,
+    /// Bytes and chunk costs that wait.
     held: usize,
+    /// What of the account is ours: `held`, and what was read of the first chunk.
+    charged: usize,
     end: End,
     readers: Wakers,
     writers: Wakers,
+}
+
+/// Its memory is free when all of it was read, however little is left.
+#[derive(Debug)]
+struct Chunk {
+    rest: Bytes,
+    cost: usize,
 }
 
 /// How far the pipe is from its end.
@@ -57,6 +66,7 @@ impl Pipe {
             account,
             chunks: VecDeque::new(),
             held: 0,
+            charged: 0,
             end: End::Open,
             readers: Wakers::default(),
             writers: Wakers::default(),
@@ -73,14 +83,10 @@ impl Pipe {
                 End::Reset => Err(Error::Reset),
             };
         };
-        let (bytes, chunks) = if front.len() <= max {
-            let whole = std::mem::take(front);
-            state.chunks.pop_front();
-            (whole, 1)
-        } else {
-            (front.split_to(max), 0)
-        };
-        let woken = state.took(bytes.len(), chunks);
+        let count = front.rest.len().min(max);
+        let bytes = front.rest.split_to(count);
+        let ended = state.pop_if_read();
+        let woken = state.took(count, usize::from(ended));
         drop(state);
         drop(woken);
         Ok(Some(bytes))
@@ -96,14 +102,11 @@ impl Pipe {
         let (mut taken, mut chunks) = (0, 0);
         while buffer.remaining() > 0 {
             let Some(front) = state.chunks.front_mut() else { break };
-            let count = front.len().min(buffer.remaining());
-            buffer.put_slice(&front[..count]);
-            front.advance(count);
+            let count = front.rest.len().min(buffer.remaining());
+            buffer.put_slice(&front.rest[..count]);
+            front.rest.advance(count);
             taken += count;
-            if front.is_empty() {
-                state.chunks.pop_front();
-                chunks += 1;
-            }
+            chunks += usize::from(state.pop_if_read());
         }
         if taken == 0 && buffer.remaining() > 0 {
             return match state.end {
@@ -230,15 +233,25 @@ impl State {
     fn put(&mut self, chunk: Bytes) -> Woken {
         let cost = chunk.len() + CHUNK_COST;
         self.held += cost;
+        self.charged += cost;
         self.account.add(cost);
-        self.chunks.push_back(chunk);
+        self.chunks.push_back(Chunk { rest: chunk, cost });
         self.readers.take()
+    }
+
+    /// Lets the first chunk go once nothing of it is left; answers whether it did.
+    fn pop_if_read(&mut self) -> bool {
+        let Some(read) = self.chunks.pop_front_if(|chunk| chunk.rest.is_empty()) else {
+            return false;
+        };
+        self.charged -= read.cost;
+        self.account.remove(read.cost);
+        true
     }
 
     fn took(&mut self, count: usize, chunks: usize) -> Option<Woken> {
         let cost = count + chunks * CHUNK_COST;
         self.held -= cost;
-        self.account.remove(cost);
         (CAPACITY - self.held >= ROOM_TO_WAKE).then(|| self.writers.take())
     }
 }
@@ -246,7 +259,8 @@ impl State {
 impl State {
     fn clear(&mut self) {
         self.chunks.clear();
-        self.account.remove(std::mem::take(&mut self.held));
+        self.held = 0;
+        self.account.remove(std::mem::take(&mut self.charged));
     }
 }
 
@@ -323,6 +337,18 @@ mod tests {
         drop(pipes);
         assert_eq!(account.held(), 0);
         assert!(new_pipe().room().unwrap() > CAPACITY_WHEN_SHORT);
+    }
+
+    #[test]
+    fn a_chunk_is_accounted_for_until_all_of_it_is_read() {
+        let account = Buffered::of_node();
+        let pipe = Pipe::new(account.clone());
+        let whole = write(&pipe, &vec![0; 2 * CAPACITY]).unwrap() + CHUNK_COST;
+        read(&pipe, CAPACITY - 2 * CHUNK_COST).unwrap();
+        assert_eq!(account.held(), whole);
+        assert!(pipe.room().unwrap() > CAPACITY / 2);
+        read(&pipe, CAPACITY).unwrap();
+        assert_eq!((account.held(), pipe.room()), (0, Ok(CAPACITY - CHUNK_COST)));
     }
 
     #[test]

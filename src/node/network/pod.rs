@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::buffered::Buffered;
-use super::connections::{Connections, Slot};
+use super::connections::{
+    CONNECTIONS_MAX, CONNECTIONS_OF_NODE_MAX, CONNECTIONS_TO_NODE_MAX, Connections, Slot,
+};
+use super::fair::{Permit, Share};
 use super::listener::Backlog;
 use super::policy::Party;
 use super::ports::Ports;
 use super::udp::{Inbox, UdpSocket};
-use super::{Error, HOST_SOCKETS_OF_POD_MAX, Listener, Network, Stream};
+use super::{Error, Listener, Network, Stream};
 use crate::api::object::ObjectKey;
 
 /// Ports that are chosen for whoever asks for port 0; Linux' default range.
@@ -44,7 +46,10 @@ pub(super) struct Pod {
     pub(super) listeners: Ports<Backlog>,
     pub(super) datagrams: Ports<Inbox>,
     pub(super) connections: Arc<Connections>,
-    host_sockets: Arc<Semaphore>,
+    /// Those of `connections` that lead to the node's own servers.
+    to_node: Arc<Connections>,
+    host_sockets: Arc<Share>,
+    pub(super) lookups: Arc<Share>,
     pub(super) buffered: Arc<Buffered>,
     next_port: AtomicU16,
     draining: CancellationToken,
@@ -54,13 +59,6 @@ pub(super) struct Pod {
     awaited_since: OnceLock<Duration>,
     left: AtomicBool,
 }
-
-/// Held by a socket of the host's.
-#[derive(Debug)]
-pub(super) struct HostPermit(
-    #[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit,
-    #[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit,
-);
 
 impl PodNetwork {
     pub fn address(&self) -> Ipv4Addr {
@@ -76,12 +74,14 @@ impl PodNetwork {
     /// with `SO_REUSEADDR`, an address that no socket holds may be taken at once.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`], [`Error::AddressNotAvailable`], [`Error::Down`].
+    /// [`Error::AddressInUse`], [`Error::AddressNotAvailable`], [`Error::LimitReached`],
+    /// [`Error::Down`].
     pub fn bind(&self, local: SocketAddr) -> Result<Listener, Error> {
         self.0.check_local(local.ip())?;
+        let slot = self.0.open(false)?;
         let backlog = Arc::<Backlog>::default();
         let local = self.0.listeners.take(local, self.0.ephemeral_ports(), backlog.clone())?;
-        Ok(Listener::new(local, backlog, Arc::downgrade(&self.0)))
+        Ok(Listener::new(local, backlog, Arc::downgrade(&self.0), slot))
     }
 
     /// The same, and accepts connections.
@@ -97,7 +97,7 @@ impl PodNetwork {
     /// A socket for datagrams, bound to one of the Pod's addresses; port 0 chooses one.
     ///
     /// # Errors
-    /// As [`PodNetwork::bind`], and [`Error::LimitReached`].
+    /// As [`PodNetwork::bind`].
     pub fn udp(&self, local: SocketAddr) -> Result<UdpSocket, Error> {
         UdpSocket::bind(&self.0, local)
     }
@@ -114,14 +114,6 @@ impl PodNetwork {
         remote: SocketAddr,
     ) -> Result<Stream, Error> {
         super::connect::connect(&self.0, local, remote).await
-    }
-
-    /// A name's addresses, as a program's resolver would find them.
-    ///
-    /// # Errors
-    /// See [`super::ResolveError`].
-    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, super::ResolveError> {
-        self.0.network.resolve(&self.0, name).await
     }
 
     /// From now on Services prefer other Pods, and the servers that the host runs for the Pod say
@@ -181,16 +173,20 @@ impl PodNetwork {
 
 impl Pod {
     pub(super) fn new(network: Network, member: Member) -> Self {
-        let clock = network.clock().clone();
+        let account = |max| Arc::new(Connections::new(network.clock().clone(), max));
+        let is_node = member.address == network.gateway();
+        let connections_max = if is_node { CONNECTIONS_OF_NODE_MAX } else { CONNECTIONS_MAX };
         Self {
             buffered: Buffered::of_pod(&network.0.buffered),
+            connections: account(connections_max),
+            to_node: account(CONNECTIONS_TO_NODE_MAX),
+            host_sockets: network.0.host_sockets.share(),
+            lookups: network.0.lookups.share(),
             network,
             key: ObjectKey::new(&member.namespace, &member.name),
-            host_sockets: Arc::new(Semaphore::new(HOST_SOCKETS_OF_POD_MAX)),
             member,
             listeners: Ports::default(),
             datagrams: Ports::default(),
-            connections: Arc::new(Connections::new(clock)),
             next_port: AtomicU16::new(EPHEMERAL_PORTS.start),
             draining: CancellationToken::new(),
             has_listened: AtomicBool::new(false),
@@ -270,15 +266,21 @@ impl Pod {
     ///
     /// # Errors
     /// [`Error::LimitReached`]
-    pub(super) fn host_socket(&self) -> Result<HostPermit, Error> {
-        let take = |permits: &Arc<Semaphore>| permits.clone().try_acquire_owned();
-        let of_pod = take(&self.host_sockets).map_err(|_| Error::LimitReached)?;
-        let of_node = take(&self.network.0.host_sockets).map_err(|_| Error::LimitReached)?;
-        Ok(HostPermit(of_pod, of_node))
+    pub(super) fn host_socket(&self) -> Result<Permit, Error> {
+        self.host_sockets.try_take().ok_or(Error::LimitReached)
     }
 
     pub(super) fn open(&self, is_inbound: bool) -> Result<Slot, Error> {
         self.connections.open(is_inbound)
+    }
+
+    /// The slots of this Pod for a connection that it opens to another.
+    pub(super) fn open_to(&self, other: &Self) -> Result<Vec<Slot>, Error> {
+        let mut slots = vec![self.open(false)?];
+        if self.network.is_gateway(other) && !self.network.is_gateway(self) {
+            slots.push(self.to_node.open(false)?);
+        }
+        Ok(slots)
     }
 
     /// Hands a new connection to whoever listens at `to`.

@@ -12,17 +12,19 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime;
 
-use super::Error;
 use super::buffered::Buffered;
 use super::connections::Slot;
+use super::fair::Permit;
 use super::pipe::Pipe;
-use super::pod::HostPermit;
+use super::{Error, HostSocket, Reserved};
 use crate::telemetry::OpenConnection;
 
 /// A read from a socket of the host's takes at most so many bytes.
 const HOST_READ_MAX: usize = 64 * 1024;
-/// What a write to a socket of the host's is told to be room for.
+/// What a write to a socket of the host's is told to be room for, and the same while the Pod that writes
+/// has too much on its way already.
 const HOST_WRITE_ROOM: usize = 64 * 1024;
+const HOST_WRITE_ROOM_WHEN_SHORT: usize = 4 * 1024;
 
 /// One end of a TCP connection. All methods take `&self`: reading, writing and closing may happen in
 /// different hands (`Arc<Stream>`). Dropping it closes both directions; what the other side sends
@@ -32,9 +34,10 @@ pub struct Stream {
     local: SocketAddr,
     peer: SocketAddr,
     way: Way,
+    /// Accounts for what this side writes.
+    buffered: Arc<Buffered>,
     /// The Pods' accounts of open connections.
     _slots: Vec<Slot>,
-    _permit: Option<HostPermit>,
     /// The account of the Service that it was opened to.
     _counted: Option<OpenConnection>,
 }
@@ -42,7 +45,16 @@ pub struct Stream {
 #[derive(Debug)]
 enum Way {
     Memory(Ends),
-    Host { socket: TcpStream, finished: AtomicBool, runtime: Option<runtime::Id> },
+    Host(Host),
+}
+
+#[derive(Debug)]
+struct Host {
+    socket: TcpStream,
+    permit: Permit,
+    finished: AtomicBool,
+    /// Which waits for the socket.
+    runtime: Option<runtime::Id>,
 }
 
 /// What one side holds of two pipes.
@@ -55,7 +67,7 @@ struct Ends {
 /// What makes one end of a connection in memory.
 pub(super) struct End<'a> {
     pub(super) address: SocketAddr,
-    pub(super) slot: Slot,
+    pub(super) slots: Vec<Slot>,
     /// Accounts for what it writes.
     pub(super) buffered: &'a Arc<Buffered>,
 }
@@ -65,49 +77,41 @@ impl Stream {
     pub(super) fn pair(client: End<'_>, server: End<'_>) -> (Self, Self) {
         let pipe = |writer: &Arc<Buffered>| Arc::new(Pipe::new(writer.clone()));
         let (there, back) = (pipe(client.buffered), pipe(server.buffered));
-        let end = |local, peer, ends, slot| Self {
+        let end = |local, peer, ends, buffered: &Arc<Buffered>, slots| Self {
             local,
             peer,
             way: Way::Memory(ends),
-            _slots: vec![slot],
-            _permit: None,
+            buffered: buffered.clone(),
+            _slots: slots,
             _counted: None,
         };
         let ends = Ends { incoming: back.clone(), outgoing: there.clone() };
         let (from, to) = (client.address, server.address);
-        let client = end(from, to, ends, client.slot);
-        (client, end(to, from, Ends { incoming: there, outgoing: back }, server.slot))
+        let ours = end(from, to, ends, client.buffered, client.slots);
+        let ends = Ends { incoming: there, outgoing: back };
+        (ours, end(to, from, ends, server.buffered, server.slots))
     }
 
     /// A socket of the host's as an end of a Pod's connection, under the addresses the Pod sees.
     pub(super) fn host(
-        socket: TcpStream,
+        socket: HostSocket,
         local: SocketAddr,
         peer: SocketAddr,
         slots: Vec<Slot>,
+        buffered: &Arc<Buffered>,
     ) -> Self {
+        let HostSocket { socket, permit } = socket;
         // Small answers must not wait for an acknowledgement; a socket that refuses is as good.
         let _ = socket.set_nodelay(true);
-        Self {
-            local,
-            peer,
-            way: Way::Host { socket, finished: AtomicBool::new(false), runtime: current_runtime() },
-            _slots: slots,
-            _permit: None,
-            _counted: None,
-        }
+        let (finished, runtime) = (AtomicBool::new(false), current_runtime());
+        let way = Way::Host(Host { socket, permit, finished, runtime });
+        Self { local, peer, way, buffered: buffered.clone(), _slots: slots, _counted: None }
     }
 
     /// The same, as a Service's.
     #[must_use]
     pub(super) fn counted(self, counted: Option<OpenConnection>) -> Self {
         Self { _counted: counted, ..self }
-    }
-
-    #[must_use]
-    pub(super) fn with_permit(mut self, permit: HostPermit) -> Self {
-        self._permit = Some(permit);
-        self
     }
 
     /// The same, but with the address that its opener asked for as its peer (a Service's).
@@ -125,9 +129,9 @@ impl Stream {
     pub(super) fn settle(self) -> io::Result<Self> {
         let here = current_runtime();
         let way = match self.way {
-            Way::Host { socket, finished, runtime } if here.is_some() && here != runtime => {
-                let socket = TcpStream::from_std(socket.into_std()?)?;
-                Way::Host { socket, finished, runtime: here }
+            Way::Host(host) if here.is_some() && here != host.runtime => {
+                let socket = TcpStream::from_std(host.socket.into_std()?)?;
+                Way::Host(Host { socket, runtime: here, ..host })
             }
             way => way,
         };
@@ -138,15 +142,15 @@ impl Stream {
     pub fn host_mut(&mut self) -> Option<&mut TcpStream> {
         match &mut self.way {
             Way::Memory(_) => None,
-            Way::Host { socket, .. } => Some(socket),
+            Way::Host(Host { socket, .. }) => Some(socket),
         }
     }
 
     /// The host's socket, if it is one.
-    pub(super) fn into_host(self) -> Option<TcpStream> {
+    pub(super) fn into_host(self) -> Option<HostSocket> {
         match self.way {
             Way::Memory(_) => None,
-            Way::Host { socket, .. } => Some(socket),
+            Way::Host(Host { socket, permit, .. }) => Some(HostSocket { socket, permit }),
         }
     }
 
@@ -166,7 +170,7 @@ impl Stream {
     pub fn try_read(&self, max: usize) -> Result<Option<Bytes>, Error> {
         match &self.way {
             Way::Memory(Ends { incoming, .. }) => incoming.try_read(max),
-            Way::Host { socket, .. } => {
+            Way::Host(Host { socket, .. }) => {
                 let mut buffer = BytesMut::with_capacity(max.min(HOST_READ_MAX));
                 match drain(socket, &mut buffer) {
                     Ok(()) => Ok(Some(buffer.freeze())),
@@ -181,7 +185,7 @@ impl Stream {
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.way {
             Way::Memory(Ends { incoming, .. }) => incoming.poll_readable(cx),
-            Way::Host { socket, .. } => socket.poll_read_ready(cx).map(drop),
+            Way::Host(Host { socket, .. }) => socket.poll_read_ready(cx).map(drop),
         }
     }
 
@@ -192,12 +196,18 @@ impl Stream {
     pub fn room(&self) -> Result<usize, Error> {
         match &self.way {
             Way::Memory(Ends { outgoing, .. }) => outgoing.room(),
-            Way::Host { finished, .. } if finished.load(Ordering::Relaxed) => {
+            Way::Host(Host { finished, .. }) if finished.load(Ordering::Relaxed) => {
                 Err(Error::BrokenPipe)
             }
             // Whoever was told of room and finds none, keeps what is left.
-            Way::Host { .. } => Ok(HOST_WRITE_ROOM),
+            Way::Host(_) if self.buffered.is_short() => Ok(HOST_WRITE_ROOM_WHEN_SHORT),
+            Way::Host(_) => Ok(HOST_WRITE_ROOM),
         }
+    }
+
+    /// Accounts for so many bytes that wait outside the connection to be written.
+    pub fn reserve(&self, bytes: usize) -> Reserved {
+        self.buffered.reserve(bytes)
     }
 
     /// Takes what there is room for and leaves the rest in `bytes`.
@@ -207,7 +217,7 @@ impl Stream {
     pub fn try_write(&self, bytes: &mut Bytes) -> Result<usize, Error> {
         match &self.way {
             Way::Memory(Ends { outgoing, .. }) => outgoing.try_write(bytes),
-            Way::Host { socket, finished, .. } => {
+            Way::Host(Host { socket, finished, .. }) => {
                 if finished.load(Ordering::Relaxed) {
                     return Err(Error::BrokenPipe);
                 }
@@ -227,7 +237,7 @@ impl Stream {
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.way {
             Way::Memory(Ends { outgoing, .. }) => outgoing.poll_writable(cx),
-            Way::Host { socket, .. } => socket.poll_write_ready(cx).map(drop),
+            Way::Host(Host { socket, .. }) => socket.poll_write_ready(cx).map(drop),
         }
     }
 
@@ -243,7 +253,7 @@ impl Stream {
     pub fn finish(&self) {
         match &self.way {
             Way::Memory(Ends { outgoing, .. }) => outgoing.finish(),
-            Way::Host { socket, finished, .. } => {
+            Way::Host(Host { socket, finished, .. }) => {
                 if !finished.swap(true, Ordering::Relaxed) {
                     shut_down(socket);
                 }
@@ -265,7 +275,7 @@ impl Stream {
                 incoming.refuse();
                 outgoing.reset();
             }
-            Way::Host { socket, .. } => {
+            Way::Host(Host { socket, .. }) => {
                 // Closed with this, a socket sends RST. One that refuses is closed in good manners.
                 let _ = socket.set_zero_linger();
             }
@@ -300,7 +310,7 @@ impl AsyncRead for Stream {
             Way::Memory(Ends { incoming, .. }) => {
                 incoming.poll_read(cx, buffer).map_err(io::Error::from)
             }
-            Way::Host { socket, .. } => Pin::new(socket).poll_read(cx, buffer),
+            Way::Host(Host { socket, .. }) => Pin::new(socket).poll_read(cx, buffer),
         }
     }
 }
@@ -315,7 +325,7 @@ impl AsyncWrite for Stream {
             Way::Memory(Ends { outgoing, .. }) => {
                 outgoing.poll_write(cx, bytes).map_err(io::Error::from)
             }
-            Way::Host { socket, .. } => Pin::new(socket).poll_write(cx, bytes),
+            Way::Host(Host { socket, .. }) => Pin::new(socket).poll_write(cx, bytes),
         }
     }
 

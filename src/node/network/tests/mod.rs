@@ -4,11 +4,13 @@ mod datagrams;
 mod rules;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use ipnet::Ipv4Net;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -200,10 +202,60 @@ async fn a_full_backlog_and_a_full_account_harm_only_their_pod() {
             Err(error) => break error,
         }
     };
-    assert_eq!(error, Error::LimitReached);
-    assert_eq!(held.len(), CONNECTIONS_MAX - 2);
+    assert_eq!(error, Error::TimedOut);
+    assert_eq!(held.len(), CONNECTIONS_MAX - 3, "its listener and two that nobody accepted");
     held.clear();
     one.connect(None, at(3, 80)).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_pod_does_not_take_all_of_the_nodes_own_servers() {
+    let network = network();
+    let (node, one, two) = (join(&network, 1), join(&network, 2), join(&network, 3));
+    let listener = node.listen(at(1, 443)).unwrap();
+    let mut held = Vec::new();
+    let error = loop {
+        match one.connect(None, at(1, 443)).await {
+            Ok(stream) => held.push((stream, listener.accept().await.unwrap())),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((error, held.len()), (Error::LimitReached, connections::CONNECTIONS_TO_NODE_MAX));
+    two.connect(None, at(1, 443)).await.unwrap();
+    held.pop();
+    one.connect(None, at(1, 443)).await.unwrap();
+}
+
+#[tokio::test]
+async fn listeners_count_as_sockets_do() {
+    let network = network();
+    let pod = join(&network, 2);
+    let loopback = |n: usize| {
+        let [_, _, high, low] = u32::try_from(n).unwrap().to_be_bytes();
+        SocketAddr::from(([127, 1, high, low], 80))
+    };
+    let mut held: Vec<_> = (0..CONNECTIONS_MAX).map(|n| pod.listen(loopback(n)).unwrap()).collect();
+    assert_eq!(pod.listen(any(81)).unwrap_err(), Error::LimitReached);
+    assert_eq!(pod.udp(any(81)).unwrap_err(), Error::LimitReached);
+    held.pop();
+    pod.listen(any(81)).unwrap();
+}
+
+#[tokio::test]
+async fn a_pod_whose_lookups_are_slow_waits_for_itself_only() {
+    let network = network();
+    let (one, two) = (join(&network, 2), join(&network, 3));
+    let lookups: Vec<_> = std::iter::from_fn(|| one.begin_lookup()).collect();
+    assert_eq!(lookups.len(), lookups::LOOKUPS_MAX / 2);
+    assert!(two.begin_lookup().is_some());
+    // The host's resolver knows the name by itself.
+    let found = two.resolve("localhost").await.unwrap();
+    assert!(found.iter().all(IpAddr::is_loopback), "{found:?}");
+    let waiting = one.resolve("localhost");
+    let mut waiting = std::pin::pin!(waiting);
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    drop(lookups);
+    waiting.await.unwrap();
 }
 
 #[tokio::test]
@@ -235,6 +287,8 @@ async fn a_hosts_socket_is_handed_over() {
     let address = outside.local_addr().unwrap();
     let (client, accepted) = tokio::join!(TcpStream::connect(address), outside.accept());
     let (mut client, (socket, seen_from)) = (client.unwrap(), accepted.unwrap());
+    let share = network.share_of_host_sockets();
+    let socket = HostSocket { socket, permit: share.try_take().unwrap() };
     let (error, socket) = network.hand_over(socket, at(3, 80), seen_from, None).unwrap_err();
     assert_eq!(error, Error::Refused);
     let listener = pod.listen(any(80)).unwrap();
@@ -250,6 +304,8 @@ async fn a_hosts_socket_is_handed_over() {
     let mut heard = Vec::new();
     client.read_to_end(&mut heard).await.unwrap();
     assert_eq!(heard, b"ho");
+    assert_eq!(share.held(), 1);
     drop((client, server));
     pod.idle().await;
+    assert_eq!(share.held(), 0);
 }

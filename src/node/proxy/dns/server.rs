@@ -15,14 +15,12 @@ use super::message::{Answer, Data, Query, Record};
 use crate::node::network::{DNS_PORT, ResolveError, Stream, UdpSocket};
 use crate::node::proxy::start::Context;
 
-/// Bound: questions at once that the host's resolver is asked. It keeps a thread busy with each.
-const OUTSIDE_MAX: usize = 64;
 /// The host's resolver gets so long; then the client is told to try again.
 const OUTSIDE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long its answers hold: it does not say. CoreDNS' cache keeps answers as long.
 const OUTSIDE_TTL_SECONDS: u32 = 30;
 /// Bound: connections by TCP at once; each costs a message of at most 64 KiB.
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: usize = 1024;
 /// A connection on which nothing comes is closed after this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,7 +28,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 struct Server {
     ctx: Arc<Context>,
     zone: Zone,
-    outside: Semaphore,
 }
 
 /// Answers at the node's address, port 53, by UDP and TCP, until the proxy stops.
@@ -41,7 +38,7 @@ pub(in crate::node::proxy) async fn serve(ctx: Arc<Context>) {
         networks: vec![config.pods, config.services],
     };
     let stop = ctx.stop.clone();
-    let server = Arc::new(Server { ctx, zone, outside: Semaphore::new(OUTSIDE_MAX) });
+    let server = Arc::new(Server { ctx, zone });
     tokio::select! {
         () = stop.cancelled() => {}
         ((), ()) = async { tokio::join!(datagrams(&server), connections(&server)) } => {}
@@ -57,19 +54,30 @@ impl Server {
         answer(query, self.ctx.rooms.network.names(), &self.zone)
     }
 
-    /// Adds what the host's resolver knows of a name.
-    async fn ask_outside(&self, query: &Query, name: &str, mut answer: Answer) -> Answer {
+    /// Adds what the host's resolver knows of a name. A client that has many such questions open is
+    /// told that this one failed.
+    async fn ask_outside(
+        &self,
+        query: &Query,
+        name: &str,
+        mut answer: Answer,
+        client: SocketAddr,
+    ) -> Answer {
         let asks_for_addresses = query.is_for(TYPE::A) || query.is_for(TYPE::AAAA);
         if !asks_for_addresses {
             // The host's resolver answers addresses only. A lie, but one that ends the search.
             return answer;
         }
-        let Ok(_permit) = self.outside.try_acquire() else {
+        let (clock, network) = (&self.ctx.rooms.clock, &self.ctx.rooms.network);
+        let pod = match client.ip() {
+            IpAddr::V4(ip) => network.member(ip),
+            IpAddr::V6(_) => None,
+        };
+        let Some(lookup) = pod.and_then(|pod| pod.begin_lookup()) else {
             return Answer::failed(RCODE::ServerFailure);
         };
-        let clock = &self.ctx.rooms.clock;
         let found = tokio::select! {
-            found = self.ctx.rooms.network.resolve_outside(name) => found,
+            found = network.resolve_outside(lookup, name) => found,
             () = clock.sleep(OUTSIDE_TIMEOUT) => Err(ResolveError::TryAgain),
         };
         match found {
@@ -113,9 +121,9 @@ fn datagram(server: &Arc<Server>, socket: &Arc<UdpSocket>, bytes: &Bytes, client
         Verdict::Outside { name, answer } => {
             let (server, socket) = (server.clone(), socket.clone());
             let (tasks, stop) = (server.ctx.tasks.clone(), server.ctx.stop.clone());
-            // Bound: what waits for the host's resolver; those beyond it do not wait.
+            // Bound: the client's share of lookups; a question beyond it ends at once.
             tasks.spawn(async move {
-                let asking = server.ask_outside(&query, &name, answer);
+                let asking = server.ask_outside(&query, &name, answer, client);
                 if let Some(answer) = stop.run_until_cancelled(asking).await {
                     send(&socket, query.datagram(&answer), client);
                 }
@@ -153,6 +161,7 @@ async fn connections(server: &Arc<Server>) {
 /// One question after another, each with its length before it.
 async fn connection(server: &Server, mut stream: Stream) {
     let clock = &server.ctx.rooms.clock;
+    let client = stream.peer_address();
     loop {
         let read = async {
             let length = stream.read_u16().await?;
@@ -171,7 +180,7 @@ async fn connection(server: &Server, mut stream: Stream) {
                 let answer = match server.answer(&query) {
                     Verdict::Answered(answer) => answer,
                     Verdict::Outside { name, answer } => {
-                        server.ask_outside(&query, &name, answer).await
+                        server.ask_outside(&query, &name, answer, client).await
                     }
                 };
                 query.reply(&answer, u16::MAX.into())

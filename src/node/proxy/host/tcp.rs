@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::client::accept;
-use crate::node::network::{Door, Error, Passage};
+use crate::node::network::{Door, Error, HostSocket, Passage};
 use crate::node::proxy::start::Context;
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
@@ -37,7 +37,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections and hands them to the door's endpoints.
+/// Accepts connections and hands them to the door's endpoints. All of them that are open, wherever
+/// they are on their way, are bounded by the port's share of the host's sockets; more are refused.
 pub(super) async fn accept(
     ctx: Arc<Context>,
     listener: TcpListener,
@@ -45,15 +46,28 @@ pub(super) async fn accept(
     sources: Vec<IpNet>,
 ) {
     let held = Arc::new(Semaphore::new(HELD_MAX));
+    let share = ctx.rooms.network.share_of_host_sockets();
+    let mut was_full = false;
     loop {
         let (socket, client) = accept::accept(&listener, &ctx.rooms.clock).await;
-        arrive(&ctx, door, &sources, &held, socket, client);
+        let permit = share.try_take();
+        let is_full = permit.is_none();
+        if is_full && !was_full {
+            warn!(address = %door.address, open = share.held(), "Too many connections");
+        }
+        was_full = is_full;
+        match permit {
+            Some(permit) => {
+                arrive(&ctx, door, &sources, &held, HostSocket { socket, permit }, client);
+            }
+            None => refuse(&socket),
+        }
     }
 }
 
 /// A connection and where it is in its way.
 struct Arrival {
-    socket: TcpStream,
+    socket: HostSocket,
     /// As the Pod sees it.
     seen_from: SocketAddr,
     passage: Passage,
@@ -73,14 +87,14 @@ fn arrive(
     door: Door,
     sources: &[IpNet],
     held: &Arc<Semaphore>,
-    socket: TcpStream,
+    socket: HostSocket,
     client: SocketAddr,
 ) {
     let ip = client.ip().to_canonical();
     if !sources.is_empty() && !sources.iter().any(|net| net.contains(&ip)) {
-        return refuse(&socket);
+        return refuse(&socket.socket);
     }
-    let Some(passage) = ctx.rooms.network.enter(door, ip) else { return refuse(&socket) };
+    let Some(passage) = ctx.rooms.network.enter(door, ip) else { return refuse(&socket.socket) };
     let seen_from = seen_from(ctx, SocketAddr::new(ip, client.port()));
     let arrival = Arrival { socket, seen_from, passage };
     let attempt = arrival.hand_over(ctx);
@@ -92,7 +106,7 @@ fn arrive(
         (attempt, Ok(permit)) => (attempt, permit),
         (Attempt::Open(arrival) | Attempt::Elsewhere(arrival, _), Err(_)) => {
             arrival.passage.refused();
-            return refuse(&arrival.socket);
+            return refuse(&arrival.socket.socket);
         }
         (Attempt::HandedOver, Err(_)) => return,
     };
@@ -158,7 +172,9 @@ async fn go_on(ctx: Arc<Context>, mut attempt: Attempt) {
                 Err(arrival) => arrival,
             },
         };
-        let Some(endpoint) = arrival.passage.next().await else { return refuse(&arrival.socket) };
+        let Some(endpoint) = arrival.passage.next().await else {
+            return refuse(&arrival.socket.socket);
+        };
         attempt = arrival.try_endpoint(&ctx, endpoint);
     }
 }
@@ -179,8 +195,8 @@ async fn pass_on(ctx: &Context, mut arrival: Arrival, endpoint: SocketAddr) -> R
     arrival.passage.arrived(endpoint);
     let _open = arrival.passage.open();
     let copied = match outside.host_mut() {
-        Some(outside) => copy(&mut arrival.socket, outside).await,
-        None => copy(&mut arrival.socket, &mut outside).await,
+        Some(outside) => copy(&mut arrival.socket.socket, outside).await,
+        None => copy(&mut arrival.socket.socket, &mut outside).await,
     };
     if let Err(error) = copied {
         debug!(%endpoint, %error, "Connection to an endpoint outside the Pod network broke");

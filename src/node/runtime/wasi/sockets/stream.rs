@@ -10,22 +10,34 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::node::network::{Error, Stream};
+use crate::node::network::{Error, Reserved, Stream};
 use crate::node::runtime::container::Shared;
 
 /// Bytes of one read: as many as a guest asks for are copied into its memory at once.
 const READ_MAX: usize = 64 * 1024;
+/// Bytes of a write that needs no permit: as many as wasmtime-wasi lets a blocking one have.
+const WRITE_UNPERMITTED_MAX: usize = 4 * 1024;
 /// How long what a guest has written is kept for a socket of the host's that does not take it.
 const LINGER: Duration = Duration::from_secs(60);
 
 /// A guest's connection, held by its socket and both its streams.
 pub(super) struct Connection {
     stream: Arc<Stream>,
-    /// What a socket of the host's has not taken yet. Bound: one write, of at most [`Stream::room`].
-    unsent: Mutex<Bytes>,
+    unsent: Mutex<Unsent>,
     /// The guest has shut its reading half down. The other side does not hear of it, as with TCP.
     is_deaf: AtomicBool,
     container: Arc<Shared>,
+}
+
+/// What a guest may write and has written that the connection has not taken yet. Bound: one write, of
+/// at most [`Stream::room`].
+#[derive(Default)]
+struct Unsent {
+    bytes: Bytes,
+    /// How much the last check has allowed.
+    permit: usize,
+    /// Accounts for either, so that many small promises are no large debt.
+    _reserved: Option<Reserved>,
 }
 
 pub(super) struct Input(pub(super) Arc<Connection>);
@@ -53,16 +65,47 @@ impl Connection {
     /// Ends the writing half, once all is sent.
     pub(super) fn stop_writing(&self) {
         let unsent = std::mem::take(&mut *self.unsent.lock());
-        if unsent.is_empty() { self.stream.finish() } else { self.linger(unsent, true) }
+        if unsent.bytes.is_empty() { self.stream.finish() } else { self.linger(unsent, true) }
     }
 
     /// Whether nothing is left to be sent.
     fn send_unsent(&self) -> Result<bool, Error> {
         let mut unsent = self.unsent.lock();
-        if !unsent.is_empty() {
-            self.stream.try_write(&mut unsent)?;
+        if unsent.bytes.is_empty() {
+            return Ok(true);
         }
-        Ok(unsent.is_empty())
+        self.stream.try_write(&mut unsent.bytes)?;
+        let all = unsent.bytes.is_empty();
+        if all {
+            *unsent = Unsent::default();
+        }
+        Ok(all)
+    }
+
+    /// How much the guest may write now.
+    fn permit(&self) -> Result<usize, Error> {
+        if !self.send_unsent()? {
+            return Ok(0);
+        }
+        let mut unsent = self.unsent.lock();
+        // What was reserved before is not to be in the way.
+        *unsent = Unsent::default();
+        let permit = self.stream.room()?;
+        let _reserved = Some(self.stream.reserve(permit));
+        *unsent = Unsent { bytes: Bytes::new(), permit, _reserved };
+        Ok(permit)
+    }
+
+    /// # Errors
+    /// With more bytes than were permitted.
+    fn take(&self, bytes: Bytes) -> Result<(), StreamError> {
+        let mut unsent = self.unsent.lock();
+        if !unsent.bytes.is_empty() || bytes.len() > unsent.permit.max(WRITE_UNPERMITTED_MAX) {
+            return Err(StreamError::trap("a write without a permit"));
+        }
+        unsent.permit = 0;
+        unsent.bytes = bytes;
+        Ok(())
     }
 
     /// Ready when all is sent, or the connection is broken.
@@ -80,12 +123,12 @@ impl Connection {
     }
 
     /// Sends the rest though the guest waits no longer or has ended: a kernel would have taken it.
-    fn linger(&self, mut unsent: Bytes, finish: bool) {
+    fn linger(&self, mut unsent: Unsent, finish: bool) {
         let stream = self.stream.clone();
         let machine = &self.container.machine;
         let (clock, kill) = (self.container.runtime.clock.clone(), machine.kill.clone());
         let send = async move {
-            while !unsent.is_empty() && stream.try_write(&mut unsent).is_ok() {
+            while !unsent.bytes.is_empty() && stream.try_write(&mut unsent.bytes).is_ok() {
                 stream.writable().await;
             }
             if finish {
@@ -106,7 +149,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let unsent = std::mem::take(self.unsent.get_mut());
-        if !unsent.is_empty() {
+        if !unsent.bytes.is_empty() {
             self.linger(unsent, false);
         }
     }
@@ -161,13 +204,7 @@ impl Pollable for Output {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        {
-            let mut unsent = self.0.unsent.lock();
-            if !unsent.is_empty() {
-                return Err(StreamError::trap("a write without a permit"));
-            }
-            *unsent = bytes;
-        }
+        self.0.take(bytes)?;
         self.flush()
     }
 
@@ -176,15 +213,13 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        match self.0.send_unsent().map_err(stream_error)? {
-            true => self.0.stream.room().map_err(stream_error),
-            false => Ok(0),
-        }
+        self.0.permit().map_err(stream_error)
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
         poll_fn(|cx| self.0.poll_sent(cx)).await.map_err(stream_error)?;
-        *self.0.unsent.lock() = bytes;
+        // Bound: [`WRITE_UNPERMITTED_MAX`], by wasmtime-wasi.
+        *self.0.unsent.lock() = Unsent { bytes, ..Unsent::default() };
         poll_fn(|cx| self.0.poll_sent(cx)).await.map_err(stream_error)
     }
 
