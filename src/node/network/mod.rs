@@ -70,7 +70,6 @@ pub use self::routes::{Door, Protocol, Route, Routes};
 pub use self::stream::Stream;
 pub use self::udp::UdpSocket;
 use crate::client::clock::Clock;
-use crate::telemetry::OpenConnection;
 
 /// The longest datagram of UDP over IPv4, in bytes.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
