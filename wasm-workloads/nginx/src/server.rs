@@ -57,7 +57,11 @@ impl bindings::exports::sampan::network::listeners::Guest for Component {
         match &line.task {
             Task::Serve => {
                 refuse_httpd_conf(&line)?;
-                Ok(read(&line)?.ports())
+                let config = Rc::new(read(&line)?);
+                let ports = config.ports();
+                // This instance is the first to be asked.
+                SITE.set(Some(Site { config, looked_ms: now_ms() }));
+                Ok(ports)
             }
             Task::Check { print, quiet } => {
                 let tested = |fault| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
-use wasmtime::Store;
+use wasmtime::{Store, component};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
@@ -52,6 +52,13 @@ pub(super) struct Instance {
     _place: Place,
 }
 
+/// An instance that has told its ports.
+pub(super) struct First {
+    pub(super) store: Store<Process>,
+    pub(super) instance: component::Instance,
+    pub(super) meter: Arc<Meter>,
+}
+
 /// The right to one more instance.
 pub(super) struct Place {
     _of_server: OwnedSemaphorePermit,
@@ -82,10 +89,30 @@ impl Instances {
         if let Some(instance) = idle {
             return Some(Taken::Idle(Box::new(instance)));
         }
+        Some(Taken::New(self.place(start)?, start.entry.meter.another()))
+    }
+
+    fn place(&self, start: &Start) -> Option<Place> {
         let of_server = self.slots.clone().try_acquire_owned().ok()?;
         let of_node = start.container.machine.instance()?;
-        let place = Place { _of_server: of_server, _of_node: of_node };
-        Some(Taken::New(place, start.entry.meter.another()))
+        Some(Place { _of_server: of_server, _of_node: of_node })
+    }
+
+    /// Keeps it for the first request, which else would wait for another one, if it may be used more
+    /// than once and there is room for it.
+    ///
+    /// # Errors
+    /// If it is no server of wasi:http.
+    pub(super) fn adopt(&self, first: First, start: &Start) -> wasmtime::Result<()> {
+        let First { mut store, instance, meter } = first;
+        let Some(place) = self.place(start).filter(|_| self.reuse > 1) else { return Ok(()) };
+        let proxy = Proxy::new(&mut store, &instance)?;
+        let idle_since = start.container.runtime.clock.monotonic();
+        let (requests_left, _place) = (self.reuse, place);
+        let instance = Instance { store, proxy, meter, requests_left, idle_since, _place };
+        self.idle.lock().push(instance);
+        self.filled.notify_one();
+        Ok(())
     }
 
     pub(super) async fn make(

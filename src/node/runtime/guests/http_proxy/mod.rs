@@ -24,10 +24,11 @@ use tokio::sync::Semaphore;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use self::instances::Instances;
+use self::instances::{First, Instances};
 use super::{Guest, Runnable};
 use crate::node::network::{Error, Listener, PodNetwork};
 use crate::node::runtime::container::Shared;
+use crate::node::runtime::meter::Metered;
 use crate::node::runtime::process::{self, Process, Start};
 use crate::node::runtime::wasi::Listen;
 use crate::telemetry::{HttpRequests, HttpServer};
@@ -76,9 +77,9 @@ impl Runnable for Linked {
 
     fn run(&self, mut start: Start) -> BoxFuture<'_, wasmtime::Result<i32>> {
         Box::pin(async move {
-            let ports = match self.ports(&start).await? {
-                Ok(ports) if ports.is_empty() => return Ok(0),
-                Ok(ports) => ports,
+            let (ports, first) = match self.ports(&start).await? {
+                Ok((ports, _)) if ports.is_empty() => return Ok(0),
+                Ok(answer) => answer,
                 Err(text) => {
                     start.tell(&text).await;
                     return Ok(1);
@@ -96,6 +97,9 @@ impl Runnable for Linked {
                 let _ = ready.send(());
             }
             let instances = Instances::new(self.proxy.clone(), self.reuse(&start.container));
+            if let Some(first) = first {
+                instances.adopt(first, &start)?;
+            }
             let counted = start.container.http.server.as_ref();
             let requests = counted.map(HttpServer::requests).unwrap_or_default();
             let roomy = Semaphore::new(connection::ROOMY_MAX);
@@ -110,20 +114,29 @@ impl Runnable for Linked {
 }
 
 impl Linked {
-    /// What the component says, or else the Pod.
-    async fn ports(&self, start: &Start) -> wasmtime::Result<Result<Vec<u16>, String>> {
-        let Some(listen) = &self.listen else {
+    /// What the component says, or else the Pod; and the instance that said it.
+    async fn ports(
+        &self,
+        start: &Start,
+    ) -> wasmtime::Result<Result<(Vec<u16>, Option<First>), String>> {
+        let Some(listen) = self.listen.clone() else {
             let ports = start.container.http.ports.clone();
-            return Ok(Ok(if ports.is_empty() { vec![DEFAULT_PORT] } else { ports }));
+            return Ok(Ok((if ports.is_empty() { vec![DEFAULT_PORT] } else { ports }, None)));
         };
-        let meter = start.entry.meter.clone();
-        let engine = self.proxy.engine();
-        let mut store = process::store(engine, Process::another(start), meter);
-        let ports = listen.call(&mut store, &start.launch.argv).await?;
+        let meter = start.entry.meter.another();
+        let process = Process::another(start);
+        let mut store = process::store(self.proxy.engine(), process, meter.clone());
+        let arguments = start.launch.argv.clone();
+        let call = async move {
+            let (instance, ports) = listen.call(&mut store, &arguments).await?;
+            Ok::<_, wasmtime::Error>((store, instance, ports))
+        };
+        let ticker = start.container.machine.ticker.clone();
+        let (store, instance, ports) = Metered::new(call, ticker, meter.clone()).await?;
         Ok(ports.map(|mut ports| {
             ports.sort_unstable();
             ports.dedup();
-            ports
+            (ports, Some(First { store, instance, meter }))
         }))
     }
 

@@ -7,7 +7,7 @@ mod requests;
 use std::net::SocketAddr;
 
 use wasmtime::Store;
-use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::component::{HasSelf, Instance, InstancePre, Linker};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 pub(in super::super) use self::requests::{Client, Requests};
@@ -32,6 +32,7 @@ pub(in super::super) struct Ends {
 }
 
 /// A server that says itself where it is to be served.
+#[derive(Clone)]
 pub(in super::super) struct Listen(bindings::ServerPre<Process>);
 
 pub(super) fn add_to_linker(linker: &mut Linker<Process>) -> wasmtime::Result<()> {
@@ -56,7 +57,7 @@ impl Listen {
         bindings::ServerPre::new(instance.clone()).ok().map(Self)
     }
 
-    /// The ports to serve, or why it cannot be served, on an instance of its own.
+    /// The ports to serve, or why it cannot be served; and the new instance that says so.
     ///
     /// # Errors
     /// Its trap or exit.
@@ -64,9 +65,11 @@ impl Listen {
         &self,
         store: &mut Store<Process>,
         arguments: &[String],
-    ) -> wasmtime::Result<Result<Vec<u16>, String>> {
-        let server = self.0.instantiate_async(&mut *store).await?;
-        server.sampan_network_listeners().call_listen(store, arguments).await
+    ) -> wasmtime::Result<(Instance, Result<Vec<u16>, String>)> {
+        let instance = self.0.instance_pre().instantiate_async(&mut *store).await?;
+        let server = bindings::Server::new(&mut *store, &instance)?;
+        let ports = server.sampan_network_listeners().call_listen(store, arguments).await?;
+        Ok((instance, ports))
     }
 }
 
