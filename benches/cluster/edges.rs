@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::figures::Table;
 use crate::http::Connection;
+use crate::peers::{self, Peer};
 use crate::server::Home;
 use crate::tcp::{self, Exchange};
 
@@ -40,13 +41,13 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
         ("sampan's NodePort".to_owned(), lead_to(&server.connect().await?, backend).await?),
     ];
     let mut nginx = None;
-    match std::env::var("NGINX") {
+    match peers::program("NGINX") {
         Ok(program) => {
             let (address, child) = start_nginx(&program, &home.path("nginx"), backend)?;
             ways.push(("nginx stream".to_owned(), address));
             nginx = Some(child);
         }
-        Err(_) => table.failed("nginx stream", &anyhow::anyhow!("NGINX names no nginx")),
+        Err(error) => table.failed("nginx stream", &error),
     }
     for (_, address) in &ways {
         ECHO.soon(*address).await?;
@@ -128,22 +129,11 @@ fn address_of_machine() -> Option<IpAddr> {
     (!address.is_loopback()).then_some(address)
 }
 
-/// Ends when dropped.
-struct Nginx(Child);
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn start_nginx(
     program: &str,
     directory: &Path,
     backend: SocketAddr,
-) -> anyhow::Result<(SocketAddr, Nginx)> {
+) -> anyhow::Result<(SocketAddr, Peer)> {
     std::fs::create_dir(directory)?;
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let modules = "/usr/lib/nginx/modules/ngx_stream_module.so";
@@ -161,6 +151,5 @@ fn start_nginx(
     std::fs::write(&file, config)?;
     let mut command = Command::new(program);
     command.arg("-p").arg(directory).arg("-c").arg(&file);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok((address, Nginx(command.spawn()?)))
+    Ok((address, Peer::start(&mut command)?))
 }

@@ -13,6 +13,7 @@ mod edges;
 mod figures;
 mod footprint;
 mod http;
+mod peers;
 mod pods;
 mod server;
 mod servers;

@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::api::{self, PODS};
 use crate::figures::Table;
 use crate::guests;
 use crate::http::Connection;
+use crate::peers::{self, Peer};
 use crate::server::Home;
 use crate::tcp::Exchange;
 
@@ -49,15 +50,16 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
         let address = serve(&client, &program, reuse).await?;
         servers.push((format!("NodePort, {name}"), address));
     }
-    let mut peers = Vec::new();
-    if let Ok(peer) = std::env::var("PEER") {
-        for (name, options) in PEERS {
-            let (address, child) = start_peer(&peer, options, &program)?;
-            servers.push(((*name).to_owned(), address));
-            peers.push(child);
+    let mut running = Vec::new();
+    match peers::program("PEER") {
+        Ok(program_of_peer) => {
+            for (name, options) in PEERS {
+                let (address, peer) = start_peer(&program_of_peer, options, &program)?;
+                servers.push(((*name).to_owned(), address));
+                running.push(peer);
+            }
         }
-    } else {
-        table.failed("wasmtime serve", &anyhow::anyhow!("PEER names no wasmtime"));
+        Err(error) => table.failed("wasmtime serve", &error),
     }
     for (_, address) in &servers {
         HELLO.soon(*address).await?;
@@ -65,7 +67,7 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     for connections in CONNECTIONS {
         HELLO.compare(table, "GET", &servers, connections).await?;
     }
-    drop(peers);
+    drop(running);
     server.stop().await
 }
 
@@ -88,21 +90,9 @@ async fn serve(client: &Connection, program: &Path, reuse: u32) -> anyhow::Resul
     api::node_port(client, &name, spec).await
 }
 
-/// Ends when dropped.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn start_peer(peer: &str, options: &[&str], program: &Path) -> anyhow::Result<(SocketAddr, Peer)> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut command = Command::new(peer);
     command.args(["serve", "-Scli", "--addr", &address.to_string()]).args(options).arg(program);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok((address, Peer(command.spawn()?)))
+    Ok((address, Peer::start(&mut command)?))
 }

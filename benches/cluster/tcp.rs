@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use sampan::client::clock::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -46,12 +47,12 @@ impl Exchange {
 
     /// Asks until there is a first good answer.
     pub(crate) async fn soon(self, address: SocketAddr) -> anyhow::Result<()> {
-        let begin = Instant::now();
+        let (clock, begin) = (Clock::system(), Instant::now());
         loop {
             match self.once(address).await {
                 Ok(()) => return Ok(()),
                 Err(error) if begin.elapsed() > START_TIMEOUT => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(_) => clock.sleep(Duration::from_millis(5)).await,
             }
         }
     }
