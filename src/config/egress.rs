@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::Flags;
 use crate::control_plane::API_SERVER_PORT;
-use crate::node::network::{DNS_PORT, Egress, Grant, is_nobodys, is_of_machine};
+use crate::node::network::{DNS_PORT, Egress, EgressDefault, Grant, is_nobodys, is_of_machine};
 
 /// Ports of the node's address among the Pods' that are taken, and by whom.
 const TAKEN: &[(u16, &str)] = &[(DNS_PORT, "the DNS server"), (API_SERVER_PORT, "the API server")];
@@ -18,6 +18,9 @@ pub(super) fn choose(flags: &Flags, pods: Ipv4Net, services: Ipv4Net) -> Result<
         let ours = [pods, services].into_iter().find(|net| IpNet::V4(*net).contains(&grant.net));
         if let Some(net) = ours {
             return Err(Error::Inside { grant: text(grant), net });
+        }
+        if flags.egress == EgressDefault::Allow && !grant.is_one_address() {
+            return Err(Error::Idle { grant: text(grant) });
         }
         let Some(port) = grant.loopback_port() else { continue };
         if let Some((_, whose)) = TAKEN.iter().find(|(taken, _)| *taken == port) {
@@ -68,7 +71,7 @@ pub fn parse_grant(given: &str) -> Result<Grant, String> {
 fn split(given: &str) -> (&str, Option<&str>) {
     if let Some((net, rest)) = given.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         // What follows without a colon is told as a bad port.
-        return (net, rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest)));
+        return (net, rest.strip_prefix(':').or_else(|| (!rest.is_empty()).then_some(rest)));
     }
     match given.split_once(':') {
         Some((net, port)) if !port.contains(':') => (net, Some(port)),
@@ -101,6 +104,12 @@ pub enum Error {
         "use --egress-grant {grant}: it is in the cluster's own network {net}, which needs no grant"
     )]
     Inside { grant: String, net: Ipv4Net },
+    /// Whoever writes it may take it for all that is allowed.
+    #[error(
+        "use --egress-grant {grant}: Pods reach what is outside without it; with --egress deny they \
+         reach that only"
+    )]
+    Idle { grant: String },
     #[error(
         "use --egress-grant {grant}: Pods find the host's loopback at the node's address, where \
          that port is {whose}'s; let the program listen on another port"
@@ -159,25 +168,28 @@ mod tests {
     }
 
     #[track_caller]
-    fn choice(grants: &[&str]) -> Result<(), String> {
+    fn choice(egress: EgressDefault, grants: &[&str]) -> Result<(), String> {
         let egress_grants = grants.iter().map(|grant| parse_grant(grant).unwrap()).collect();
-        let flags = Flags { egress_grants, ..Flags::default() };
+        let flags = Flags { egress, egress_grants, ..Flags::default() };
         let (pods, services) = ("10.42.0.0/16".parse().unwrap(), "10.43.0.0/16".parse().unwrap());
         choose(&flags, pods, services).map(drop).map_err(|err| err.to_string())
     }
 
     #[test]
     fn grants_that_could_not_work_are_refused() {
-        assert_eq!(choice(&["127.0.0.1:80", "127.0.0.1:80", "192.0.2.1:80", "10.0.0.0/8"]), Ok(()));
-        assert_eq!(
-            choice(&["10.43.0.7:80"]),
-            Err(
-                "use --egress-grant 10.43.0.7:80: it is in the cluster's own network 10.43.0.0/16, \
-                 which needs no grant"
-                    .to_owned()
-            )
+        let fine = ["127.0.0.1:80", "127.0.0.1:80", "192.0.2.1:80", "10.0.0.0/8"];
+        assert_eq!(choice(EgressDefault::Deny, &fine), Ok(()));
+        assert_eq!(choice(EgressDefault::Allow, &fine[..3]), Ok(()));
+        let told = |grants: &[&str], text: &str| {
+            let said = choice(EgressDefault::Allow, grants).unwrap_err();
+            assert!(said.contains(text), "{said}");
+        };
+        told(&fine, "use --egress-grant 10.0.0.0/8: Pods reach what is outside without it");
+        told(&["10.43.0.7:80"], "10.43.0.7:80: it is in the cluster's own network 10.43.0.0/16");
+        told(&["127.0.0.1:6443"], "the API server's");
+        told(
+            &["127.0.0.1:80", "[::1]:80"],
+            "[::1]:80: Pods would find it at the same port as 127.0.0.1:80;",
         );
-        assert!(choice(&["127.0.0.1:6443"]).unwrap_err().contains("the API server's"));
-        assert!(choice(&["127.0.0.1:80", "[::1]:80"]).unwrap_err().contains("as 127.0.0.1:80;"));
     }
 }

@@ -1,9 +1,10 @@
 //! What Pods reach of what lies outside the cluster: never this machine, unless that is granted.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 
+use crate::support::outside::connect as connect_from_here;
 use crate::support::{Answer, Cluster, Home, run};
 
 const CLIENT: &str = r#"
@@ -202,7 +203,7 @@ fn what_is_granted_of_this_machine_is_reached() {
     let endpoints = |name: &str, ip: &str, port: u16| {
         format!(
             "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n\
-             spec: {{ports: [{{port: 5432, targetPort: {port}}}]}}\n---\n\
+             spec: {{type: NodePort, ports: [{{port: 5432, targetPort: {port}}}]}}\n---\n\
              apiVersion: v1\nkind: Endpoints\nmetadata: {{name: {name}}}\n\
              subsets: [{{addresses: [{{ip: {ip}}}], ports: [{{port: {port}}}]}}]\n"
         )
@@ -218,6 +219,11 @@ fn what_is_granted_of_this_machine_is_reached() {
         let is_heard = (0..TRIES_MAX).any(|_| nc(&cluster, to).stdout == GREETING);
         assert!(is_heard, "{to}: {}", nc(&cluster, to).all());
     }
+
+    let mut stream = connect_from_here(&format!("127.0.0.1:{}", cluster.node_port("db"))).unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, GREETING);
 
     // Policies are about it as about everything that is no Pod.
     let policy = home.file(
@@ -253,5 +259,6 @@ fn a_grant_that_cannot_work_is_refused() {
     refused("127.0.0.0/8", 2, "addresses of the machine itself are granted one by one");
     refused("192.0.2.1:99999", 2, "\"99999\" is not a port: give a number from 1 to 65535");
     refused("10.42.0.7:80", 1, "it is in the cluster's own network 10.42.0.0/16");
+    refused("10.1.0.0/16", 1, "Pods reach what is outside without it");
     refused("127.0.0.1:6443", 1, "that port is the API server's");
 }

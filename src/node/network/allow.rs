@@ -76,8 +76,13 @@ impl Network {
         }
     }
 
+    /// Whether an address that is no door's leads to a socket of the host's.
+    pub fn is_outside(&self, to: SocketAddr) -> bool {
+        matches!(self.place(to), Place::Outside(_))
+    }
+
     /// The port of the host's loopback that Pods find at the node's address.
-    fn granted_at(&self, to: SocketAddr) -> Option<SocketAddr> {
+    pub(super) fn granted_at(&self, to: SocketAddr) -> Option<SocketAddr> {
         let is_node = to.ip() == IpAddr::V4(self.gateway());
         is_node.then(|| self.0.config.egress.loopback(to.port())).flatten()
     }
@@ -106,26 +111,20 @@ impl Network {
         if is_free { Ok(beyond) } else { Err(Error::Dropped) }
     }
 
-    /// Whether what the host accepted `from` this address may go on to a Pod: the node's own always may.
-    ///
-    /// # Errors
-    /// [`Error::Dropped`]
-    pub(super) fn allow_from_outside(
-        &self,
-        from: SocketAddr,
-        to: &Pod,
-        port: u16,
-    ) -> Result<(), Error> {
+    /// Whether what comes to the host `from` this address may go on to an endpoint; what is the node's
+    /// own always may.
+    pub fn admits(&self, from: SocketAddr, endpoint: SocketAddr, protocol: Protocol) -> bool {
+        let Place::Pods(ip) = self.place(endpoint) else { return true };
+        let asked = Asked::Port(protocol, endpoint.port());
+        self.pod(ip).is_none_or(|pod| self.admits_to(&pod, from, asked))
+    }
+
+    pub(super) fn admits_to(&self, pod: &Pod, from: SocketAddr, asked: Asked) -> bool {
         let party = Party { pod: None, ip: from.ip().to_canonical() };
-        let asked = Asked::Port(Protocol::Tcp, port);
         let is_node =
             || party.ip == IpAddr::V4(self.gateway()) || is_of_host(party.ip) == Some(true);
         // Asked last: whether an address is the host's own costs a call into the kernel.
-        if self.0.policies.allow(party, to.party(), asked) || is_node() {
-            Ok(())
-        } else {
-            Err(Error::Dropped)
-        }
+        self.0.policies.allow(party, pod.party(), asked) || is_node()
     }
 
     /// Whether a Pod's questions reach the name server.

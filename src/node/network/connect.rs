@@ -38,7 +38,8 @@ async fn find(
     let remote = own(remote);
     let local = local_address(from, local, remote.ip())?;
     let network = &from.network;
-    if from.is_own(remote.ip()) {
+    // Not all of the node's own address leads back to the node's programs on this network.
+    if from.is_own(remote.ip()) && network.granted_at(remote).is_none() {
         return deliver(from, from, local, remote, remote);
     }
     let door = Door { address: remote, protocol: Protocol::Tcp };

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::fair::{Permit, Share};
-use super::{Error, Network, Stream};
+use super::policy::Asked;
+use super::{Error, Network, Protocol, Stream};
 use crate::telemetry::OpenConnection;
 
 /// Of these many files that a process may open anywhere.
@@ -56,8 +57,9 @@ impl Network {
             IpAddr::V6(_) => None,
         };
         let Some(pod) = pod else { return Err((Error::HostUnreachable, Some(socket))) };
-        if let Err(error) = self.allow_from_outside(seen_from, &pod, endpoint.port()) {
-            return Err((error, Some(socket)));
+        let asked = Asked::Port(Protocol::Tcp, endpoint.port());
+        if !self.admits_to(&pod, seen_from, asked) {
+            return Err((Error::Dropped, Some(socket)));
         }
         if !pod.listens(endpoint) {
             return Err((Error::Refused, Some(socket)));

@@ -179,7 +179,7 @@ impl UdpSocket {
 
     fn route(&self, bytes: Bytes, to: SocketAddr) -> Result<(), Error> {
         let network = &self.pod.network;
-        if self.pod.is_own(to.ip()) {
+        if self.pod.is_own(to.ip()) && network.granted_at(to).is_none() {
             return self.deliver(&self.pod, bytes, to);
         }
         let to = self.endpoint(to)?;

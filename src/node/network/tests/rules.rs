@@ -67,12 +67,12 @@ async fn the_outside_passes_by_its_address() {
     network.policies().apply([(key(2), Some(rules))]);
     let inward = |ip: &str| {
         let from = SocketAddr::new(ip.parse().unwrap(), 999);
-        network.allow_from_outside(from, &pod.0, 80)
+        [Protocol::Tcp, Protocol::Udp].map(|protocol| network.admits(from, at(2, 80), protocol))
     };
-    assert_eq!(inward("198.51.100.7"), Ok(()));
-    assert_eq!(inward("192.0.2.7"), Err(Error::Dropped));
-    assert_eq!(inward("127.0.0.1"), Ok(()), "the node itself");
-    assert_eq!(inward("10.42.0.1"), Ok(()), "and as Pods see it");
+    assert_eq!(inward("198.51.100.7"), [true, true]);
+    assert_eq!(inward("203.0.113.7"), [false, false]);
+    assert_eq!(inward("127.0.0.1"), [true, true], "the node itself");
+    assert_eq!(inward("10.42.0.1"), [true, true], "and as Pods see it");
     let outward = |ip: &str| {
         network.allow_outside(&pod.0, SocketAddr::new(ip.parse().unwrap(), 80), Protocol::Tcp)
     };

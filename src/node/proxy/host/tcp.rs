@@ -142,7 +142,7 @@ impl Arrival {
     fn try_endpoint(self, ctx: &Context, endpoint: SocketAddr) -> Attempt {
         let Self { socket, seen_from, mut passage } = self;
         let network = &ctx.rooms.network;
-        if !matches!(endpoint.ip(), IpAddr::V4(ip) if network.config().pods.contains(&ip)) {
+        if network.is_outside(endpoint) {
             return Attempt::Elsewhere(Self { socket, seen_from, passage }, endpoint);
         }
         match network.hand_over(socket, endpoint, seen_from, passage.open()) {

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::node::network::{self, DATAGRAM_BYTES_MAX, Door};
+use crate::node::network::{self, DATAGRAM_BYTES_MAX, Door, Protocol};
 use crate::node::proxy::start::Context;
 
 /// How long a client stays with its endpoint after the last datagram of either; Linux'
@@ -93,6 +93,10 @@ impl Port {
         }
         let mut passage = network.enter(self.door, client.ip().to_canonical())?;
         let endpoint = passage.try_next()?;
+        // Asked once for each flow: like connections, those that are open stay.
+        if !network.admits(client, endpoint, Protocol::Udp) {
+            return None;
+        }
         let gateway = &self.ctx.gateway;
         let local = SocketAddr::new(IpAddr::V4(gateway.address()), 0);
         let inside = gateway.udp(local).ok()?;
