@@ -34,7 +34,7 @@ fn a_port_of_the_hosts_is_one_pods_at_a_time() {
     let address = format!("127.0.0.1:{port}");
     let apply = |name: &str| {
         let file = format!("{name}.yaml");
-        let file = home.file(&file, &says_its_name(name, port, ""));
+        let file = home.file(&file, says_its_name(name, port, ""));
         cluster.kubectl(&format!("apply -f {file}"));
     };
     apply("first");
