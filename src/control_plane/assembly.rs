@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use kube::api::{ObjectMeta, PostParams};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +21,7 @@ use super::registry::{KubeObject, ServiceRanges};
 use super::scheduler;
 use super::storage::{self, Storage};
 use crate::api::object::ObjectKey;
-use crate::client::cache::Cache;
+use crate::client::cache::{Cache, Cached};
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::telemetry::Metrics;
@@ -50,6 +50,7 @@ impl std::fmt::Debug for Rooms {
 pub struct ControlPlane {
     apiserver: ApiServer,
     pki: Pki,
+    config_maps: Cache<ConfigMap>,
     service_accounts: Cache<ServiceAccount>,
     pods: Cache<Pod>,
     /// Scheduler and controllers.
@@ -102,6 +103,7 @@ impl ControlPlane {
         let made = cluster_services.ensure(&apiserver.client(Identity::apiserver())).await;
         made.map_err(|source| Error::Services(Box::new(source)))?;
         let control_plane = Self {
+            config_maps: apiserver.cache().await.map_err(Error::Storage)?,
             service_accounts: apiserver.cache().await.map_err(Error::Storage)?,
             pods: apiserver.cache().await.map_err(Error::Storage)?,
             apiserver,
@@ -127,6 +129,7 @@ impl ControlPlane {
         };
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
         let caches = controllers::Caches {
+            config_maps: self.config_maps.clone(),
             deployments: self.cache().await?,
             endpoint_slices: self.cache().await?,
             endpoints: self.cache().await?,
@@ -140,7 +143,8 @@ impl ControlPlane {
         let apiserver = self.apiserver.clone();
         let client_of = move |name: &str| apiserver.client(Identity::controller(name));
         let stop = self.stop.clone();
-        let run = controllers::run(client_of, caches, cluster_services, clock, stop);
+        let root_ca = Arc::from(self.pki.ca_pem.as_str());
+        let run = controllers::run(client_of, caches, cluster_services, root_ca, clock, stop);
         self.components.spawn(run);
         Ok(())
     }
@@ -188,17 +192,12 @@ impl ControlPlane {
         self.apiserver.set_node(node);
     }
 
-    /// Waits until /readyz answers ok and the namespace `default` has its ServiceAccount.
+    /// Waits until /readyz answers ok and the namespace `default` has what its Pods need: its
+    /// ServiceAccount and the CA.
     pub async fn ready(&self) {
         self.apiserver.ready().await;
-        let account = ObjectKey::new("default", "default");
-        let mut changes = self.service_accounts.changes();
-        while self.service_accounts.get(&account).is_none() {
-            if changes.next().await.is_none() {
-                // The feed has ended: the server is shutting down, and nobody waits any more.
-                return;
-            }
-        }
+        appeared(&self.service_accounts, "default").await;
+        appeared(&self.config_maps, controllers::ROOT_CA).await;
     }
 
     /// Stops accepting, ends watches, lets other requests finish, stops the components and closes
@@ -208,6 +207,18 @@ impl ControlPlane {
         self.components.close();
         self.components.wait().await;
         self.apiserver.shutdown().await;
+    }
+}
+
+/// Waits for an object of the namespace `default`.
+async fn appeared<K: Cached>(cache: &Cache<K>, name: &str) {
+    let key = ObjectKey::new("default", name);
+    let mut changes = cache.changes();
+    while cache.get(&key).is_none() {
+        if changes.next().await.is_none() {
+            // The feed has ended: the server is shutting down, and nobody waits any more.
+            return;
+        }
     }
 }
 

@@ -109,7 +109,7 @@ async fn only_what_has_no_owner_left_is_collected() {
     server.post(CONFIG_MAPS, &owned("lost", &[absent])).await.expect(201);
     let settled = |list: &Value| {
         let kept = items(list).iter().find(|one| one["metadata"]["name"] == "kept");
-        items(list).len() == 3
+        items(list).len() == 4
             && kept.is_some_and(|kept| {
                 let owners = kept["metadata"]["ownerReferences"].as_array();
                 owners.is_some_and(|owners| owners.len() == 1 && owners[0]["name"] == "owner")
@@ -117,8 +117,8 @@ async fn only_what_has_no_owner_left_is_collected() {
     };
     let list = server.until(CONFIG_MAPS, settled).await;
     let names: Vec<_> = items(&list).iter().map(|one| &one["metadata"]["name"]).collect();
-    assert_eq!(names, ["kept", "owner", "strange"]);
+    assert_eq!(names, ["kept", "kube-root-ca.crt", "owner", "strange"]);
     server.delete(&format!("{CONFIG_MAPS}/owner")).await.expect(200);
-    let left = |list: &Value| items(list).len() == 1;
+    let left = |list: &Value| items(list).len() == 2;
     server.until(CONFIG_MAPS, left).await;
 }

@@ -12,6 +12,7 @@ mod http;
 mod objects;
 mod patching;
 mod replica_sets;
+mod root_ca;
 mod services;
 mod shell;
 mod subresources;

@@ -17,13 +17,14 @@ mod ownership;
 mod pods;
 mod reconcile;
 mod replica_set;
+mod root_ca;
 mod service_account;
 
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Endpoints, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio_util::sync::CancellationToken;
 
@@ -34,10 +35,12 @@ use crate::client::owners::Owners;
 
 pub(crate) use cluster_services::API_SERVER_PORT;
 pub(super) use cluster_services::ClusterServices;
+pub(super) use root_ca::NAME as ROOT_CA;
 
 /// What controllers read.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
+    pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) endpoints: Cache<Endpoints>,
@@ -56,6 +59,8 @@ struct Context {
     client: kube::Client,
     caches: Caches,
     cluster_services: Arc<ClusterServices>,
+    /// The API server's, in PEM.
+    root_ca: Arc<str>,
     clock: Clock,
     /// Events of the controller's own name.
     recorder: Recorder,
@@ -93,6 +98,7 @@ static CONTROLLERS: &[Controller] = &[
     },
     Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
     Controller { name: "replicaset-controller", run: |ctx| Box::pin(replica_set::run(ctx)) },
+    Controller { name: "root-ca-cert-publisher", run: |ctx| Box::pin(root_ca::run(ctx)) },
     Controller {
         name: "service-account-controller",
         run: |ctx| Box::pin(service_account::run(ctx)),
@@ -105,6 +111,7 @@ pub(crate) async fn run(
     client_of: impl Fn(&str) -> kube::Client,
     caches: Caches,
     cluster_services: Arc<ClusterServices>,
+    root_ca: Arc<str>,
     clock: Clock,
     stop: CancellationToken,
 ) {
@@ -116,6 +123,7 @@ pub(crate) async fn run(
             client,
             caches: caches.clone(),
             cluster_services: cluster_services.clone(),
+            root_ca: root_ca.clone(),
             clock: clock.clone(),
             recorder,
             stop: stop.clone(),
