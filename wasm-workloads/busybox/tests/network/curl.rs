@@ -140,7 +140,7 @@ fn failures_have_curls_codes_and_words() {
         &["-m", "x", "y"],
         &["-d"],
         &["-s"],
-        &["-F", "bad", "x"],
+        &["-s", "-F", "bad", "x"],
         &["-sS", "-T", "nosuch", "http://127.0.0.1/"],
     ] {
         agree(&server, words);
