@@ -18,7 +18,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use parking_lot::Mutex;
 use sampan::client::clock::Clock;
-use sampan::node::files::Root;
+use sampan::node::files::{Layer, Root};
 use sampan::node::network::{self, Member, Network, PodNetwork, Resolver, Stream};
 use sampan::node::runtime::{Config, Container, ContainerSpec, Http, Output, Runtime, Stdio};
 use tokio::task::JoinSet;
@@ -218,7 +218,8 @@ impl Bench {
     fn root(&self) -> Arc<Root> {
         let upper = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
         let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).unwrap();
-        Arc::new(Root::new(Some(open(&self.directory.path().join("image"))), open(&upper)))
+        let image = Layer::from(open(&self.directory.path().join("image")));
+        Arc::new(Root::new(Some(Arc::new(image)), open(&upper)))
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use sampan::client::clock::Clock;
-use sampan::node::files::Root;
+use sampan::node::files::{Layer, Root};
 use sampan::node::runtime::{
     Config, Container, ContainerSpec, ExecSpec, Http, LogSink, Output, Runtime, Stdio,
 };
@@ -71,7 +71,8 @@ impl<'a> Bench<'a> {
         let upper = self.directory.join(format!("upper-{number}"));
         std::fs::create_dir(&upper).unwrap();
         let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).unwrap();
-        Arc::new(Root::new(Some(open(&self.directory.join("image"))), open(&upper)))
+        let image = Layer::from(open(&self.directory.join("image")));
+        Arc::new(Root::new(Some(Arc::new(image)), open(&upper)))
     }
 
     /// Started, and the moment of its first write to stdout.

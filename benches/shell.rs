@@ -83,7 +83,7 @@ async fn start(runtime: &Runtime, directory: &Path) -> Container {
         argv: words("sleep 100000"),
         env: image.env.clone(),
         working_dir: "/".to_owned(),
-        root: Arc::new(Root::new(vec![image.layers[0].try_clone().unwrap()], upper)),
+        root: Arc::new(Root::new(image.layers.iter().cloned(), upper)),
         tools: None,
         memory_bytes_max: None,
         cpu_millis_max: None,

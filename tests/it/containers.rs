@@ -69,8 +69,7 @@ pub(crate) async fn start_in(
 ) -> (Container, impl FnOnce(i32) -> Ran + use<>) {
     let upper = tempfile::tempdir().expect("a directory").keep();
     let upper = Dir::open_ambient_dir(upper, ambient_authority()).expect("a directory");
-    let lowers = image.layers.iter().map(|layer| layer.try_clone().expect("a directory"));
-    let root = Arc::new(Root::new(lowers, upper));
+    let root = Arc::new(Root::new(image.layers.iter().cloned(), upper));
     let (output, errors) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let log = |to: &Arc<Mutex<Vec<u8>>>| {
         let to = Arc::clone(to);

@@ -1,17 +1,17 @@
 //! Changing names: making, removing, renaming, linking; and copying up what is only below.
 
-use std::io;
 use std::time::SystemTime;
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, SystemTimeSpec};
 use cap_std::fs::Dir;
 
 use super::layers::{Found, Kind, Origin};
+use super::mounts::{MountPoint, or_itself};
 use super::place::check_path;
 use super::read::OpenOptions;
 use super::root::Hidden;
 use super::walk::{Follow, Walked};
-use super::{Error, Place, Result, Root};
+use super::{Error, File, Place, Result, Root, Source, Volume, mode};
 
 /// The part of the container whose files can be renamed and linked to one another.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ impl Root {
         if walked.found.is_some() {
             return Err(Error::Exists);
         }
-        let (dir, path) = self.writable(&walked.place)?;
-        Ok(dir.create_dir(path)?)
+        let (volume, path) = self.writable(&walked.place)?;
+        volume.create_dir(path)
     }
 
     /// Makes an absolute path's directories, as far as they are missing; symlinks are followed.
@@ -41,13 +41,25 @@ impl Root {
                 Some(found) if found.kind == Kind::Directory => {}
                 Some(_) => return Err(Error::NotDirectory),
                 None => {
-                    let (dir, path) = self.writable(&walked.place)?;
-                    dir.create_dir(path)?;
+                    let (volume, path) = self.writable(&walked.place)?;
+                    volume.create_dir(path)?;
                 }
             }
             here = walked.place;
         }
         Ok(here)
+    }
+
+    /// Makes a file of this content, for the host itself. What is there is replaced and, if it is a
+    /// symlink, not followed.
+    pub fn put(&self, from: &Place, path: &str, content: &[u8]) -> Result<()> {
+        match self.unlink(from, path) {
+            Err(Error::NotFound) | Ok(()) => {}
+            Err(error) => return Err(error),
+        }
+        let hidden = &self.hidden.write();
+        let walked = self.walk(hidden, from, path, Follow::No)?;
+        self.create_file(hidden, &walked.place)?.write_at(content, 0)
     }
 
     /// Removes a file or a symlink.
@@ -64,8 +76,8 @@ impl Root {
             _ => {}
         }
         if !matches!(found.origin, Origin::Lower(_)) {
-            let (dir, path) = self.writable(&place)?;
-            dir.remove_file_or_symlink(path)?;
+            let (volume, path) = self.writable(&place)?;
+            volume.remove_file(path)?;
         }
         self.hide_lower(hidden, &place)
     }
@@ -81,12 +93,15 @@ impl Root {
         if place.is_root() || self.has_mount_below(&place) {
             return Err(Error::Busy);
         }
+        if self.mount_at(&place).is_some_and(|(_, mount, _)| mount.read_only) {
+            return Err(Error::ReadOnly);
+        }
         if !self.list_with(hidden, &place)?.is_empty() {
             return Err(Error::NotEmpty);
         }
         if matches!(found.origin, Origin::Upper | Origin::Mount) {
-            let (dir, path) = self.writable(&place)?;
-            dir.remove_dir(path)?;
+            let (volume, path) = self.writable(&place)?;
+            volume.remove_dir(path)?;
         }
         self.hide_lower(hidden, &place)
     }
@@ -111,12 +126,12 @@ impl Root {
         if zone == Zone::Own {
             self.copy_up_all(hidden, &source, found)?;
         }
-        let (target_dir, target_path) = self.writable(into)?;
+        let (volume, target_path) = self.writable(into)?;
         if target.found.as_ref().is_some_and(|found| found.kind == Kind::Directory) {
-            remove_if_there(target_dir, target_path)?;
+            remove_if_there(volume, target_path)?;
         }
-        let (source_dir, source_path) = self.writable(&source)?;
-        source_dir.rename(source_path, target_dir, target_path)?;
+        let (_, source_path) = self.writable(&source)?;
+        volume.rename(source_path, target_path)?;
         self.hide_lower(hidden, &source)?;
         self.hide_lower(hidden, into)
     }
@@ -147,9 +162,9 @@ impl Root {
             return Err(Error::CrossDevice);
         }
         self.copy_up(&old, &found)?;
-        let (new_dir, new_path) = self.writable(&new.place)?;
-        let (old_dir, old_path) = self.writable(&old)?;
-        Ok(old_dir.hard_link(old_path, new_dir, new_path)?)
+        let (volume, new_path) = self.writable(&new.place)?;
+        let (_, old_path) = self.writable(&old)?;
+        volume.hard_link(old_path, new_path)
     }
 
     /// Makes a symlink of any text; where it leads is decided when it is walked.
@@ -163,8 +178,8 @@ impl Root {
         if walked.must_be_directory {
             return Err(Error::NotFound);
         }
-        let (dir, path) = self.writable(&walked.place)?;
-        Ok(dir.symlink_contents(text, path)?)
+        let (volume, path) = self.writable(&walked.place)?;
+        volume.symlink(text, path)
     }
 
     /// `None` leaves a time as it is.
@@ -183,9 +198,38 @@ impl Root {
             return Ok(());
         }
         self.copy_up(&place, &found)?;
-        let (dir, path) = self.own_or_mounted(&place)?;
+        if let Some((_, MountPoint { source: Source::File(file), read_only, .. }, _)) =
+            self.mount_at(&place)
+        {
+            return if *read_only {
+                Err(Error::ReadOnly)
+            } else {
+                file.set_times(accessed, modified)
+            };
+        }
+        let (Volume { dir, .. }, path) = self.own_or_mounted(&place)?;
         let spec = |time| SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
         Ok(dir.set_symlink_times(path, accessed.map(spec), modified.map(spec))?)
+    }
+
+    /// Sets permission bits, of 0o777; the owner keeps reading and writing. Nothing happens where
+    /// the host has no such bits.
+    pub fn set_mode(&self, from: &Place, path: &str, mode: u32) -> Result<()> {
+        let hidden = &self.hidden.write();
+        let Walked { place, found, .. } = self.walk(hidden, from, path, Follow::Yes)?;
+        let found = found.ok_or(Error::NotFound)?;
+        if matches!(found.kind, Kind::Device(_)) {
+            return Ok(());
+        }
+        let wanted = mode::permissions(mode, found.kind == Kind::Directory);
+        self.copy_up(&place, &found)?;
+        if let Some((_, MountPoint { source: Source::File(file), read_only, .. }, _)) =
+            self.mount_at(&place)
+        {
+            return if *read_only { Err(Error::ReadOnly) } else { file.set_permissions(wanted) };
+        }
+        let (Volume { dir, .. }, path) = self.own_or_mounted(&place)?;
+        wanted.map_or(Ok(()), |wanted| Ok(dir.set_permissions(path, wanted)?))
     }
 
     /// Makes an existing file ready to be opened as asked.
@@ -199,8 +243,10 @@ impl Root {
         if found.kind != Kind::File || !(options.write || options.truncate) {
             return Ok(found);
         }
+        if self.mount_at(place).is_some_and(|(_, mount, _)| mount.read_only) {
+            return Err(Error::ReadOnly);
+        }
         match found.origin {
-            Origin::Mount => self.own_or_mounted(place).map(|_| found),
             Origin::Lower(_) if options.truncate => {
                 self.create_file(hidden, place)?;
                 self.find(hidden, place)?.ok_or(Error::NotFound)
@@ -209,39 +255,42 @@ impl Root {
                 self.copy_up(place, &found)?;
                 self.find(hidden, place)?.ok_or(Error::NotFound)
             }
-            Origin::Upper | Origin::BuiltIn => Ok(found),
+            Origin::Upper | Origin::Mount | Origin::BuiltIn => Ok(found),
         }
     }
 
     /// A new, empty file, open for reading and writing.
-    pub(super) fn create_file(&self, _names: &Hidden, place: &Place) -> Result<std::fs::File> {
-        let (dir, path) = self.writable(place)?;
-        let mut how = cap_std::fs::OpenOptions::new();
-        how.read(true).write(true).create_new(true).follow(FollowSymlinks::No);
-        Ok(dir.open_with(path, &how)?.into_std())
+    pub(super) fn create_file(&self, _names: &Hidden, place: &Place) -> Result<File> {
+        let (volume, path) = self.writable(place)?;
+        volume.create_file(path)
     }
 
     /// Where a name can be made, removed or replaced; makes the directories above it.
-    fn writable<'a>(&'a self, place: &'a Place) -> Result<(&'a Dir, &'a str)> {
+    fn writable<'a>(&'a self, place: &'a Place) -> Result<(&'a Volume, &'a str)> {
         if place.is_root() || self.is_mount_point(place) {
             return Err(Error::Busy);
         }
         self.own_or_mounted(place)
     }
 
-    /// Where a file's writable copy is or will be.
-    fn own_or_mounted<'a>(&'a self, place: &'a Place) -> Result<(&'a Dir, &'a str)> {
-        if let Some((_, mount, _)) = self.mount_at(place) {
-            if mount.read_only {
-                return Err(Error::ReadOnly);
-            }
-            return self.source(Origin::Mount, place);
+    /// Where a file's writable copy is or will be, in directories that are made if they are only
+    /// in the lower layers or stand for a mount below them.
+    fn own_or_mounted<'a>(&'a self, place: &'a Place) -> Result<(&'a Volume, &'a str)> {
+        let (volume, path, may_be_missing) = match self.mount_at(place) {
+            None => (&self.upper, place.relative(), true),
+            Some((_, mount, _)) if mount.read_only => return Err(Error::ReadOnly),
+            Some((_, mount, rest)) => match &mount.source {
+                Source::Directory(volume) => {
+                    (volume, or_itself(rest), self.leads_to_mount(&place.parent()))
+                }
+                Source::File(_) => return Err(Error::NotDirectory),
+                Source::Made(_) => return Err(Error::ReadOnly),
+            },
+        };
+        if let Some((parent, _)) = path.rsplit_once('/').filter(|_| may_be_missing) {
+            volume.create_dir_all(parent)?;
         }
-        let parent = place.parent();
-        if !parent.is_root() {
-            self.upper.create_dir_all(parent.relative())?;
-        }
-        Ok((&self.upper, place.relative()))
+        Ok((volume, path))
     }
 
     /// Brings one file, symlink or directory (without its content) of the lower layers up.
@@ -251,11 +300,8 @@ impl Root {
         }
         let (upper, path) = self.own_or_mounted(place)?;
         match found.kind {
-            Kind::Directory => match upper.create_dir(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                made => Ok(made?),
-            },
-            Kind::Symlink => Ok(upper.symlink_contents(self.target(found, place)?, path)?),
+            Kind::Directory => upper.create_dir_all(path),
+            Kind::Symlink => upper.symlink(&self.target(found, place)?, path),
             Kind::Device(_) => Err(Error::Busy),
             Kind::Other => Err(Error::NotSupported),
             Kind::File => {
@@ -324,26 +370,17 @@ impl Root {
     }
 }
 
-fn copy_file(lower: &Dir, upper: &Dir, path: &str) -> Result<()> {
+fn copy_file(lower: &Dir, upper: &Volume, path: &str) -> Result<()> {
     let mut how = cap_std::fs::OpenOptions::new();
     how.read(true).follow(FollowSymlinks::No);
-    let mut source = lower.open_with(path, &how)?.into_std();
-    let mut how = cap_std::fs::OpenOptions::new();
-    how.write(true).create_new(true).follow(FollowSymlinks::No);
-    let mut copy = upper.open_with(path, &how)?.into_std();
-    io::copy(&mut source, &mut copy)?;
-    let metadata = source.metadata()?;
-    if let (Ok(accessed), Ok(modified)) = (metadata.accessed(), metadata.modified()) {
-        let times = std::fs::FileTimes::new().set_accessed(accessed).set_modified(modified);
-        copy.set_times(times)?;
-    }
-    Ok(())
+    let source = lower.open_with(path, &how)?.into_std();
+    upper.create_file(path)?.copy_from(source)
 }
 
 /// The target directory of a rename may exist in the lower layers only.
-fn remove_if_there(dir: &Dir, path: &str) -> Result<()> {
-    match dir.remove_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => Ok(removed?),
+fn remove_if_there(volume: &Volume, path: &str) -> Result<()> {
+    match volume.remove_dir(path) {
+        Err(Error::NotFound) => Ok(()),
+        removed => removed,
     }
 }

@@ -2,8 +2,9 @@
 
 use cap_std::fs::{Dir, Metadata};
 
-use super::root::{Hidden, MountPoint};
-use super::{Error, Place, Result, Root};
+use super::mounts::{MountPoint, or_itself};
+use super::root::Hidden;
+use super::{Error, Layer, Place, Result, Root, Source};
 
 /// A file's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,9 @@ const DEVICES: &[(&str, Device)] = &[
     ("dev/tty", Device::Tty),
 ];
 
+/// A process's own streams by their numbers.
+const SYMLINKS: &[(&str, &str)] = &[("dev/fd", "/proc/self/fd")];
+
 /// Directories that are there even if the image lacks them.
 const DIRECTORIES: &[&str] = &["dev", "tmp"];
 
@@ -67,11 +71,21 @@ pub(super) struct Found {
 impl Root {
     /// What is at `place`, not followed if it is a symlink.
     pub(super) fn find(&self, hidden: &Hidden, place: &Place) -> Result<Option<Found>> {
-        if let Some((_, mount, rest)) = self.mount_at(place) {
-            let metadata = look(&mount.dir, mount.path_of(rest)?)?;
-            return Ok(metadata.map(|metadata| Found::new(Origin::Mount, metadata)));
+        let found = match self.mount_at(place) {
+            Some((_, mount, rest)) => mount.find(self.caller, rest)?,
+            None => self.find_own(hidden, place)?,
+        };
+        // What leads to a mount is a directory, whatever others made of it in a shared volume.
+        let is_directory = found.as_ref().is_some_and(|found| found.kind == Kind::Directory);
+        if !is_directory && self.leads_to_mount(place) {
+            return Ok(Some(Found::built_in(Kind::Directory)));
         }
-        if let Some(metadata) = look(&self.upper, place.relative())? {
+        Ok(found)
+    }
+
+    /// What is at `place`, which is in no mount.
+    fn find_own(&self, hidden: &Hidden, place: &Place) -> Result<Option<Found>> {
+        if let Some(metadata) = self.upper.metadata(place.relative())? {
             return Ok(Some(Found::new(Origin::Upper, metadata)));
         }
         if hidden.covers(place) {
@@ -83,56 +97,43 @@ impl Root {
     /// What the lower layers and the built-ins have at `place`, hidden or not.
     fn find_below(&self, place: &Place) -> Result<Option<Found>> {
         for (index, lower) in self.lowers.iter().enumerate() {
-            let there = look(lower, place.relative());
-            if !matches!(there, Ok(None)) && self.reaches(index, place)? {
-                return Ok(there?.map(|metadata| Found::new(Origin::Lower(index), metadata)));
+            let there = lower.look(place.relative())?;
+            if let Some(metadata) = there.filter(|_| self.reaches(index, place)) {
+                return Ok(Some(Found::new(Origin::Lower(index), metadata)));
             }
         }
-        Ok(built_in(place).map(|kind| Found { origin: Origin::BuiltIn, kind, metadata: None }))
+        Ok(built_in(place).map(Found::built_in))
     }
 
     /// The lower layers whose names are shown in the directory at `place`, topmost first.
     pub(super) fn merged(&self, place: &Place) -> Result<Vec<usize>> {
         let mut merged = Vec::new();
         for (index, lower) in self.lowers.iter().enumerate() {
-            let there = look(lower, place.relative());
-            if matches!(there, Ok(None)) || !self.reaches(index, place)? {
-                continue;
+            match lower.kind(place.relative())? {
+                Some(_) if !self.reaches(index, place) => {}
+                Some(Kind::Directory) => merged.push(index),
+                Some(_) => break,
+                None => {}
             }
-            if !there?.is_some_and(|metadata| metadata.is_dir()) {
-                break;
-            }
-            merged.push(index);
         }
         Ok(merged)
     }
 
-    /// Whether what a lower layer has at `place` lies in directories of this root: all above it are
-    /// directories in the layer itself, and nothing else in those on top of it. A layer may have a
-    /// symlink where another has a directory, and must not be asked through it.
-    fn reaches(&self, index: usize, place: &Place) -> Result<bool> {
-        if index == 0 && self.own_lowers > 0 {
-            // What the upper directory has on top of it was copied up, or hides it.
-            return Ok(true);
-        }
-        let above: Vec<_> = place.and_ancestors().skip(1).collect();
-        for path in above.into_iter().rev() {
-            for lower in &self.lowers[..index] {
-                if look(lower, path)?.is_some_and(|metadata| !metadata.is_dir()) {
-                    return Ok(false);
-                }
-            }
-            if !look(&self.lowers[index], path)?.is_some_and(|metadata| metadata.is_dir()) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Whether what a lower layer has at `place` is in sight of those on top of it: none of them
+    /// has something else than a directory above it. What the upper directory has there was copied
+    /// up, or hides it.
+    fn reaches(&self, index: usize, place: &Place) -> bool {
+        let in_the_way = |lower: &Layer, path| {
+            lower.kind(path).is_ok_and(|kind| kind.is_some_and(|kind| kind != Kind::Directory))
+        };
+        place
+            .and_ancestors()
+            .skip(1)
+            .all(|path| !self.lowers[..index].iter().any(|lower| in_the_way(lower, path)))
     }
 
-    /// The mount that `place` is at or below.
-    pub(super) fn mount_at<'a>(&self, place: &'a Place) -> Option<(usize, &MountPoint, &'a str)> {
-        let mut mounts = self.mounts.iter().enumerate();
-        mounts.find_map(|(index, mount)| Some((index, &**mount, place.below(&mount.place)?)))
+    pub(super) fn lower(&self, index: usize) -> Result<&Layer> {
+        self.lowers.get(index).map(|lower| &**lower).ok_or(Error::NotFound)
     }
 
     /// The `Dir` and the path below it for something that [`Root::find`] found.
@@ -142,25 +143,16 @@ impl Root {
         place: &'a Place,
     ) -> Result<(&'a Dir, &'a str)> {
         match origin {
-            Origin::Upper => Ok((&self.upper, place.relative())),
-            Origin::Lower(index) => {
-                Ok((self.lowers.get(index).ok_or(Error::NotFound)?, place.relative()))
-            }
-            Origin::Mount => {
-                let (_, mount, rest) = self.mount_at(place).ok_or(Error::NotFound)?;
-                Ok((&mount.dir, mount.path_of(rest)?))
-            }
+            Origin::Upper => Ok((&self.upper.dir, place.relative())),
+            Origin::Lower(index) => Ok((self.lower(index)?.dir(), place.relative())),
+            Origin::Mount => match self.mount_at(place).ok_or(Error::NotFound)? {
+                (_, MountPoint { source: Source::Directory(volume), .. }, rest) => {
+                    Ok((&volume.dir, or_itself(rest)))
+                }
+                _ => Err(Error::Invalid),
+            },
             Origin::BuiltIn => Err(Error::NotPermitted),
         }
-    }
-
-    pub(super) fn is_mount_point(&self, place: &Place) -> bool {
-        self.mounts.iter().any(|mount| mount.place == *place)
-    }
-
-    /// Whether something below `place` is a mount point.
-    pub(super) fn has_mount_below(&self, place: &Place) -> bool {
-        self.mounts.iter().any(|mount| mount.place.below(place).is_some())
     }
 
     /// Whether the lower layers show something at `place`, be it under something of the upper one.
@@ -169,18 +161,12 @@ impl Root {
     }
 }
 
-impl MountPoint {
-    fn path_of<'a>(&'a self, rest: &'a str) -> Result<&'a str> {
-        match &self.file {
-            None => Ok(if rest.is_empty() { "." } else { rest }),
-            Some(name) if rest.is_empty() => Ok(name),
-            Some(_) => Err(Error::NotDirectory),
-        }
-    }
-}
-
 impl Found {
-    fn new(origin: Origin, metadata: Metadata) -> Self {
+    pub(super) fn built_in(kind: Kind) -> Self {
+        Self { origin: Origin::BuiltIn, kind, metadata: None }
+    }
+
+    pub(super) fn new(origin: Origin, metadata: Metadata) -> Self {
         Self { origin, kind: kind_of(metadata.file_type()), metadata: Some(metadata) }
     }
 }
@@ -197,21 +183,21 @@ pub(super) fn kind_of(file_type: cap_std::fs::FileType) -> Kind {
     }
 }
 
-fn look(dir: &Dir, path: &str) -> Result<Option<Metadata>> {
-    match dir.symlink_metadata(path).map_err(Error::from) {
-        Ok(metadata) => Ok(Some(metadata)),
-        // A file of one layer may stand where another has a directory.
-        Err(Error::NotFound | Error::NotDirectory) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 fn built_in(place: &Place) -> Option<Kind> {
     let path: &str = std::borrow::Borrow::borrow(place);
     if DIRECTORIES.contains(&path) {
         return Some(Kind::Directory);
     }
+    if built_in_target(place).is_some() {
+        return Some(Kind::Symlink);
+    }
     device(path).map(Kind::Device)
+}
+
+/// Where a built-in symlink leads.
+pub(super) fn built_in_target(place: &Place) -> Option<&'static str> {
+    let path: &str = std::borrow::Borrow::borrow(place);
+    SYMLINKS.iter().find(|(name, _)| *name == path).map(|(_, target)| *target)
 }
 
 fn device(path: &str) -> Option<Device> {
@@ -224,9 +210,10 @@ pub(super) fn built_ins_in(place: &Place) -> impl Iterator<Item = (&'static str,
     let directories =
         DIRECTORIES.iter().filter(|_| path == ".").map(|name| (*name, Kind::Directory));
     let directories: Vec<_> = directories.collect();
-    let devices = DEVICES.iter().filter_map(move |(device_path, device)| {
-        let name = device_path.strip_prefix(path.as_str())?.strip_prefix('/')?;
-        Some((name, Kind::Device(*device)))
+    let devices = DEVICES.iter().map(|(path, device)| (*path, Kind::Device(*device)));
+    let symlinks = SYMLINKS.iter().map(|(path, _)| (*path, Kind::Symlink));
+    let others = devices.chain(symlinks).filter_map(move |(other, kind)| {
+        Some((other.strip_prefix(path.as_str())?.strip_prefix('/')?, kind))
     });
-    directories.into_iter().chain(devices)
+    directories.into_iter().chain(others)
 }

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Error, Follow, Kind, OpenOptions, Opened, Place, Root};
+use super::{Error, Follow, Kind, Layer, OpenOptions, Opened, Place, Root, Volume};
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -48,7 +49,7 @@ fn target() -> impl Strategy<Value = String> {
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (path(), any::<u8>(), any::<bool>(), any::<bool>()).prop_map(
             |(path, text, truncate, exclusive)| Step::Write { path, text, truncate, exclusive }
@@ -154,15 +155,19 @@ impl House {
         open(self.directory.path(), name)
     }
 
+    fn layers(&self, names: &[String]) -> Vec<Arc<Layer>> {
+        names.iter().map(|name| layer(self.directory.path(), name)).collect()
+    }
+
     fn root(&self) -> Root {
-        Root::new(self.layers.iter().map(|name| self.open(name)), self.open("upper"))
+        Root::new(self.layers(&self.layers), Volume::empty(self.open("upper"), None))
     }
 
     /// A root of all layers but the lowest, and its view over that one.
     fn views(&self) -> (Root, Root) {
         let (lowest, layers) = self.layers.split_last().unwrap();
-        let own = Root::new(layers.iter().map(|name| self.open(name)), self.open("upper"));
-        let wide = own.over(self.open(lowest));
+        let own = Root::new(self.layers(layers), self.open("upper"));
+        let wide = own.over(layer(self.directory.path(), lowest));
         (own, wide)
     }
 
@@ -194,6 +199,11 @@ fn lay_over(layer: &Path, directory: &Path) {
             fs::copy(&from, &to).unwrap();
         }
     }
+}
+
+/// The same as a layer of an image.
+pub(super) fn layer(directory: &Path, name: &str) -> Arc<Layer> {
+    Arc::new(open(directory, name).into())
 }
 
 pub(super) fn open(directory: &Path, name: &str) -> Dir {
@@ -249,7 +259,7 @@ pub(super) fn apply(root: &Root, step: &Step) -> Answer {
     }
 }
 
-fn opened_file(
+pub(super) fn opened_file(
     root: &Root,
     path: &str,
     options: OpenOptions,
@@ -269,7 +279,7 @@ fn read(root: &Root, path: &str) -> Answer {
 }
 
 /// Everything in a root, as its programs see it.
-fn tree(root: &Root) -> Vec<String> {
+pub(super) fn tree(root: &Root) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = vec![Place::root()];
     while let Some(place) = open.pop() {
@@ -296,7 +306,7 @@ fn lines(root: &Root) -> BTreeSet<String> {
 }
 
 /// Everything in a directory of the host.
-fn on_disk(directory: &Path) -> Vec<String> {
+pub(super) fn on_disk(directory: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(path) = open.pop() {

@@ -97,6 +97,11 @@ pub(super) fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses places that the host could make and would not look at again.
+pub(super) fn check_length(place: &Place) -> Result<()> {
+    if place.0.len() < PATH_BYTES_MAX { Ok(()) } else { Err(Error::NameTooLong) }
+}
+
 /// Refuses names that no file can have, or that the host would read as more than a name.
 pub(super) fn check_name(name: &str) -> Result<()> {
     if name.len() > NAME_BYTES_MAX {

@@ -7,9 +7,10 @@ use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::fs::Metadata;
 
 use super::layers::{Device, Found, Kind, Origin, built_ins_in, kind_of};
+use super::mounts::or_itself;
 use super::root::Hidden;
 use super::walk::{Follow, Walked};
-use super::{Error, File, Place, Result, Root};
+use super::{Error, File, Node, Place, Result, Root, Source, mode};
 
 /// What is known of a file without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Stat {
     pub kind: Kind,
     /// In bytes.
     pub size: u64,
+    /// Permission bits, where the host has them.
+    pub mode: Option<u32>,
     pub links: u64,
     pub accessed: Option<SystemTime>,
     pub modified: Option<SystemTime>,
@@ -121,7 +124,9 @@ impl Root {
             return Err(Error::NotDirectory);
         }
         let mut names = BTreeMap::new();
-        if found.origin == Origin::Mount {
+        if let Some(Node::Directory(entries)) = self.made_at(place) {
+            names.extend(entries.into_iter().map(|entry| (entry.name, entry.kind)));
+        } else if self.mount_at(place).is_some() {
             self.add_names(Origin::Mount, place, &mut names)?;
         } else {
             if !hidden.covers(place) {
@@ -133,6 +138,12 @@ impl Root {
             }
             self.add_names(Origin::Upper, place, &mut names)?;
         }
+        for (name, kind) in self.mounts_in(place) {
+            match kind {
+                Some(kind) => drop(names.insert(name.to_owned(), kind)),
+                None => drop(names.entry(name.to_owned()).or_insert(Kind::Directory)),
+            }
+        }
         Ok(names.into_iter().map(|(name, kind)| Entry { name, kind }).collect())
     }
 
@@ -142,6 +153,12 @@ impl Root {
         place: &Place,
         names: &mut BTreeMap<String, Kind>,
     ) -> Result<()> {
+        if let Origin::Lower(index) = origin {
+            let lower = self.lower(index)?.names(place.relative())?;
+            let lower = lower.iter().flat_map(|lower| lower.iter());
+            names.extend(lower.map(|(name, named)| (name.clone(), named.kind)));
+            return Ok(());
+        }
         let (dir, path) = self.source(origin, place)?;
         let entries = match dir.read_dir(path).map_err(Error::from) {
             Ok(entries) => entries,
@@ -167,14 +184,12 @@ impl Root {
             Kind::Symlink => Err(Error::Loop),
             Kind::Other => Err(Error::NoDevice),
             Kind::File => {
-                let (dir, path) = self.source(found.origin, place)?;
                 let mut how = cap_std::fs::OpenOptions::new();
                 how.read(options.read || !options.write)
                     .write(options.write || options.truncate)
-                    .truncate(options.truncate)
                     .follow(FollowSymlinks::No);
-                let file = dir.open_with(path, &how)?.into_std();
-                Ok(Opened::File(File { file, readable: options.read, writable: options.write }))
+                let file = self.open_regular(place, found.origin, &mut how, options.truncate)?;
+                Ok(Opened::File(file.allow(options.read, options.write)))
             }
         }
     }
@@ -187,15 +202,66 @@ impl Root {
             return Err(Error::IsDirectory);
         }
         let file = self.create_file(hidden, &walked.place)?;
-        Ok(Opened::File(File { file, readable: options.read, writable: options.write }))
+        Ok(Opened::File(file.allow(options.read, options.write)))
+    }
+
+    fn open_regular(
+        &self,
+        place: &Place,
+        origin: Origin,
+        how: &mut cap_std::fs::OpenOptions,
+        truncate: bool,
+    ) -> Result<File> {
+        let volume = match (origin, self.mount_at(place)) {
+            (Origin::Upper, _) => Some((&self.upper, place.relative())),
+            (Origin::Mount, Some((_, mount, rest))) => match &mount.source {
+                Source::Directory(volume) => Some((volume, or_itself(rest))),
+                Source::File(file) => {
+                    let file = file.reopen()?;
+                    return if truncate { file.set_len(0).map(|()| file) } else { Ok(file) };
+                }
+                Source::Made(_) => None,
+            },
+            _ => None,
+        };
+        if let Some(Node::File(content)) = self.made_at(place) {
+            return Ok(File::made(content, built_in_inode(place)));
+        }
+        let Some((volume, path)) = volume else {
+            let (dir, path) = self.source(origin, place)?;
+            return Ok(File::plain(dir.open_with(path, how.truncate(truncate))?.into_std()));
+        };
+        if volume.quota.is_none() {
+            return volume.open(path, how.truncate(truncate));
+        }
+        let file = volume.open(path, how)?;
+        if truncate {
+            file.set_len(0)?;
+        }
+        Ok(file)
     }
 }
 
 impl Stat {
+    /// Of what is not on the host's disk: its size is 0, as in Linux' `/proc`.
+    pub(super) fn made(kind: Kind, inode: u64) -> Self {
+        Self {
+            kind,
+            size: 0,
+            mode: None,
+            links: 1,
+            accessed: None,
+            modified: None,
+            changed: None,
+            identity: (0, inode),
+        }
+    }
+
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             kind: kind_of(metadata.file_type()),
             size: metadata.len(),
+            mode: mode::of(metadata),
             links: metadata.nlink(),
             accessed: metadata.accessed().ok().map(cap_std::time::SystemTime::into_std),
             modified: metadata.modified().ok().map(cap_std::time::SystemTime::into_std),
@@ -208,15 +274,7 @@ impl Stat {
 pub(super) fn stat_of(place: &Place, found: &Found) -> Stat {
     match &found.metadata {
         Some(metadata) => Stat::of(metadata),
-        None => Stat {
-            kind: found.kind,
-            size: 0,
-            links: 1,
-            accessed: None,
-            modified: None,
-            changed: None,
-            identity: (0, built_in_inode(place)),
-        },
+        None => Stat::made(found.kind, built_in_inode(place)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Walking a path to a place, symlink by symlink.
 
-use super::layers::{Found, Kind};
-use super::place::{check_name, check_path};
+use super::layer::target;
+use super::layers::{Found, Kind, Origin, built_in_target};
+use super::place::{check_length, check_name, check_path};
 use super::root::Hidden;
-use super::{Error, Place, Result, Root};
+use super::{Error, Node, Place, Result, Root, Source, direct};
 
 /// Bound: symlinks followed on one path, as Linux' MAXSYMLINKS.
 const SYMLINKS_MAX: u32 = 40;
@@ -37,9 +38,12 @@ impl Root {
     ) -> Result<Walked> {
         check_path(path)?;
         let mut here = if path.starts_with('/') { Place::root() } else { from.clone() };
-        self.check_directory(hidden, &here)?;
         let mut steps = Steps::default();
         steps.push_path(path);
+        if let Some(walked) = self.walk_directly(&here, &steps, follow) {
+            return Ok(walked);
+        }
+        self.check_directory(hidden, &here)?;
         let mut symlinks = 0;
         while let Some(step) = steps.0.pop() {
             if step == ".." {
@@ -48,6 +52,7 @@ impl Root {
             }
             check_name(&step)?;
             let place = here.join(&step);
+            check_length(&place)?;
             let is_last = steps.0.is_empty();
             let Some(found) = self.find(hidden, &place)? else {
                 return if is_last {
@@ -82,10 +87,39 @@ impl Root {
 
     /// The text of a symlink.
     pub(super) fn target(&self, found: &Found, place: &Place) -> Result<String> {
+        if let Origin::Lower(index) = found.origin {
+            return self.lower(index)?.target(place.relative());
+        }
+        if found.origin == Origin::BuiltIn {
+            return match self.made_at(place) {
+                Some(Node::Symlink(target)) => Ok(target),
+                _ => Ok(built_in_target(place).ok_or(Error::NotFound)?.to_owned()),
+            };
+        }
         let (dir, path) = self.source(found.origin, place)?;
-        let target = dir.read_link_contents(path)?;
-        let target = target.into_os_string().into_string().map_err(|_| Error::IllegalBytes)?;
-        Ok(if cfg!(windows) { target.replace('\\', "/") } else { target })
+        target(dir, path)
+    }
+
+    /// The same as walking, in one step, for a path that leads straight into a volume: without
+    /// `..` and without symlinks.
+    fn walk_directly(&self, from: &Place, steps: &Steps, follow: Follow) -> Option<Walked> {
+        if steps.0.iter().any(|step| step == ".." || check_name(step).is_err()) {
+            return None;
+        }
+        let place = steps.0.iter().rev().fold(from.clone(), |place, step| place.join(step));
+        let (_, mount, rest) = self.mount_at(&place)?;
+        let Source::Directory(volume) = &mount.source else { return None };
+        if rest.is_empty() || self.has_mount_below(&place) {
+            return None;
+        }
+        let found = Found::new(Origin::Mount, direct::look(&volume.dir, rest)?);
+        let ends_here = match found.kind {
+            Kind::Directory => true,
+            Kind::Symlink => follow == Follow::No && !steps.1,
+            _ => !steps.1,
+        };
+        let must_be_directory = steps.1;
+        ends_here.then_some(Walked { place, found: Some(found), must_be_directory })
     }
 
     fn check_directory(&self, hidden: &Hidden, place: &Place) -> Result<()> {

@@ -16,8 +16,9 @@ mod store;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use cap_fs_ext::MetadataExt;
 use cap_std::fs::Dir;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -26,6 +27,8 @@ use builtin::BuiltIn;
 use local::Program;
 use reference::Reference;
 use store::Entry;
+
+use crate::node::files::Layer;
 
 /// Docker's default, which images without a PATH of their own are given too.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -46,7 +49,7 @@ pub struct Image {
     /// `sha256:…` over the content.
     pub digest: String,
     /// Root filesystems one on top of the other, the topmost first.
-    pub layers: Vec<Dir>,
+    pub layers: Vec<Arc<Layer>>,
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
     pub env: Vec<(String, String)>,
@@ -69,6 +72,8 @@ struct Shared {
     config: Config,
     /// By normalised reference.
     resolved: Mutex<HashMap<String, Resolved>>,
+    /// By name of directory.
+    layers_in_use: Mutex<HashMap<String, Weak<Layer>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,7 +85,13 @@ struct Resolved {
 
 impl Images {
     pub fn new(config: Config) -> Self {
-        Self { shared: Arc::new(Shared { config, resolved: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                resolved: Mutex::default(),
+                layers_in_use: Mutex::default(),
+            }),
+        }
     }
 
     /// The image of a reference as a Pod names it. A local file is looked at each time, and read
@@ -98,7 +109,7 @@ impl Images {
     ///
     /// # Errors
     /// [`Error::Failed`] if the directory for images takes no files.
-    pub fn tools(&self) -> Result<Dir, Error> {
+    pub fn tools(&self) -> Result<Arc<Layer>, Error> {
         self.shared.busybox()
     }
 }
@@ -134,12 +145,12 @@ impl Shared {
         Ok(self.keep(name, None, image))
     }
 
-    fn layers(&self, image: &'static BuiltIn) -> Result<Vec<Dir>, Error> {
+    fn layers(&self, image: &'static BuiltIn) -> Result<Vec<Arc<Layer>>, Error> {
         let layers = image.layers().into_iter();
         layers.map(|layer| self.root(&layer.digest.replace(':', "-"), &layer.entries)).collect()
     }
 
-    fn busybox(&self) -> Result<Dir, Error> {
+    fn busybox(&self) -> Result<Arc<Layer>, Error> {
         let layer = self.layers(&builtin::BUSYBOX)?.pop();
         layer.ok_or_else(|| Error::Failed("the built-in busybox is empty".to_owned()))
     }
@@ -174,11 +185,23 @@ impl Shared {
         Ok(self.keep(reference.to_owned(), Some(program), image))
     }
 
-    fn root(&self, name: &str, entries: &[Entry<'_>]) -> Result<Dir, Error> {
+    /// The same layer for all who have the same directory at the same time, so that what is known
+    /// of it is known once.
+    fn root(&self, name: &str, entries: &[Entry<'_>]) -> Result<Arc<Layer>, Error> {
         let directory = &self.config.directory;
-        store::root(directory, name, entries).map_err(|err| {
+        let failed = |err: io::Error| {
             Error::Failed(format!("laying out the image in {}: {err}", directory.display()))
-        })
+        };
+        let dir = store::root(directory, name, entries).map_err(failed)?;
+        let mut layers = self.layers_in_use.lock();
+        layers.retain(|_, layer| layer.strong_count() > 0);
+        let known = layers.get(name).and_then(Weak::upgrade);
+        if let Some(known) = known.filter(|known| is_same(known.dir(), &dir)) {
+            return Ok(known);
+        }
+        let layer = Arc::new(Layer::from(dir));
+        layers.insert(name.to_owned(), Arc::downgrade(&layer));
+        Ok(layer)
     }
 
     fn keep(&self, name: String, made_from: Option<Program>, image: Image) -> Arc<Image> {
@@ -187,6 +210,12 @@ impl Shared {
         self.resolved.lock().insert(name, known);
         image
     }
+}
+
+/// Not one that was laid out anew under the same name.
+fn is_same(one: &Dir, other: &Dir) -> bool {
+    let identity = |dir: &Dir| dir.dir_metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Upstream: `applyDefaultImageTag` in `pkg/kubelet/images/image_manager.go`.

@@ -50,10 +50,10 @@ async fn busybox_is_laid_out_with_its_programs() {
         )
     );
     for program in ["bin/sh", "bin/ash", "bin/cat", "bin/busybox"] {
-        assert!(image.layers[0].read(program).unwrap().starts_with(b"\0asm"), "{program}");
+        assert!(image.layers[0].dir().read(program).unwrap().starts_with(b"\0asm"), "{program}");
     }
-    assert!(image.layers[0].read_to_string("etc/passwd").unwrap().starts_with("root:x:0:0:"));
-    assert!(image.layers[0].is_dir("tmp") && image.layers[0].is_dir("root"));
+    assert!(image.layers[0].dir().read_to_string("etc/passwd").unwrap().starts_with("root:x:0:0:"));
+    assert!(image.layers[0].dir().is_dir("tmp") && image.layers[0].dir().is_dir("root"));
 }
 
 #[tokio::test]
@@ -79,12 +79,15 @@ async fn nginx_lies_on_top_of_busybox() {
         )
     );
     let [own, base] = &image.layers[..] else { panic!("{:?}", image.layers) };
+    let (own, base_layer) = (own.dir(), base);
+    let base = base.dir();
     assert!(own.read("usr/sbin/nginx").unwrap().starts_with(b"\0asm"));
     let page = own.read_to_string("usr/share/nginx/html/index.html").unwrap();
     assert!(page.contains("<title>Welcome to nginx!</title>"));
     assert!(!own.exists("bin") && base.exists("bin/sh"));
     let busybox = harness.images.resolve("busybox").await.unwrap();
     assert_ne!(busybox.digest, image.digest);
+    assert!(Arc::ptr_eq(&busybox.layers[0], base_layer), "what is known of it is known once");
     // Two directories, and no busybox in the one of nginx.
     assert_eq!(fs::read_dir(harness.directory.path().join("images")).unwrap().count(), 2);
 }
@@ -98,7 +101,7 @@ async fn httpd_serves_its_own_directory() {
         ("httpd-foreground", "/usr/local/apache2")
     );
     assert!(image.env[0].1.starts_with("/usr/local/apache2/bin:"));
-    let program = image.layers[0].read("usr/local/apache2/bin/httpd-foreground").unwrap();
+    let program = image.layers[0].dir().read("usr/local/apache2/bin/httpd-foreground").unwrap();
     assert!(program.starts_with(b"\0asm"));
 }
 
@@ -139,7 +142,7 @@ async fn a_local_file_is_an_image() {
     for reference in [reference.clone(), reference.replace(' ', "%20")] {
         let image = harness.images.resolve(&reference).await.unwrap();
         assert_eq!(image.entrypoint, ["/my app.wasm"]);
-        assert_eq!(image.layers[0].read_to_string("my app.wasm").unwrap(), "one");
+        assert_eq!(image.layers[0].dir().read_to_string("my app.wasm").unwrap(), "one");
         assert_eq!(image.digest, digest_text(&Sha256::digest("one")));
     }
 }
@@ -152,8 +155,8 @@ async fn a_changed_local_file_is_read_again() {
     harness.write("allowed/app.wasm", "three");
     let second = harness.images.resolve(&reference).await.unwrap();
     assert_ne!(first.digest, second.digest);
-    assert_eq!(second.layers[0].read_to_string("app.wasm").unwrap(), "three");
-    assert_eq!(first.layers[0].read_to_string("app.wasm").unwrap(), "one");
+    assert_eq!(second.layers[0].dir().read_to_string("app.wasm").unwrap(), "three");
+    assert_eq!(first.layers[0].dir().read_to_string("app.wasm").unwrap(), "one");
 }
 
 #[tokio::test]

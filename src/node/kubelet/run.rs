@@ -20,7 +20,7 @@ use crate::api::object::ObjectKey;
 use crate::api::quantity::Quantity;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
-use crate::node::files::Root;
+use crate::node::files::{Root, Volume};
 use crate::node::images::{self, Image};
 use crate::node::runtime::{
     Container, ContainerSpec, Http, Output, Sandbox, StartError, Stdio, Tools,
@@ -101,14 +101,13 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     if argv.is_empty() {
         return Err(StartFailure::Create("no command specified".to_owned()));
     }
-    let (upper, log) = prepare(ctx, order).map_err(|error| {
+    let made = |error: &dyn std::fmt::Display| {
         StartFailure::Create(format!("failed to make the container's files: {error}"))
-    })?;
-    let lowers = image.layers.iter().map(Dir::try_clone).collect::<io::Result<Vec<_>>>();
-    let writable = upper.try_clone();
-    let root = lowers.and_then(|lowers| Ok(Root::new(lowers, writable?))).map_err(|error| {
-        StartFailure::Create(format!("failed to open the container's files: {error}"))
-    })?;
+    };
+    let (upper, log) = prepare(ctx, order).map_err(|error| made(&error))?;
+    let writable = upper.try_clone().map_err(|error| made(&error))?;
+    let root = Root::new(image.layers.iter().cloned(), Volume::empty(writable, None));
+    order.etc.write(&root).map_err(|error| made(&error))?;
     let (hub, ends) = Hub::new(spec);
     let limits = spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
     let limit = |name: &str| {
@@ -204,12 +203,16 @@ fn start_failure(error: StartError) -> StartFailure {
 fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
     let name = &order.container.name;
     let path = order.directory.join("files").join(name).join(order.run.to_string());
-    if order.run > 0 && path.exists() {
+    std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+    if let Err(error) = std::fs::create_dir(&path) {
+        // Left by a run of this number that sampan did not live to see end.
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(error);
+        }
         std::fs::remove_dir_all(&path)?;
+        std::fs::create_dir(&path)?;
     }
-    std::fs::create_dir_all(&path)?;
     let upper = Dir::open_ambient_dir(&path, ambient_authority())?;
-    order.etc.write(&upper)?;
     let log =
         Log::create(&log_directory(&order.directory, name), order.run, ctx.rooms.clock.clone())?;
     Ok((upper, Arc::new(log)))

@@ -4,12 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cap_std::fs::Dir;
-
 use super::StartError;
 use super::container::Shared;
 use super::program::{Program, find};
-use crate::node::files::{Place, Root};
+use crate::node::files::{Layer, Place, Root};
 
 /// As container engines set it where an image does not.
 pub(super) const DEFAULT_PATH: &str =
@@ -20,7 +18,7 @@ const TOOLS_PATH: &str = "/bin";
 /// A root filesystem of programs, opened when someone first needs one of them. Programs in its
 /// `/bin` are found by name.
 #[derive(Clone)]
-pub struct Tools(Arc<dyn Fn() -> Result<Dir, String> + Send + Sync>);
+pub struct Tools(Arc<dyn Fn() -> Result<Arc<Layer>, String> + Send + Sync>);
 
 /// A program to start, and what its process is to see.
 pub(super) struct Found {
@@ -32,7 +30,7 @@ pub(super) struct Found {
 
 impl Tools {
     /// `open` may block; its error says why there are none.
-    pub fn new(open: impl Fn() -> Result<Dir, String> + Send + Sync + 'static) -> Self {
+    pub fn new(open: impl Fn() -> Result<Arc<Layer>, String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(open))
     }
 }
@@ -94,7 +92,7 @@ impl Shared {
         let open = || async {
             let opened = tokio::task::spawn_blocking(move || (tools.0)()).await;
             match opened {
-                Ok(Ok(directory)) => Ok(Arc::new(self.root.over(directory))),
+                Ok(Ok(layer)) => Ok(Arc::new(self.root.over(layer))),
                 Ok(Err(text)) => Err(StartError::Host(format!("lending tools: {text}"))),
                 Err(error) => Err(StartError::Host(format!("lending tools: {error}"))),
             }

@@ -10,15 +10,14 @@ mod dns;
 mod hosts;
 mod name;
 
-use std::io;
 use std::net::Ipv4Addr;
 
-use cap_std::fs::Dir;
 use k8s_openapi::api::core::v1::Pod;
 
 use self::dns::Dns;
 pub(super) use self::dns::HostDns;
 pub(super) use self::name::Name;
+use crate::node::files::{self, Root};
 use crate::node::network::Resolver;
 
 /// What of the cluster the files depend upon.
@@ -65,14 +64,13 @@ impl Etc {
 
     /// # Errors
     /// If the directory cannot be written.
-    pub(super) fn write(&self, root: &Dir) -> io::Result<()> {
-        match root.create_dir("etc") {
-            Err(err) if err.kind() != io::ErrorKind::AlreadyExists => return Err(err),
-            _ => {}
-        }
-        let etc = root.open_dir("etc")?;
-        etc.write("hosts", &self.hosts)?;
-        etc.write("resolv.conf", &self.resolv_conf)?;
-        etc.write("hostname", &self.hostname)
+    pub(super) fn write(&self, root: &Root) -> files::Result<()> {
+        let etc = root.create_directories("/etc")?;
+        let files = [
+            ("hosts", &self.hosts),
+            ("resolv.conf", &self.resolv_conf),
+            ("hostname", &self.hostname),
+        ];
+        files.into_iter().try_for_each(|(name, content)| root.put(&etc, name, content.as_bytes()))
     }
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
 use super::super::*;
+use crate::node::files::Layer;
 
 /// A runtime, an image directory and what containers need.
 pub(super) struct Bench {
@@ -50,7 +51,8 @@ impl Bench {
     pub(super) fn root(&self) -> Arc<Root> {
         let upper = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
         let open = |path| Dir::open_ambient_dir(path, ambient_authority()).unwrap();
-        Arc::new(Root::new(Some(open(self.directory.path().join("image"))), open(upper)))
+        let image = Layer::from(open(self.directory.path().join("image")));
+        Arc::new(Root::new(Some(Arc::new(image)), open(upper)))
     }
 
     pub(super) fn spec(&self, argv: &[&str]) -> (ContainerSpec, Printed) {
