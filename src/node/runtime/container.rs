@@ -12,6 +12,7 @@ use super::kill::KillSwitch;
 use super::limits::{CpuBudget, MemoryBudget, MemoryShare};
 use super::machine::Machine;
 use super::meter::{Meter, Metered};
+use super::proc::Proc;
 use super::process::{self, Start};
 use super::processes::{Entry, PROCESSES_MAX, Processes};
 use super::program::{Program, find};
@@ -107,19 +108,34 @@ pub(super) async fn start(sandbox: &Sandbox, spec: ContainerSpec) -> Result<Cont
     let working_place = spec.root.create_directories(&spec.working_dir).map_err(|error| {
         StartError::Host(format!("working directory {}: {error}", spec.working_dir))
     })?;
+    let (memory, cpu) = (
+        MemoryBudget::new(spec.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX)),
+        Arc::new(CpuBudget::new(spec.cpu_millis_max)),
+    );
+    let processes = sandbox.processes.clone().unwrap_or_default();
+    let proc = Proc {
+        hostname: sandbox.hostname.clone(),
+        root: Root::clone(&spec.root),
+        processes: processes.clone(),
+        memory: memory.clone(),
+        node_memory: machine.memory.clone(),
+        cpu: cpu.clone(),
+        started_at: runtime.clock.now(),
+        clock: runtime.clock.clone(),
+    };
     let shared = Arc::new(Shared {
         env: environment(spec.env, &sandbox.hostname),
         working_dir: spec.working_dir,
-        memory: MemoryBudget::new(spec.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX)),
-        cpu: Arc::new(CpuBudget::new(spec.cpu_millis_max)),
+        memory,
+        cpu,
         kill: machine.kill.below(),
         started_at: runtime.clock.now(),
         client: Client::new(sandbox.network.clone(), runtime.clock.clone()),
         network: sandbox.network.clone(),
         http: spec.http,
         tasks: TaskTracker::new(),
-        processes: sandbox.processes.clone().unwrap_or_default(),
-        root: spec.root,
+        processes,
+        root: Arc::new(proc.mounted(&spec.root)),
         tools: spec.tools,
         root_with_tools: OnceCell::new(),
         runtime,
@@ -291,6 +307,7 @@ impl Shared {
         let entry = self.processes.enter(|pid| self.entry(pid, &launch, kill.clone()));
         let entry = entry.ok_or(LimitReached::Processes)?;
         let (exit_tx, exit_rx) = watch::channel(None);
+        launch.root = Arc::new(launch.root.seen_by(entry.pid));
         let child = Child { entry: entry.clone(), kill: kill.clone(), exit_rx };
         let start = Start { container: self.clone(), entry, kill, launch };
         let live = self.clone().live(program, start, instance, exit_tx);

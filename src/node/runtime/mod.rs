@@ -20,6 +20,7 @@ mod meter;
 mod notice;
 mod patience;
 mod pipe;
+mod proc;
 mod process;
 mod processes;
 mod program;

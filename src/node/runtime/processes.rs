@@ -58,6 +58,10 @@ impl Processes {
         self.0.lock().live.remove(&pid);
     }
 
+    pub(super) fn find(&self, pid: u32) -> Option<Arc<Entry>> {
+        self.0.lock().live.get(&pid).cloned()
+    }
+
     /// By pid.
     pub(super) fn list(&self) -> Vec<Arc<Entry>> {
         self.0.lock().live.values().cloned().collect()
