@@ -1,6 +1,12 @@
 //! What programs see of files.
 
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
 use super::support::Bench;
+use crate::node::files::{Follow, Mount, Place, Quota, Root, Volume};
 
 /// Opens `path` below the root for writing, and exits with the error number.
 fn opens(path: &str, open_flags: u32, rights: u64) -> String {
@@ -38,10 +44,33 @@ async fn writes_go_to_the_containers_own_layer() {
     let root = spec.root.clone();
     let exit = bench.start(spec).await.unwrap().wait().await;
     assert_eq!(exit.code, 0, "{exit:?}");
-    let place = crate::node::files::Place::root();
-    let stat = root.stat(&place, "/etc/new", crate::node::files::Follow::No).unwrap();
+    let place = Place::root();
+    let stat = root.stat(&place, "/etc/new", Follow::No).unwrap();
     assert_eq!(stat.size, 5);
     assert!(!bench.directory.path().join("image/etc/new").exists());
+}
+
+#[tokio::test]
+async fn a_full_volume_is_told_as_such() {
+    const NOSPC: i32 = 51;
+    let bench = Bench::new().program("p", &opens("data/new", CREATE, WRITE));
+    let dir = Dir::open_ambient_dir(bench.directory.path(), ambient_authority()).unwrap();
+    dir.create_dir("volume").unwrap();
+    let quota = Arc::new(Quota::new(8));
+    let volume = Volume::with_quota(dir.open_dir("volume").unwrap(), quota.clone());
+    let run = async || {
+        let (mut spec, _) = bench.spec(&["/bin/p"]);
+        let mut root = Root::clone(&spec.root);
+        let mount = Mount { path: "/data".to_owned(), source: volume.whole(), read_only: false };
+        root.mount(mount).unwrap();
+        spec.root = Arc::new(root);
+        let exit = bench.start(spec).await.unwrap().wait().await;
+        (exit.code, quota.usage().bytes)
+    };
+    assert_eq!(run().await, (0, 5));
+    let root = Root::new(None, volume.clone());
+    root.rename(&Place::root(), "new", &Place::root(), "kept").unwrap();
+    assert_eq!(run().await, (NOSPC, 8), "what there is room for is written");
 }
 
 #[tokio::test]

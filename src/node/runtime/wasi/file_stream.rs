@@ -27,12 +27,8 @@ impl FileInput {
 }
 
 impl FileOutput {
-    pub(super) fn at(file: Arc<File>, position: u64) -> Self {
-        Self { file, position: Some(position) }
-    }
-
-    pub(super) fn append(file: Arc<File>) -> Self {
-        Self { file, position: None }
+    pub(super) fn new(file: Arc<File>, position: Option<u64>) -> Self {
+        Self { file, position }
     }
 }
 
@@ -81,7 +77,12 @@ impl OutputStream for FileOutput {
         Ok(())
     }
 
+    /// Where there is little room, so little that a guest knows what was written; where there is
+    /// none, the write itself says so.
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(CHUNK_BYTES_MAX)
+        Ok(match self.file.room_at(self.position, CHUNK_BYTES_MAX) {
+            0 => CHUNK_BYTES_MAX,
+            room => room,
+        })
     }
 }

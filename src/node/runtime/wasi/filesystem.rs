@@ -152,11 +152,11 @@ impl types::HostDescriptor for Process {
     }
 
     fn write_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynOutputStream>> {
-        self.push_output(&fd, |file| FileOutput::at(file, offset))
+        self.push_output(&fd, Some(offset))
     }
 
     fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
-        self.push_output(&fd, FileOutput::append)
+        self.push_output(&fd, None)
     }
 
     async fn advise(&mut self, fd: Fd, _: u64, _: u64, _: Advice) -> FsResult<()> {
@@ -226,14 +226,15 @@ impl types::HostDescriptor for Process {
     }
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
-        match self.descriptor(&fd)? {
+        let written = match self.descriptor(&fd)? {
             Descriptor::Device { device, .. } => {
                 let device = self.device(*device).map_err(fs_error)?;
                 device.write(&bytes).await.map_err(description_error)?;
+                bytes.len()
             }
-            _ => self.file(&fd)?.write_at(&bytes, offset).map_err(fs_error)?,
-        }
-        Ok(bytes.len() as u64)
+            _ => self.file(&fd)?.write_some_at(&bytes, offset).map_err(fs_error)?,
+        };
+        Ok(written as u64)
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<ListingFd> {
@@ -376,20 +377,28 @@ impl types::HostDescriptor for Process {
 }
 
 impl Process {
+    /// That there is no room is told here already if it is known: wasi-libc reads every error of a
+    /// stream as EIO, and only that of making one as what it is.
     fn push_output(
         &mut self,
         fd: &Fd,
-        stream: impl FnOnce(Arc<File>) -> FileOutput,
+        position: Option<u64>,
     ) -> FsResult<Resource<DynOutputStream>> {
         let stream: DynOutputStream = match self.descriptor(fd)? {
             Descriptor::Directory { .. } => return Err(ErrorCode::IsDirectory.into()),
+            Descriptor::Device { device: Device::Full, .. } => {
+                return Err(ErrorCode::InsufficientSpace.into());
+            }
             Descriptor::Device { device, .. } => {
                 Box::new(Output(self.device(*device).map_err(fs_error)?))
             }
             Descriptor::File { file, .. } if !file.writable() => {
                 return Err(ErrorCode::BadDescriptor.into());
             }
-            Descriptor::File { file, .. } => Box::new(stream(file.clone())),
+            Descriptor::File { file, .. } if file.room_at(position, 1) == 0 => {
+                return Err(ErrorCode::InsufficientSpace.into());
+            }
+            Descriptor::File { file, .. } => Box::new(FileOutput::new(file.clone(), position)),
         };
         Ok(self.table.push(stream)?)
     }
@@ -445,6 +454,7 @@ fn device_stat(device: Device) -> Stat {
     Stat {
         kind: Kind::Device(device),
         size: 0,
+        mode: None,
         links: 1,
         accessed: None,
         modified: None,
