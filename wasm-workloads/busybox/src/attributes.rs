@@ -1,8 +1,10 @@
-//! What `ls`, `stat`, `du` and `find` tell of a file. WASI tells its kind, size and times, but
-//! neither mode, owner, inode nor how many links there are: for those the usual ones are shown.
+//! What `ls`, `stat`, `du` and `find` tell of a file. WASI tells its kind, size and times, and
+//! sampan its mode; for owner, inode and how many links there are the usual ones are shown.
 
 use std::fs::Metadata;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use sampan_process::system;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -47,7 +49,12 @@ impl Kind {
         }
     }
 
-    /// What who may do, as `chmod` has it in octal.
+    /// What who may do with the file at an absolute path of this kind.
+    pub fn rights_at(self, path: &str, follow: bool) -> u32 {
+        system::mode(path, follow).unwrap_or_else(|| self.rights())
+    }
+
+    /// What is usual, as `chmod` has it in octal.
     pub fn rights(self) -> u32 {
         match self {
             Self::File => 0o644,
@@ -58,26 +65,31 @@ impl Kind {
     }
 
     /// Rights and kind as Linux has them in one number.
-    pub fn mode(self) -> u32 {
+    pub fn mode(self, rights: u32) -> u32 {
         let kind = match self {
             Self::File => 0o100_000,
             Self::Directory => 0o040_000,
             Self::Link => 0o120_000,
             Self::Device => 0o020_000,
         };
-        kind | self.rights()
+        kind | rights
     }
 
     /// As `-rw-r--r--`.
-    pub fn mode_text(self) -> String {
-        std::iter::once(self.letter()).chain(rights_text(self.rights()).chars()).collect()
+    pub fn mode_text(self, rights: u32) -> String {
+        std::iter::once(self.letter()).chain(rights_text(rights).chars()).collect()
     }
 }
 
 /// As `rw-r--r--`.
 pub fn rights_text(rights: u32) -> String {
     let letter = |(at, letter)| if rights >> (8 - at) & 1 == 1 { letter } else { '-' };
-    "rwxrwxrwx".chars().enumerate().map(letter).collect()
+    let mut text: String = "rwxrwxrwx".chars().enumerate().map(letter).collect();
+    if rights & 0o1000 != 0 {
+        let last = if text.ends_with('x') { 't' } else { 'T' };
+        text.replace_range(8.., &last.to_string());
+    }
+    text
 }
 
 /// What a file takes on a disk, in pieces of 512 bytes: whole pages, as nearly everywhere. WASI does
@@ -100,9 +112,10 @@ mod tests {
 
     #[test]
     fn modes_are_shown_as_text() {
-        assert_eq!(Kind::File.mode_text(), "-rw-r--r--");
-        assert_eq!(Kind::Directory.mode_text(), "drwxr-xr-x");
+        assert_eq!(Kind::File.mode_text(0o644), "-rw-r--r--");
+        assert_eq!(Kind::Directory.mode_text(0o1777), "drwxrwxrwt");
+        assert_eq!(rights_text(0o1770), "rwxrwx--T");
         assert_eq!(rights_text(0o751), "rwxr-x--x");
-        assert_eq!(format!("{:x}", Kind::File.mode()), "81a4");
+        assert_eq!(format!("{:x}", Kind::File.mode(0o644)), "81a4");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 
+use sampan_process::system;
+
 use crate::stream::Input;
 pub use crate::stream::{output, print};
 
@@ -345,9 +347,21 @@ pub fn is_closed(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::BrokenPipe | ErrorKind::WriteZero)
 }
 
+/// WASI's number.
+const EIO: i32 = 29;
+
+/// wasi-libc answers EIO to whatever fails with a stream: most often it is this.
+fn is_something_full() -> bool {
+    let full = |mount: &system::Mount| {
+        !mount.read_only && mount.size.as_ref().is_some_and(|size| size.available == 0)
+    };
+    system::mounts().iter().any(full)
+}
+
 /// Why a system call failed, as the C library words it.
 pub fn reason(err: &io::Error) -> String {
     let text = match err.kind() {
+        _ if err.raw_os_error() == Some(EIO) && is_something_full() => "No space left on device",
         ErrorKind::NotFound => "No such file or directory",
         ErrorKind::PermissionDenied => "Permission denied",
         ErrorKind::AlreadyExists => "File exists",

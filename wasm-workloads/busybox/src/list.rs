@@ -170,7 +170,8 @@ fn marked(entry: &Entry, options: &Options) -> String {
 
 fn long(entry: &Entry, options: &Options) -> String {
     let metadata = &entry.metadata;
-    let mode = Kind::of(metadata).mode_text();
+    let kind = Kind::of(metadata);
+    let mode = kind.mode_text(kind.rights_at(&entry.path, !metadata.is_symlink()));
     let owner = if options.has('n') { "0        0       " } else { "root     root    " };
     let size = if options.has('h') { human(metadata.len()) } else { metadata.len().to_string() };
     let seconds = entry.modified().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());

@@ -1,8 +1,10 @@
-//! `chmod`, `chown`, `chgrp`. WASI has neither modes nor owners: arguments and files are checked, so
-//! that scripts find their mistakes, and nothing changes. What would take from a container's only
-//! user what it can do fails: a script may rely on it.
+//! `chmod`, `chown`, `chgrp`. WASI has neither modes nor owners. Modes are kept by the host and mean
+//! nothing to a container's only user: what would take from it what it can do fails, for a script
+//! may rely on it. Of owners only the arguments are checked, so that scripts find their mistakes.
 
 use std::fs;
+
+use sampan_process::system;
 
 use crate::attributes::{Kind, rights_text};
 use crate::call::{Call, Done, Failure, Options, reason};
@@ -21,16 +23,29 @@ pub fn chmod(call: &Call) -> Done {
         if change.takes(kind) {
             return Err(format!("{name}: {NO_MODES}"));
         }
-        if options.has('v') {
-            let rights = kind.rights();
-            println!("mode of '{name}' retained as {rights:04o} ({})", rights_text(rights));
+        let path = call.path(name);
+        let before = kind.rights_at(&path, kind != Kind::Link);
+        let after = if kind == Kind::Link { before } else { change.of(before, kind) };
+        if after != before {
+            system::set_mode(&path, after).map_err(|err| format!("{name}: {err}"))?;
+        }
+        match options.has('v') {
+            true if after == before => {
+                println!("mode of '{name}' retained as {before:04o} ({})", rights_text(before));
+            }
+            true => println!(
+                "mode of '{name}' changed from {before:04o} ({}) to {after:04o} ({})",
+                rights_text(before),
+                rights_text(after)
+            ),
+            false => {}
         }
         Ok(())
     })
 }
 
 /// Why a file keeps its owner's rights.
-pub const NO_MODES: &str = "WASI has no modes: rights cannot be taken away";
+pub const NO_MODES: &str = "WASI knows no modes: the owner's rights cannot be taken away";
 
 fn is_letter(c: char) -> bool {
     "rwxXst".contains(c)
@@ -41,8 +56,8 @@ fn is_letter(c: char) -> bool {
 pub enum Change {
     /// All rights, in octal.
     Exact(u32),
-    /// For the owner: `+`, `-` or `=`, and the letters after it.
-    Owner(Vec<(char, String)>),
+    /// Whose rights, as a mask; `+`, `-` or `=`; and the letters after it.
+    Clauses(Vec<(u32, char, String)>),
 }
 
 impl Change {
@@ -70,42 +85,50 @@ impl Change {
                 if !"+-=".contains(sign) {
                     return Err(invalid());
                 }
-                if who.is_empty() || who.contains(['u', 'a']) {
-                    steps.push((sign, letters));
-                }
+                let whose = |letter, mask| if who.contains(letter) { mask } else { 0 };
+                let everyone = who.is_empty() || who.contains('a');
+                let mask = whose('u', 0o700) | whose('g', 0o070) | whose('o', 0o007);
+                steps.push((if everyone { 0o777 } else { mask }, sign, letters));
             }
         }
-        Ok(Self::Owner(steps))
+        Ok(Self::Clauses(steps))
     }
 
     /// Whether the owner would lose what it is shown to have. There is nobody else in a container, so
     /// that what others may do does not matter.
     pub fn takes(&self, kind: Kind) -> bool {
-        let before = kind.rights() >> 6 & 7;
-        let after = match self {
-            Self::Exact(rights) => rights >> 6 & 7,
-            Self::Owner(steps) => steps.iter().fold(before, |rights, (sign, letters)| {
-                let named = letters.chars().fold(0, |all, letter| all | bits(letter, kind));
-                match sign {
-                    '+' => rights | named,
-                    '-' => rights & !named,
-                    _ => named,
-                }
-            }),
+        let before = kind.rights();
+        before & !self.of(before, kind) & 0o700 != 0
+    }
+
+    /// What comes of these rights.
+    fn of(&self, before: u32, kind: Kind) -> u32 {
+        let steps = match self {
+            Self::Exact(rights) => return *rights,
+            Self::Clauses(steps) => steps,
         };
-        before & !after != 0
+        steps.iter().fold(before, |rights, (mask, sign, letters)| {
+            let named = letters.chars().fold(0, |all, letter| all | bits(letter, rights, kind));
+            let named = named * 0o111 & mask;
+            match sign {
+                '+' => rights | named,
+                '-' => rights & !named,
+                _ => rights & !mask | named,
+            }
+        })
     }
 }
 
-fn bits(letter: char, kind: Kind) -> u32 {
+/// Of one of the three.
+fn bits(letter: char, rights: u32, kind: Kind) -> u32 {
     match letter {
         'r' => 4,
         'w' => 2,
         'x' => 1,
-        'X' => u32::from(kind == Kind::Directory),
-        'u' => kind.rights() >> 6 & 7,
-        'g' => kind.rights() >> 3 & 7,
-        'o' => kind.rights() & 7,
+        'X' => u32::from(kind == Kind::Directory || rights & 0o111 != 0),
+        'u' => rights >> 6 & 7,
+        'g' => rights >> 3 & 7,
+        'o' => rights & 7,
         _ => 0,
     }
 }
@@ -173,6 +196,23 @@ fn each(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clauses_say_whose_rights_change() {
+        let check = |mode: &str, before, after| {
+            assert_eq!(
+                Change::parse(mode).expect("a mode").of(before, Kind::File),
+                after,
+                "{mode}"
+            );
+        };
+        check("0751", 0o644, 0o751);
+        check("+x", 0o644, 0o755);
+        check("u+x,go-r", 0o644, 0o700);
+        check("go=u", 0o640, 0o666);
+        check("a=rX", 0o744, 0o555);
+        check("g=", 0o674, 0o604);
+    }
 
     #[test]
     fn only_what_the_owner_loses_cannot_be() {

@@ -52,7 +52,8 @@ pub fn stat(call: &Call) -> Done {
                 text += &fill(format, |letter| of_system(letter, name, mount));
             }
             Ok(metadata) => {
-                text += &fill(format, |letter| of_file(letter, name, &path, &metadata));
+                let rights = Kind::of(&metadata).rights_at(&path, follow);
+                text += &fill(format, |letter| of_file(letter, name, &path, &metadata, rights));
             }
             Err(err) => {
                 let what =
@@ -94,17 +95,23 @@ fn fill(format: &str, value: impl Fn(char) -> Option<String>) -> String {
 
 const WIDTH_MAX: usize = 4096;
 
-fn of_file(letter: char, name: &str, path: &str, metadata: &Metadata) -> Option<String> {
+fn of_file(
+    letter: char,
+    name: &str,
+    path: &str,
+    metadata: &Metadata,
+    rights: u32,
+) -> Option<String> {
     let kind = Kind::of(metadata);
     let modified = attributes::modified(metadata);
     let accessed = metadata.accessed().unwrap_or(modified);
     Some(match letter {
-        'a' => format!("{:o}", kind.rights()),
-        'A' => kind.mode_text(),
+        'a' => format!("{rights:o}"),
+        'A' => kind.mode_text(rights),
         'b' => attributes::blocks(metadata).to_string(),
         'B' => "512".to_owned(),
         'd' | 'D' | 'i' | 't' | 'T' | 'u' | 'g' => "0".to_owned(),
-        'f' => format!("{:x}", kind.mode()),
+        'f' => format!("{:x}", kind.mode(rights)),
         'F' => kind.name(metadata.len()).to_owned(),
         'h' => "1".to_owned(),
         'n' => name.to_owned(),

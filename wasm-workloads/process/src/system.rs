@@ -37,7 +37,7 @@ pub struct Usage {
 #[derive(Debug, Clone)]
 pub struct Mount {
     pub target: String,
-    /// `overlay`, `volume`, `devices`.
+    /// `overlay`, `volume`, `devices`, `proc`.
     pub kind: String,
     pub read_only: bool,
     /// Of the filesystem that holds it, in bytes, where that is known.
@@ -53,6 +53,7 @@ pub struct Space {
 #[cfg(target_family = "wasm")]
 mod backend {
     use super::{Mount, Process, Space, Usage};
+    use crate::Error;
     use crate::backend::system;
 
     /// The container's processes, by pid.
@@ -69,6 +70,16 @@ mod backend {
             args: info.args,
         };
         system::processes().into_iter().map(process).collect()
+    }
+
+    /// The permission bits of what is at an absolute path, if there is something that has them.
+    pub fn mode(path: &str, follow: bool) -> Option<u32> {
+        system::mode(path, follow)
+    }
+
+    /// Sets permission bits, of 0o777; the owner's reading and writing stay.
+    pub fn set_mode(path: &str, mode: u32) -> Result<(), Error> {
+        system::set_mode(path, mode).map_err(crate::backend::error)
     }
 
     /// Signals a process, or with a negative number a group; 0 only asks. Whether there is one.
@@ -104,7 +115,21 @@ mod backend {
 mod backend {
     use rustix::process::{Pid, Signal};
 
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::{Mount, Process, Usage};
+    use crate::Error;
+
+    pub fn mode(path: &str, follow: bool) -> Option<u32> {
+        let found = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        Some(found.ok()?.permissions().mode() & 0o7777)
+    }
+
+    pub fn set_mode(path: &str, mode: u32) -> Result<(), Error> {
+        let set = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        set.map_err(|err| Error::Other(err.to_string()))
+    }
 
     pub fn processes() -> Vec<Process> {
         Vec::new()
@@ -129,4 +154,4 @@ mod backend {
     }
 }
 
-pub use backend::{kill, mounts, processes, usage};
+pub use backend::{kill, mode, mounts, processes, set_mode, usage};

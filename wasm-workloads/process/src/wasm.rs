@@ -163,7 +163,7 @@ pub fn own_program() -> String {
     "/bin/sh".to_owned()
 }
 
-fn error(err: io::Error) -> Error {
+pub(crate) fn error(err: io::Error) -> Error {
     match err {
         io::Error::NotFound => Error::NotFound,
         io::Error::Exists => Error::Exists,

@@ -200,7 +200,9 @@ impl Test {
             }
             Self::Newer(time) => attributes::modified(metadata) > *time,
             Self::Same(other) => !metadata.is_symlink() && names::same(path, other),
-            Self::Rights(mask) => mask.holds(Kind::of(metadata).rights()),
+            Self::Rights(mask) => {
+                mask.holds(Kind::of(metadata).rights_at(path, !metadata.is_symlink()))
+            }
             Self::Always(holds) => *holds,
         }
     }

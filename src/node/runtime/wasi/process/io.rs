@@ -146,7 +146,7 @@ fn error(error: Error) -> io::Error {
     }
 }
 
-fn file_error(error: FileError) -> io::Error {
+pub(super) fn file_error(error: FileError) -> io::Error {
     match error {
         FileError::NotFound => io::Error::NotFound,
         FileError::Exists => io::Error::Exists,

@@ -1,11 +1,23 @@
 //! The container from inside: its processes, budgets and mounts.
 
+use super::io::file_error;
+use super::wit::io;
 use super::wit::system::{ContainerUsage, Host, Mount, ProcessInfo, Space};
-use crate::node::files;
+use crate::node::files::{self, Follow, Place};
 use crate::node::runtime::process::Process;
 use crate::node::runtime::processes::{Entry, PROCESSES_MAX};
 
 impl Host for Process {
+    fn mode(&mut self, path: String, follow: bool) -> wasmtime::Result<Option<u32>> {
+        let follow = if follow { Follow::Yes } else { Follow::No };
+        let stat = self.root.stat(&Place::root(), &path, follow);
+        Ok(stat.ok().and_then(|stat| stat.mode))
+    }
+
+    fn set_mode(&mut self, path: String, mode: u32) -> wasmtime::Result<Result<(), io::Error>> {
+        Ok(self.root.set_mode(&Place::root(), &path, mode).map_err(file_error))
+    }
+
     fn processes(&mut self) -> wasmtime::Result<Vec<ProcessInfo>> {
         Ok(self.container.processes.list().iter().map(|entry| info(entry)).collect())
     }
