@@ -39,6 +39,9 @@ struct Arguments {
     /// Directory whose programs Pods may name as image: file:///...; may be repeated
     #[arg(long, value_name = "DIR")]
     allow_images: Vec<PathBuf>,
+    /// Directory in which hostPath volumes may be; may be repeated
+    #[arg(long, value_name = "DIR")]
+    allow_host_path: Vec<PathBuf>,
     /// Network of the Pods [default: 10.42.0.0/16]
     #[arg(long, value_name = "CIDR")]
     pod_cidr: Option<Ipv4Net>,
@@ -101,6 +104,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         node_address: arguments.node_address,
         ephemeral: arguments.ephemeral,
         allow_images: arguments.allow_images,
+        allow_host_path: arguments.allow_host_path,
         pod_cidr: arguments.pod_cidr,
         service_cidr: arguments.service_cidr,
         node_ports: arguments.service_node_port_range,

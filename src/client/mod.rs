@@ -7,6 +7,7 @@ pub(crate) mod accept;
 pub mod cache;
 pub mod clock;
 pub mod events;
+pub mod lookup;
 pub mod node_api;
 pub mod owners;
 pub mod queue;

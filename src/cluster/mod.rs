@@ -249,6 +249,8 @@ async fn start_node(
         name: config.name.clone(),
         address: config.node_address,
         pods_directory: place.path().join("pods"),
+        volumes_directory: place.path().join("volumes"),
+        allowed_host_directories: config.allowed_host_directories.clone(),
         images: node::images::Config {
             directory: config.cache_directory.join("images"),
             allowed_directories: config.allowed_image_directories.clone(),

@@ -54,6 +54,8 @@ pub struct Flags {
     pub ephemeral: bool,
     /// `--allow-images`: directories whose files `image: file:///…` may name.
     pub allow_images: Vec<PathBuf>,
+    /// `--allow-host-path`: directories that `hostPath` volumes may be in.
+    pub allow_host_path: Vec<PathBuf>,
     /// `--pod-cidr`; [`POD_CIDR_DEFAULT`] when `None`.
     pub pod_cidr: Option<Ipv4Net>,
     /// `--service-cidr`; that of [`ServiceRanges::default`] when `None`.
@@ -160,6 +162,7 @@ pub struct Config {
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,
     pub allowed_image_directories: Vec<PathBuf>,
+    pub allowed_host_directories: Vec<PathBuf>,
     /// What `kubectl logs` shows of the components: what `telemetry::init` answered, or nothing.
     pub component_logs: ComponentLogs,
 }
@@ -182,6 +185,8 @@ impl Config {
         };
         let allowed_image_directories =
             flags.allow_images.iter().map(|dir| absolute(dir)).collect::<Result<_, _>>()?;
+        let allowed_host_directories =
+            flags.allow_host_path.iter().map(|dir| absolute(dir)).collect::<Result<_, _>>()?;
         let node_address = flags.node_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         if node_address.is_unspecified() {
             return Err(Error::NodeAddress(node_address));
@@ -203,6 +208,7 @@ impl Config {
             egress,
             cache_directory,
             allowed_image_directories,
+            allowed_host_directories,
             component_logs: ComponentLogs::default(),
         })
     }

@@ -19,6 +19,7 @@ use crate::node::kubelet::{self, Kubelet};
 use crate::node::network::{self, Network};
 use crate::node::proxy::{self, Proxy};
 use crate::node::runtime::{self, Runtime};
+use crate::node::volumes::{self, Volumes};
 use crate::telemetry::{ComponentLogs, Metrics};
 
 #[derive(Debug, Clone)]
@@ -29,6 +30,10 @@ pub struct Config {
     pub address: IpAddr,
     /// `DIR/pods`: one directory per Pod, by uid.
     pub pods_directory: PathBuf,
+    /// `DIR/volumes`: one directory per persistent volume that the cluster itself made.
+    pub volumes_directory: PathBuf,
+    /// `--allow-host-path`: directories that `hostPath` volumes may be in; absolute.
+    pub allowed_host_directories: Vec<PathBuf>,
     pub images: images::Config,
     pub ingress: ingress::Config,
     pub network: network::Config,
@@ -135,6 +140,16 @@ impl Node {
             clock: clock.clone(),
         };
         let ingress = ingress::Door::start(config.ingress, ingress);
+        let volumes_config = volumes::Config {
+            directory: config.volumes_directory,
+            allowed_directories: config.allowed_host_directories,
+        };
+        let volumes = volumes::Rooms {
+            client: clients.kubelet.clone(),
+            config_maps: caches.config_maps.clone(),
+            secrets: caches.secrets.clone(),
+            clock: clock.clone(),
+        };
         let rooms = kubelet::Rooms {
             client: clients.kubelet,
             pods: caches.pods,
@@ -144,6 +159,7 @@ impl Node {
             images: Images::new(config.images),
             network,
             runtime: runtime.clone(),
+            volumes: Volumes::new(volumes_config, volumes),
             component_logs: config.component_logs,
             metrics: config.metrics,
             clock,

@@ -11,5 +11,6 @@ mod kubelet;
 pub mod network;
 mod proxy;
 pub mod runtime;
+mod volumes;
 
 pub use assembly::{Caches, Clients, Config, Error, Node};

@@ -38,3 +38,4 @@ mod system;
 mod tls;
 mod tutorial;
 mod tutorial_services;
+mod volumes;

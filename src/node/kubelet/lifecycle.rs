@@ -23,6 +23,7 @@ use crate::client::events::{self, Recorder};
 use crate::node::images::Images;
 use crate::node::network::{AddressBook, Network};
 use crate::node::runtime::Runtime;
+use crate::node::volumes::Volumes;
 use crate::telemetry::{ComponentLogs, Metrics};
 
 /// In the Pods' directory after a stop in order, until the next start: whoever finds none there was
@@ -48,6 +49,7 @@ pub(crate) struct Rooms {
     pub(crate) images: Images,
     pub(crate) network: Network,
     pub(crate) runtime: Runtime,
+    pub(in crate::node) volumes: Volumes,
     pub(crate) component_logs: ComponentLogs,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
@@ -122,6 +124,7 @@ impl Kubelet {
         ctx.tasks.spawn(pod_workers::run(ctx.clone()));
         ctx.tasks.spawn(mirror::run(ctx.clone(), ready_tx.subscribe()));
         ctx.tasks.spawn(warm_up(ctx.clone()));
+        ctx.tasks.spawn(follow_volumes(ctx.clone()));
         Arc::new(Self { ctx, ready_tx })
     }
 
@@ -147,6 +150,15 @@ fn last_stop(pods_directory: &Path) -> LastStop {
     match std::fs::remove_file(pods_directory.join(STOPPED_IN_ORDER)) {
         Ok(()) => LastStop::InOrder,
         Err(_) => LastStop::Unknown,
+    }
+}
+
+/// Has volumes told of changes of what they show.
+async fn follow_volumes(ctx: Arc<Context>) {
+    let stop = ctx.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = ctx.rooms.volumes.follow() => {}
     }
 }
 

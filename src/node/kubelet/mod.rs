@@ -6,6 +6,7 @@
 //! ```text
 //! pod_workers (which Pods are ours) -> sync_pod (one task per Pod: IO) <-> pod_worker (decides, pure)
 //!                                        |-> run (one container: image, environment, files, log, start)
+//!                                        |-> volumes (set up before the first, then kept up to date)
 //!                                        `-> status (pure) -> status_writer: PATCH pods/status
 //! ```
 //!
@@ -29,6 +30,7 @@ mod status;
 mod status_writer;
 mod sync_pod;
 mod termination;
+mod volumes;
 
 #[cfg(test)]
 mod status_tests;

@@ -6,20 +6,22 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use k8s_openapi::api::core::v1::{ConfigMap, Container as ContainerSpecOfPod, Pod, Secret};
-use kube::api::Api;
+use k8s_openapi::api::core::v1::{Container as ContainerSpecOfPod, Pod};
 
 use super::attach::Hub;
-use super::env::{self, Facts, Needed, Sources};
+use super::env::{self, Needed, Sources};
 use super::etc::Etc;
 use super::lifecycle::Context;
 use super::logs::{Log, Stream};
 use super::pod_worker::StartFailure;
 use super::references;
+use super::volumes::{self, Volumes};
+use crate::api::downward::Facts;
 use crate::api::object::ObjectKey;
 use crate::api::quantity::Quantity;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
+use crate::client::lookup::look_up;
 use crate::node::files::{Root, Volume};
 use crate::node::images::{self, Image};
 use crate::node::runtime::{
@@ -38,6 +40,7 @@ pub(super) struct Order {
     pub(super) hostname: String,
     pub(super) etc: Arc<Etc>,
     pub(super) facts: Facts,
+    pub(super) volumes: Arc<Volumes>,
     /// `pods/<uid>`
     pub(super) directory: std::path::PathBuf,
 }
@@ -93,7 +96,7 @@ async fn find_image(ctx: &Context, order: &Order) -> Result<Arc<Image>, StartFai
 async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live, StartFailure> {
     let spec = &order.container;
     let sandbox = order.sandbox.clone().map_err(StartFailure::Config)?;
-    let sources = look_up(ctx, order).await.map_err(StartFailure::Config)?;
+    let sources = sources(ctx, order).await.map_err(StartFailure::Config)?;
     let env =
         env::environment(&order.pod, spec, &image.env, &order.hostname, &order.facts, &sources)
             .map_err(StartFailure::Config)?;
@@ -101,13 +104,17 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     if argv.is_empty() {
         return Err(StartFailure::Create("no command specified".to_owned()));
     }
+    let mounts = volumes::mounts(spec, &order.volumes, &env).map_err(StartFailure::Config)?;
     let made = |error: &dyn std::fmt::Display| {
         StartFailure::Create(format!("failed to make the container's files: {error}"))
     };
     let (upper, log) = prepare(ctx, order).map_err(|error| made(&error))?;
     let writable = upper.try_clone().map_err(|error| made(&error))?;
-    let root = Root::new(image.layers.iter().cloned(), Volume::empty(writable, None));
+    let mut root = Root::new(image.layers.iter().cloned(), Volume::empty(writable, None));
     order.etc.write(&root).map_err(|error| made(&error))?;
+    root.mount_all(mounts).map_err(|(path, error)| {
+        StartFailure::Create(format!("failed to mount a volume at {path}: {error}"))
+    })?;
     let (hub, ends) = Hub::new(spec);
     let limits = spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
     let limit = |name: &str| {
@@ -231,44 +238,26 @@ fn sink(log: &Arc<Log>, hub: &Arc<Hub>, stream: Stream) -> Output {
     }))
 }
 
-/// What the container's environment refers to: from the caches; what is not there is asked for once
-/// more, since a cache may be a moment behind the Pod that was created after it.
-async fn look_up(ctx: &Context, order: &Order) -> Result<Sources, String> {
+/// What the container's environment refers to.
+async fn sources(ctx: &Context, order: &Order) -> Result<Sources, String> {
     let needed = Needed::by(&order.container);
     let namespace = order.pod.metadata.namespace.as_deref().unwrap_or_default();
     ctx.rooms.services.synced().await;
     let services = ctx.rooms.services.list();
     let service_variables = env::of_services(&order.pod, &services);
     let mut sources = Sources { service_variables, ..Sources::default() };
+    let failed = |error: kube::Error| error.to_string();
     for name in needed.config_maps {
-        let cached = ctx.rooms.config_maps.get(&ObjectKey::new(namespace, name.as_str()));
-        let found = match cached {
-            Some(found) => Some(found),
-            None => ask::<ConfigMap>(ctx, namespace, &name).await?,
-        };
-        sources.config_maps.extend(found.map(|found| (name, found)));
+        let key = ObjectKey::new(namespace, name.as_str());
+        let found = look_up(&ctx.rooms.config_maps, &ctx.rooms.client, &key).await;
+        sources.config_maps.extend(found.map_err(failed)?.map(|found| (name, found)));
     }
     for name in needed.secrets {
-        let cached = ctx.rooms.secrets.get(&ObjectKey::new(namespace, name.as_str()));
-        let found = match cached {
-            Some(found) => Some(found),
-            None => ask::<Secret>(ctx, namespace, &name).await?,
-        };
-        sources.secrets.extend(found.map(|found| (name, found)));
+        let key = ObjectKey::new(namespace, name.as_str());
+        let found = look_up(&ctx.rooms.secrets, &ctx.rooms.client, &key).await;
+        sources.secrets.extend(found.map_err(failed)?.map(|found| (name, found)));
     }
     Ok(sources)
-}
-
-async fn ask<K>(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Arc<K>>, String>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + serde::de::DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(ctx.rooms.client.clone(), namespace);
-    let found = api.get_opt(name).await;
-    found.map(|found| found.map(Arc::new)).map_err(|error| error.to_string())
 }
 
 fn tell(ctx: &Context, order: &Order, reason: &'static str, message: String) {

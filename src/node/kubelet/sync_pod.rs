@@ -14,15 +14,16 @@ use kube::api::{Api, DeleteParams, Preconditions};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::env::Facts;
 use super::etc::{self, Etc, HostDns, Name};
 use super::lifecycle::Context;
-use super::pod_worker::{Ending, Happening, PodWorker, Run, StartFailure, State, Step};
+use super::pod_worker::{self, Ending, Happening, PodWorker, Run, StartFailure, State, Step};
 use super::pod_workers::{Desired, LivePod};
 use super::run::{self, Live, Order, Outcome};
 use super::status::{self, Place};
 use super::status_writer::StatusWriter;
+use super::volumes::{Keeper, Progress, Volumes};
 use super::{references, termination};
+use crate::api::downward::Facts;
 use crate::api::pod::as_container;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
@@ -72,6 +73,10 @@ struct Task {
     sandbox: Sandbox,
     name: Name,
     etc: Arc<Etc>,
+    facts: Facts,
+    /// `None` for a Pod that starts nothing.
+    keeper: Option<Keeper>,
+    volumes: Arc<Volumes>,
     /// By index, as in the worker.
     containers: Vec<Slot>,
     under_way: FuturesUnordered<BoxFuture<'static, Event>>,
@@ -107,7 +112,7 @@ impl Task {
         let warn = |reason, why| {
             ctx.recorder.record(&references::pod(&pod), EventType::Warning, reason, why);
         };
-        if let Some((reason, why)) = obstacle(&ctx, &pod, pod_ip.is_some() || has_ended, &name) {
+        if let Some((reason, why)) = obstacle(&ctx, pod_ip.is_some() || has_ended, &name) {
             worker.hold();
             warn(reason, why);
         }
@@ -123,6 +128,16 @@ impl Task {
             );
             warn("HostNetworkNotShared", text);
         }
+        let facts = Facts {
+            node: ctx.config.node.clone(),
+            host_ip: place.host_ip,
+            pod_ip: pod_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            allocatable: ctx.allocatable.clone(),
+        };
+        let keeper = (!has_ended && has_volumes(&pod)).then(|| {
+            worker.volumes_are(pod_worker::Volumes::UnderWay);
+            Keeper::new(ctx.clone(), pod.clone(), facts.clone(), live.directory.clone())
+        });
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
         let network = pod_ip.map(|address| ctx.rooms.network.join(member(&pod, address, resolver)));
@@ -138,6 +153,9 @@ impl Task {
             place,
             name,
             etc: Arc::new(etc),
+            facts,
+            keeper,
+            volumes: Arc::default(),
             containers,
             under_way: FuturesUnordered::new(),
             deleting: None,
@@ -171,7 +189,14 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        let progress = async {
+            match &mut self.keeper {
+                Some(keeper) => keeper.progress().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            progress = progress => self.volumes_came(progress),
             Ok(()) = desired_rx.changed() => self.desire(&desired_rx.borrow_and_update()),
             Some(event) = self.under_way.next() => self.happened(event),
             () = self.status_writer.finished() => {}
@@ -189,6 +214,7 @@ impl Task {
             Desired::Pod(pod) => {
                 self.pod = pod.clone();
                 self.worker.update(pod);
+                self.keeper.iter().for_each(|keeper| keeper.update(pod));
                 self.containers.resize_with(self.worker.containers.len(), Slot::default);
             }
             Desired::Gone => {
@@ -196,6 +222,17 @@ impl Task {
                 self.worker.end(Ending::Gone);
             }
         }
+    }
+
+    fn volumes_came(&mut self, progress: Progress) {
+        self.worker.volumes_are(match progress {
+            Progress::UnderWay => pod_worker::Volumes::UnderWay,
+            Progress::Failing => pod_worker::Volumes::Failing,
+            Progress::Ready(volumes) => {
+                self.volumes = volumes;
+                pod_worker::Volumes::Ready
+            }
+        });
     }
 
     /// Carries out the plan and has the status written; answers when to wake up, on the monotonic
@@ -264,7 +301,7 @@ impl Task {
     fn start(&mut self, index: usize) {
         let record = &self.worker.containers[index];
         let run = record.runs.saturating_sub(1);
-        let (Some(container), Some(pod_ip)) = (self.spec(&record.name), self.place.pod_ip) else {
+        let (Some(container), Some(_)) = (self.spec(&record.name), self.place.pod_ip) else {
             return;
         };
         let order = Order {
@@ -274,12 +311,8 @@ impl Task {
             sandbox: self.sandbox_of(&record.name),
             hostname: self.name.kernel.clone(),
             etc: self.etc.clone(),
-            facts: Facts {
-                node: self.ctx.config.node.clone(),
-                host_ip: self.place.host_ip,
-                pod_ip,
-                allocatable: self.ctx.allocatable.clone(),
-            },
+            facts: self.facts.clone(),
+            volumes: self.volumes.clone(),
             directory: self.live.directory.clone(),
         };
         let (abort, registration) = AbortHandle::new_pair();
@@ -448,7 +481,6 @@ async fn delete(ctx: Arc<Context>, pod: Arc<Pod>) -> bool {
 /// Why the Pod's containers cannot be started, if they cannot: an Event's reason and text.
 fn obstacle(
     ctx: &Context,
-    pod: &Pod,
     has_address: bool,
     name: &Result<Name, String>,
 ) -> Option<(&'static str, String)> {
@@ -460,13 +492,12 @@ fn obstacle(
     if let Err(why) = name {
         return Some(("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {why}")));
     }
+    None
+}
+
+fn has_volumes(pod: &Pod) -> bool {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-    let volume = volumes.into_iter().flatten().next()?;
-    let text = format!(
-        "MountVolume.SetUp failed for volume {:?} : sampan does not know volumes yet; the Pod waits",
-        volume.name
-    );
-    Some(("FailedMount", text))
+    volumes.is_some_and(|volumes| !volumes.is_empty())
 }
 
 fn wants_host_network(pod: &Pod) -> bool {

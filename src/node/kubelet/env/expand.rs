@@ -2,7 +2,10 @@
 
 /// Replaces each `$(NAME)` that `value_of` knows; unknown names stay as they are, `$$` is a dollar
 /// sign that begins nothing.
-pub(super) fn expand(text: &str, value_of: impl Fn(&str) -> Option<String>) -> String {
+pub(in crate::node::kubelet) fn expand(
+    text: &str,
+    mut value_of: impl FnMut(&str) -> Option<String>,
+) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {

@@ -7,7 +7,6 @@
 //! `pkg/kubelet/container/helpers.go` (`ExpandContainerCommandAndArgs`), `third_party/forked/golang/expansion`.
 
 mod expand;
-mod fields;
 mod services;
 mod sources;
 mod variables;
@@ -15,7 +14,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-pub(super) use fields::Facts;
+pub(super) use expand::expand;
 pub(super) use services::of_services;
 pub(super) use sources::{Needed, Sources};
 pub(super) use variables::{argv, environment};

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::downward::Facts;
 
 fn facts() -> Facts {
     Facts {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
 use super::expand::expand;
-use super::fields::{self, Facts};
 use super::sources::Sources;
+use crate::api::downward::{self, Facts};
 
 /// What a container runtime sets when the image does not.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -129,10 +129,10 @@ fn value_from(
     from: &EnvVarSource,
 ) -> Result<Option<String>, String> {
     if let Some(field) = &from.field_ref {
-        return fields::field(pod, facts, &field.field_path).map(Some);
+        return downward::field(pod, facts, &field.field_path).map(Some);
     }
     if let Some(selector) = &from.resource_field_ref {
-        return fields::resource(pod, container, facts, selector).map(Some);
+        return downward::resource(pod, Some(container), &facts.allocatable, selector).map(Some);
     }
     if let Some(of) = &from.config_map_key_ref {
         let optional = of.optional.unwrap_or(false);

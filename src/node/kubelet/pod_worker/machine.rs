@@ -31,9 +31,19 @@ pub(in crate::node::kubelet) struct PodWorker {
     deadline: Option<Timestamp>,
     /// Nothing may be started.
     held: bool,
+    volumes: Volumes,
     pub(super) draining: Draining,
     /// When a deleted Pod's containers are ended, whoever is connected to it.
     pub(super) kill_at: Option<Timestamp>,
+}
+
+/// How far a Pod's volumes are: without them no container is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::node::kubelet) enum Volumes {
+    Ready,
+    UnderWay,
+    /// Something is missing.
+    Failing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +111,7 @@ impl PodWorker {
             restart_policy: RestartPolicy::parse(spec.restart_policy.as_deref()),
             deadline,
             held: false,
+            volumes: Volumes::Ready,
             draining: Draining::default(),
             kill_at: None,
         };
@@ -117,6 +128,11 @@ impl PodWorker {
         self.held = true;
     }
 
+    /// What became of the Pod's volumes.
+    pub(in crate::node::kubelet) fn volumes_are(&mut self, volumes: Volumes) {
+        self.volumes = volumes;
+    }
+
     /// No container has come to run, or to fail, in this life or an earlier one.
     pub(in crate::node::kubelet) fn never_ran(&self) -> bool {
         self.containers.iter().all(|container| {
@@ -128,6 +144,7 @@ impl PodWorker {
     pub(in crate::node::kubelet) fn is_being_created(&self) -> bool {
         self.ending.is_none()
             && !self.held
+            && self.volumes != Volumes::Failing
             && self.never_ran()
             && self.containers.iter().all(|container| {
                 matches!(&container.state, State::Starting { .. })
@@ -143,7 +160,7 @@ impl PodWorker {
         if self.ending.is_some() {
             happenings.extend(self.wind_up(now, &mut plan));
         } else {
-            if !self.held {
+            if !self.held && self.volumes == Volumes::Ready {
                 self.bring_up(now, &mut plan);
             }
             happenings.extend(self.retire_companions(&mut plan));

@@ -26,6 +26,6 @@ mod resume;
 #[cfg(test)]
 mod tests;
 
-pub(super) use machine::{Happening, PodWorker, Step};
+pub(super) use machine::{Happening, PodWorker, Step, Volumes};
 pub(super) use record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated};
 pub(super) use resume::LastStop;

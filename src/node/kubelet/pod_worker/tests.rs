@@ -509,3 +509,17 @@ fn what_has_not_come_up_does_not_serve() {
     story.worker.end(Ending::Deleted);
     assert_eq!(story.plan(), ["abandon count", "finish"]);
 }
+
+#[test]
+fn nothing_is_started_before_the_volumes_are_there() {
+    let mut story = Story::of(&one("Always"));
+    story.worker.volumes_are(Volumes::UnderWay);
+    assert!(story.plan().is_empty());
+    // It is a matter of microseconds: nobody needs to be told.
+    assert!(story.worker.is_being_created());
+    story.worker.volumes_are(Volumes::Failing);
+    assert!(story.plan().is_empty());
+    assert!(!story.worker.is_being_created());
+    story.worker.volumes_are(Volumes::Ready);
+    assert_eq!(story.plan(), ["start count"]);
+}

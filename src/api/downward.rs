@@ -1,4 +1,4 @@
-//! `fieldRef` and `resourceFieldRef`: the Pod and its place as text.
+//! The downward API, `fieldRef` and `resourceFieldRef`: a Pod and its place as text.
 //!
 //! Upstream: `pkg/fieldpath`, `pkg/api/v1/resource/helpers.go`.
 
@@ -10,21 +10,21 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use crate::api::quantity::Quantity;
 
-/// What the node knows beside the Pod's object.
+/// What a node knows beside the Pod's object.
 #[derive(Debug, Clone)]
-pub(in crate::node::kubelet) struct Facts {
-    pub(in crate::node::kubelet) node: String,
-    pub(in crate::node::kubelet) host_ip: IpAddr,
-    pub(in crate::node::kubelet) pod_ip: Ipv4Addr,
+pub struct Facts {
+    pub node: String,
+    pub host_ip: IpAddr,
+    pub pod_ip: Ipv4Addr,
     /// Stand in for limits that a container does not set.
-    pub(in crate::node::kubelet) allocatable: BTreeMap<String, ApiQuantity>,
+    pub allocatable: BTreeMap<String, ApiQuantity>,
 }
 
 /// The value of a `fieldRef`.
 ///
 /// # Errors
-/// A path that upstream does not support in an environment variable.
-pub(super) fn field(pod: &Pod, facts: &Facts, path: &str) -> Result<String, String> {
+/// A path that upstream does not support.
+pub fn field(pod: &Pod, facts: &Facts, path: &str) -> Result<String, String> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -69,19 +69,22 @@ fn format_map(map: Option<&BTreeMap<String, String>>) -> String {
     lines.join("\n")
 }
 
-/// The value of a `resourceFieldRef`: the amount divided by the divisor, rounded up.
+/// The value of a `resourceFieldRef`: the amount divided by the divisor, rounded up. `container` is
+/// meant where the selector names none; `allocatable` stands in for limits that are not set.
 ///
 /// # Errors
 /// An unknown resource or container.
-pub(super) fn resource(
+pub fn resource(
     pod: &Pod,
-    container: &Container,
-    facts: &Facts,
+    container: Option<&Container>,
+    allocatable: &BTreeMap<String, ApiQuantity>,
     selector: &ResourceFieldSelector,
 ) -> Result<String, String> {
-    let container = match selector.container_name.as_deref().filter(|name| !name.is_empty()) {
-        None => container,
-        Some(name) => find(pod, name).ok_or_else(|| format!("container {name} not found"))?,
+    let name = selector.container_name.as_deref().unwrap_or_default();
+    let named = || find(pod, name).ok_or_else(|| format!("container {name} not found"));
+    let container = match container {
+        Some(container) if name.is_empty() => container,
+        _ => named()?,
     };
     let (list, name) = selector
         .resource
@@ -94,7 +97,7 @@ pub(super) fn resource(
         _ => return Err(format!("unsupported container resource : {}", selector.resource)),
     };
     // A container without a limit may use what the node has; without a request it asks for nothing.
-    let amount = set.or_else(|| facts.allocatable.get(name).filter(|_| list == "limits"));
+    let amount = set.or_else(|| allocatable.get(name).filter(|_| list == "limits"));
     let parse = |quantity: &ApiQuantity| {
         Quantity::parse(&quantity.0).map_err(|_| format!("bad quantity {:?}", quantity.0))
     };

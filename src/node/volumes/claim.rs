@@ -1,0 +1,260 @@
+//! `persistentVolumeClaim`: the volume that a claim is bound to.
+//!
+//! Of PersistentVolumes we mount directories of this host: those that our own provisioner made, below
+//! the data directory, and those that `hostPath` and `local` name, where the operator allows it. What
+//! a volume may hold is its capacity, for all its Pods together.
+//!
+//! Upstream: `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use k8s_openapi::api::core::v1::{
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Volume,
+};
+use kube::api::Api;
+
+use super::host_path::{self, Opened};
+use super::mounter::{Context, Error, Mounted, Mounter, SetUp, blocking};
+use super::node::{Config, text_of};
+use crate::api::quantity::Quantity;
+
+/// On what our own provisioner makes.
+const PROVISIONED_BY_ANNOTATION: &str = "pv.kubernetes.io/provisioned-by";
+const PROVISIONER: &str = "sampan.dev/local-path";
+
+struct Claim {
+    source: PersistentVolumeClaimVolumeSource,
+    mounted: Option<Mounted>,
+}
+
+/// Where a volume's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// Made by our provisioner.
+    Own(PathBuf),
+    /// Of the operator's.
+    Host { path: String, type_: String },
+}
+
+/// What is to be mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    place: Place,
+    bytes_max: Option<u64>,
+    /// For one Pod alone.
+    only: bool,
+    read_only: bool,
+}
+
+pub(super) fn of(volume: &Volume) -> Option<Box<dyn Mounter>> {
+    let source = volume.persistent_volume_claim.clone()?;
+    Some(Box::new(Claim { source, mounted: None }))
+}
+
+#[async_trait]
+impl Mounter for Claim {
+    async fn set_up(&mut self, ctx: &Context<'_>) -> Result<SetUp, Error> {
+        match self.mount(ctx).await {
+            Ok(mounted) => Ok(self.mounted.insert(mounted).clone().into()),
+            // Whatever becomes of the claim: who has its volume keeps it.
+            Err(error) => self.mounted.clone().map(SetUp::from).ok_or(error),
+        }
+    }
+}
+
+impl Claim {
+    async fn mount(&self, ctx: &Context<'_>) -> Result<Mounted, Error> {
+        let (namespace, claim) = (ctx.namespace(), self.source.claim_name.as_str());
+        let volume = self.bound_volume(ctx).await.map_err(|why| {
+            Error::Process(format!("error processing PVC {namespace}/{claim}: {why}"))
+        })?;
+        let name = volume.metadata.name.clone().unwrap_or_default();
+        let failed = |why| Error::SetUp { volume: Some(name.clone()), why };
+        let plan = plan(&volume, &ctx.node.config).map_err(failed)?;
+        let read_only = plan.read_only || self.source.read_only.unwrap_or(false);
+        let only = plan.only.then(|| ctx.pod.metadata.uid.clone().unwrap_or_default());
+        let (shares, allowed) =
+            (ctx.node.shares.clone(), ctx.node.config.allowed_directories.clone());
+        let (key, Plan { place, bytes_max, .. }) = (name.clone(), plan);
+        let share = blocking(move || {
+            shares.open(&key, bytes_max, only.as_deref(), || open(&place, &allowed))
+        });
+        let share = share.await.map_err(failed)?;
+        Ok(Mounted { share: Some(share.clone()), ..Mounted::new(share.volume(), read_only) })
+    }
+
+    async fn bound_volume(&self, ctx: &Context<'_>) -> Result<PersistentVolume, String> {
+        let (client, claim) = (&ctx.node.client, self.source.claim_name.as_str());
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), ctx.namespace());
+        let claim = api
+            .get(claim)
+            .await
+            .map_err(|error| format!("failed to fetch PVC from API server: {}", text_of(&error)))?;
+        let name = volume_of(&claim)?;
+        let api: Api<PersistentVolume> = Api::all(client.clone());
+        let volume = api.get(name).await.map_err(|error| {
+            format!("failed to fetch PV {name} from API server: {}", text_of(&error))
+        })?;
+        check_bound(&volume, name, &claim)?;
+        Ok(volume)
+    }
+}
+
+/// The name of the volume that a claim may be mounted from.
+///
+/// Upstream: `getPVCExtractPV`.
+fn volume_of(claim: &PersistentVolumeClaim) -> Result<&str, String> {
+    if claim.metadata.deletion_timestamp.is_some() {
+        return Err("PVC is being deleted".to_owned());
+    }
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    if phase != Some("Bound") {
+        return Err("PVC is not bound".to_owned());
+    }
+    let name = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    name.filter(|name| !name.is_empty())
+        .ok_or_else(|| "PVC has empty pvc.Spec.VolumeName".to_owned())
+}
+
+/// Upstream: `getPVSpec`.
+fn check_bound(
+    volume: &PersistentVolume,
+    name: &str,
+    claim: &PersistentVolumeClaim,
+) -> Result<(), String> {
+    let spec = volume.spec.as_ref();
+    let Some(bound_to) = spec.and_then(|spec| spec.claim_ref.as_ref()) else {
+        return Err(format!(
+            "found PV object {name} but its Spec.ClaimRef is nil indicating it is not yet bound \
+             to the claim"
+        ));
+    };
+    if bound_to.uid != claim.metadata.uid {
+        let (theirs, ours) = (bound_to.uid.as_deref(), claim.metadata.uid.as_deref());
+        return Err(format!(
+            "found PV object {name} but its Spec.ClaimRef.UID {} does not point to claim.UID {}",
+            theirs.unwrap_or_default(),
+            ours.unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// A kind of volume that we cannot mount.
+fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
+    let spec = volume.spec.as_ref().ok_or_else(|| "it has no spec".to_owned())?;
+    if spec.volume_mode.as_deref() == Some("Block") {
+        return Err("it has volumeMode Block, and sampan has no block devices".to_owned());
+    }
+    let name = volume.metadata.name.as_deref().unwrap_or_default();
+    let place = if let Some(host) = &spec.host_path {
+        let annotations = volume.metadata.annotations.as_ref();
+        let maker = annotations.and_then(|all| all.get(PROVISIONED_BY_ANNOTATION));
+        let own = config.directory.join(name);
+        if maker.is_some_and(|maker| maker == PROVISIONER) && own == PathBuf::from(&host.path) {
+            Place::Own(own)
+        } else {
+            let type_ = host.type_.clone().unwrap_or_default();
+            Place::Host { path: host.path.clone(), type_ }
+        }
+    } else if let Some(local) = &spec.local {
+        Place::Host { path: local.path.clone(), type_: "Directory".to_owned() }
+    } else {
+        return Err("no volume plugin matched: sampan mounts PersistentVolumes of the types \
+                    hostPath and local"
+            .to_owned());
+    };
+    let capacity = spec.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
+    let bytes_max = capacity.and_then(|capacity| Quantity::of(capacity).ok());
+    let modes = spec.access_modes.as_deref().unwrap_or_default();
+    Ok(Plan {
+        place,
+        bytes_max: bytes_max.and_then(|capacity| u64::try_from(capacity.value()).ok()),
+        only: modes == ["ReadWriteOncePod"],
+        read_only: modes == ["ReadOnlyMany"],
+    })
+}
+
+fn open(place: &Place, allowed: &[PathBuf]) -> Result<Dir, String> {
+    match place {
+        Place::Own(path) => Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(|error| format!("failed to open {}: {error}", path.display())),
+        Place::Host { path, type_ } => match host_path::open(path, type_, allowed)? {
+            Opened::Directory(dir) => Ok(dir),
+            Opened::File(..) => Err(format!("{path} is not a directory")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn plan_of(spec: Value, maker: &str) -> Result<Plan, String> {
+        let annotations = json!({PROVISIONED_BY_ANNOTATION: maker});
+        let volume = json!({"metadata": {"name": "pv", "annotations": annotations}, "spec": spec});
+        let config =
+            Config { directory: PathBuf::from("/data/volumes"), allowed_directories: Vec::new() };
+        plan(&serde_json::from_value(volume).unwrap(), &config)
+    }
+
+    #[test]
+    fn only_what_our_provisioner_made_where_it_makes_volumes_is_our_own() {
+        let place =
+            |path: &str, maker| plan_of(json!({"hostPath": {"path": path}}), maker).unwrap().place;
+        let host = |path: &str| Place::Host { path: path.to_owned(), type_: String::new() };
+        let own = Place::Own(PathBuf::from("/data/volumes/pv"));
+        assert_eq!(place("/data/volumes/pv", PROVISIONER), own);
+        assert_eq!(place("/data/volumes/pv", "me"), host("/data/volumes/pv"));
+        assert_eq!(place("/data/volumes/other", PROVISIONER), host("/data/volumes/other"));
+        assert_eq!(place("/etc", PROVISIONER), host("/etc"));
+    }
+
+    #[test]
+    fn capacity_and_access_modes_count() {
+        let spec = |mode: &str| {
+            json!({
+                "local": {"path": "/x"},
+                "capacity": {"storage": "10Mi"},
+                "accessModes": [mode],
+            })
+        };
+        let of = |mode| {
+            let Plan { bytes_max, only, read_only, .. } = plan_of(spec(mode), "").unwrap();
+            (bytes_max, only, read_only)
+        };
+        assert_eq!(of("ReadWriteOnce"), (Some(10 << 20), false, false));
+        assert_eq!(of("ReadOnlyMany"), (Some(10 << 20), false, true));
+        assert_eq!(of("ReadWriteOncePod"), (Some(10 << 20), true, false));
+    }
+
+    #[test]
+    fn what_we_cannot_mount_is_refused() {
+        plan_of(json!({"nfs": {"server": "s", "path": "/p"}}), "").unwrap_err();
+        plan_of(json!({"local": {"path": "/x"}, "volumeMode": "Block"}), "").unwrap_err();
+    }
+
+    #[test]
+    fn a_claim_is_mounted_only_if_it_is_bound() {
+        let of = |claim: Value| {
+            let claim = serde_json::from_value(claim).unwrap();
+            volume_of(&claim).map(str::to_owned)
+        };
+        let bound = json!({
+            "metadata": {},
+            "spec": {"volumeName": "pv"},
+            "status": {"phase": "Bound"},
+        });
+        assert_eq!(of(bound).unwrap(), "pv");
+        let pending = json!({"metadata": {}, "spec": {}, "status": {"phase": "Pending"}});
+        assert_eq!(of(pending).unwrap_err(), "PVC is not bound");
+        let going = json!({"metadata": {"deletionTimestamp": "2026-11-22T00:00:00Z"}});
+        assert_eq!(of(going).unwrap_err(), "PVC is being deleted");
+    }
+}
