@@ -6,6 +6,8 @@
 
 #[cfg(target_os = "linux")]
 mod abuse;
+#[cfg(target_os = "linux")]
+mod abuse_network;
 mod agnhost;
 mod bad_input;
 mod bare_wasm;

@@ -82,9 +82,22 @@ impl Home {
     }
 
     pub(crate) fn up_with(&self, arguments: &[&str]) -> Cluster<'_> {
+        self.up_by(self.sampan(&[]), arguments)
+    }
+
+    /// In a process that may hold so many files open, by the `prlimit` of util-linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn up_with_files(&self, files_max: u64, arguments: &[&str]) -> Cluster<'_> {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={files_max}")).arg(env!("CARGO_BIN_EXE_sampan"));
+        self.settle(&mut command);
+        self.up_by(command, arguments)
+    }
+
+    fn up_by(&self, mut command: Command, arguments: &[&str]) -> Cluster<'_> {
         let data = self.path().join("data");
-        let mut command = self.sampan(&["up", "--listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(data).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
+        command.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(arguments);
+        command.stderr(Stdio::piped()).stdout(Stdio::null());
         let mut process = command.spawn().unwrap();
         let report = process.stderr.take().unwrap();
         let (ready_tx, ready_rx) = mpsc::channel();
@@ -167,6 +180,12 @@ impl Cluster<'_> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// Files that sampan holds open, sockets among them.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
     /// As `kill -9`.
@@ -294,6 +313,11 @@ impl Following {
             });
         }
         Self { process, lines_rx }
+    }
+
+    /// What it has said so far is of no interest.
+    pub(crate) fn skip(&self) {
+        while self.lines_rx.try_recv().is_ok() {}
     }
 
     /// The first line that holds `text`; earlier ones are dropped. Panics if none comes.
