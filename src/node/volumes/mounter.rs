@@ -107,8 +107,6 @@ impl Mounted {
 pub(super) enum Error {
     /// It cannot be made (yet). `volume` stands in for its name in the Pod.
     SetUp { volume: Option<String>, why: String },
-    /// As above, in all of upstream's words.
-    Whole(String),
     /// It is not known yet which volume is meant.
     Process(String),
 }

@@ -82,7 +82,6 @@ impl PodVolumes {
                     let text = format!("MountVolume.SetUp failed for volume {name:?} : {why}");
                     failures.push(text);
                 }
-                Err(Error::Whole(text)) => failures.push(text),
                 Err(Error::Process(why)) => unknown.push((volume.name.clone(), why)),
             }
         }
