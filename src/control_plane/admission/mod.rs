@@ -8,10 +8,13 @@
 //! Upstream: `k8s.io/apiserver/pkg/admission`, `plugin/pkg/admission`.
 
 mod default_ingress_class;
+mod default_storage_class;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
+mod persistent_volume_claim_resize;
 mod priority;
 mod service_account;
+mod storage_object_in_use_protection;
 
 use std::any::Any;
 use std::fmt;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::storage::v1::StorageClass;
 
 /// In the order in which they run; upstream's order.
 pub(super) static PLUGINS: &[&dyn Plugin] = &[
@@ -26,6 +30,9 @@ pub(super) static PLUGINS: &[&dyn Plugin] = &[
     &service_account::ServiceAccounts,
     &default_toleration_seconds::DefaultTolerationSeconds,
     &priority::Priority,
+    &default_storage_class::DefaultStorageClass,
+    &storage_object_in_use_protection::StorageObjectInUseProtection,
+    &persistent_volume_claim_resize::PersistentVolumeClaimResize,
     &default_ingress_class::DefaultIngressClass,
 ];
 
@@ -94,6 +101,11 @@ pub(super) trait Lookup: Send + Sync {
 
     /// The name of the IngressClass that is marked as the default; of several, the newest.
     async fn default_ingress_class(&self) -> Result<Option<String>, LookupError>;
+
+    /// The name of the StorageClass that is marked as the default; of several, the newest.
+    async fn default_storage_class(&self) -> Result<Option<String>, LookupError>;
+
+    async fn storage_class(&self, name: &str) -> Result<Option<Arc<StorageClass>>, LookupError>;
 }
 
 /// One rule of admission.
@@ -140,7 +152,12 @@ pub(super) async fn validate(request: &Request<'_>, lookup: &dyn Lookup) -> Resu
 impl Request<'_> {
     /// The Pod that is created or updated as a whole; `None` for anything else.
     fn pod_mut(&mut self) -> Option<&mut Pod> {
-        if (self.group, self.resource, self.subresource) != ("", "pods", "") {
+        self.whole_mut()
+    }
+
+    /// The object, if it is of this kind and created or updated as a whole.
+    fn whole_mut<K: 'static>(&mut self) -> Option<&mut K> {
+        if !self.subresource.is_empty() {
             return None;
         }
         self.object.as_deref_mut()?.downcast_mut()
@@ -203,18 +220,45 @@ mod testing {
         async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {
             Ok(Some("sampan".to_owned()))
         }
+
+        async fn default_storage_class(&self) -> Result<Option<String>, LookupError> {
+            Ok(Some("standard".to_owned()))
+        }
+
+        /// `standard` lets claims grow, `stiff` does not; there are no others.
+        async fn storage_class(
+            &self,
+            name: &str,
+        ) -> Result<Option<Arc<StorageClass>>, LookupError> {
+            let grows = match name {
+                "standard" => true,
+                "stiff" => false,
+                _ => return Ok(None),
+            };
+            let class = json!({"provisioner": "a.b/c", "allowVolumeExpansion": grows});
+            Ok(Some(Arc::new(serde_json::from_value(class).unwrap())))
+        }
     }
 
     /// A request for a Pod in `default`.
     pub(super) fn request(operation: Operation, pod: &mut Pod) -> Request<'_> {
+        request_for(operation, "pods", pod)
+    }
+
+    /// A request for an object of the core group.
+    pub(super) fn request_for<'a>(
+        operation: Operation,
+        resource: &'a str,
+        object: &'a mut Object,
+    ) -> Request<'a> {
         Request {
             operation,
             group: "",
-            resource: "pods",
+            resource,
             subresource: "",
             namespace: "default",
             name: "p",
-            object: Some(pod),
+            object: Some(object),
             old: None,
         }
     }

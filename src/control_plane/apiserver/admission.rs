@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 
 use super::ApiServer;
@@ -23,7 +24,13 @@ use crate::control_plane::storage::{ListQuery, Revision, Stored};
 const SERVICE_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Marks the IngressClass that Ingresses get which name none.
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+const DEFAULT_INGRESS_CLASS: &[&str] = &["ingressclass.kubernetes.io/is-default-class"];
+
+/// Marks the StorageClass that claims get which name none; the second is what it was called before.
+const DEFAULT_STORAGE_CLASS: &[&str] = &[
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+];
 
 type AnyObjectMut<'a> = &'a mut (dyn AnyObject + 'static);
 type AnyObjectRef<'a> = &'a (dyn AnyObject + 'static);
@@ -142,22 +149,40 @@ impl Lookup for ApiServer {
     }
 
     async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {
-        let resource = self.resource("networking.k8s.io", "v1", "ingressclasses");
-        let Some(resource) = resource else { return Ok(None) };
+        self.default_class("networking.k8s.io", "ingressclasses", DEFAULT_INGRESS_CLASS).await
+    }
+
+    async fn default_storage_class(&self) -> Result<Option<String>, LookupError> {
+        self.default_class("storage.k8s.io", "storageclasses", DEFAULT_STORAGE_CLASS).await
+    }
+
+    async fn storage_class(&self, name: &str) -> Result<Option<Arc<StorageClass>>, LookupError> {
+        self.look_up("", name).await
+    }
+}
+
+impl ApiServer {
+    /// The name of the class with one of these marks; of several the newest.
+    async fn default_class(
+        &self,
+        group: &str,
+        plural: &str,
+        marks: &[&str],
+    ) -> Result<Option<String>, LookupError> {
+        let Some(resource) = self.resource(group, "v1", plural) else { return Ok(None) };
         let all = self.storage().list(&resource.prefix(None), ListQuery::default()).await;
         let all = all.map_err(lookup_error)?.items;
         let classes = all.iter().filter_map(|stored| resource.decoded(stored).ok());
         let defaults = classes.filter(|class| {
             let annotations = class.metadata().annotations.as_ref();
-            annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
+            let value = |mark: &&str| annotations.and_then(|all| all.get(*mark));
+            marks.iter().filter_map(value).any(|value| value == "true")
         });
         let made =
             |class: &Decoded| class.metadata().creation_timestamp.as_ref().map(|time| time.0);
         Ok(defaults.max_by_key(made).and_then(|class| class.metadata().name.clone()))
     }
-}
 
-impl ApiServer {
     /// Waits until some ServiceAccount of the namespace has changed after `before`.
     async fn wait_for_account(&self, namespace: &str, before: Revision) -> Result<(), LookupError> {
         let Some(resource) = self.resource("", "v1", "serviceaccounts") else { return Ok(()) };

@@ -8,6 +8,7 @@ mod apps;
 mod authentication;
 mod authorization;
 mod autoscaling;
+mod changes;
 mod coordination;
 mod core;
 mod discovery;
@@ -16,6 +17,7 @@ mod print;
 mod ranges;
 mod resource;
 mod rules;
+mod storage;
 
 pub(super) use any::*;
 pub(super) use authentication::TokenRequests;
@@ -33,6 +35,8 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::Events>::NEW,
     &Kind::<core::Namespaces>::NEW,
     &Kind::<core::Nodes>::NEW,
+    &Kind::<core::PersistentVolumeClaims>::NEW,
+    &Kind::<core::PersistentVolumes>::NEW,
     &Kind::<core::Pods>::NEW,
     &Kind::<core::Secrets>::NEW,
     &Kind::<core::ServiceAccounts>::NEW,
@@ -42,6 +46,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<networking::IngressClasses>::NEW,
     &Kind::<networking::Ingresses>::NEW,
     &Kind::<networking::NetworkPolicies>::NEW,
+    &Kind::<storage::StorageClasses>::NEW,
     &Kind::<authentication::SelfSubjectReviews>::NEW,
     &Kind::<authorization::SelfSubjectAccessReviews>::NEW,
     &Kind::<authorization::SelfSubjectRulesReviews>::NEW,
@@ -117,6 +122,16 @@ mod tests {
                  (OS-Image) | (Kernel-Version) | (Container-Runtime)",
             ),
             (
+                "persistentvolumeclaims",
+                "Name | Status | Volume | Capacity | Access Modes | StorageClass | \
+                 VolumeAttributesClass | Age | (VolumeMode)",
+            ),
+            (
+                "persistentvolumes",
+                "Name | Capacity | Access Modes | Reclaim Policy | Status | Claim | StorageClass | \
+                 VolumeAttributesClass | Reason | Age | (VolumeMode)",
+            ),
+            (
                 "pods",
                 "Name | Ready | Status | Restarts | Age | (IP) | (Node) | (Nominated Node) | \
                  (Readiness Gates)",
@@ -128,6 +143,10 @@ mod tests {
             ("secrets", "Name | Type | Data | Age"),
             ("serviceaccounts", "Name | Age"),
             ("services", "Name | Type | Cluster-IP | External-IP | Port(s) | Age | (Selector)"),
+            (
+                "storageclasses",
+                "Name | Provisioner | ReclaimPolicy | VolumeBindingMode | AllowVolumeExpansion | Age",
+            ),
         ];
         let stored = RESOURCES.iter().filter(|kind| kind.is_stored());
         let mut found: Vec<_> =
@@ -184,6 +203,10 @@ mod tests {
             }
             "IngressClass" => json!({"spec": {"controller": "example.org/ingress"}}),
             "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),
+            "PersistentVolume" => json!({"spec": {"capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/srv"}}}),
+            "PersistentVolumeClaim" => json!({"spec": {"accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}}}}),
             "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "busybox"}]}}),
             "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),
@@ -191,6 +214,7 @@ mod tests {
                 return json!({"apiVersion": kind.api_version(), "kind": kind.kind(),
                     "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}});
             }
+            "StorageClass" => json!({"provisioner": "example.org/disk"}),
             "SelfSubjectRulesReview" => json!({"spec": {"namespace": "b"}}),
             _ => json!({}),
         };

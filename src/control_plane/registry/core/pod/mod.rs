@@ -18,7 +18,9 @@ use crate::control_plane::registry::{
     Column, Deletion, Names, Resource, STATUS_VERBS, Scope, Subresource,
 };
 
-pub(in crate::control_plane::registry) use validation::selectors::validate_labels as validate_selector;
+pub(in crate::control_plane::registry) use validation::selectors::{
+    validate_labels as validate_selector, validate_nodes as validate_node_selector,
+};
 
 #[derive(Debug)]
 pub(crate) struct Pods;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, PodSpec};
 
 use super::containers::{validate_common, validate_image};
-use super::update::changes;
 use super::{text, validate_pod_spec};
 use crate::api::fields::{FieldError, Path};
 use crate::api::pod::as_container;
+use crate::control_plane::registry::changes::changes;
 
 const REFUSAL: &str = "cannot be set for an Ephemeral Container";
 /// On the object that a kubelet keeps of a Pod which it did not get from the API server.

@@ -33,7 +33,10 @@ pub(in crate::control_plane::registry) fn validate_labels(
     faults
 }
 
-pub(super) fn validate_nodes(selector: &NodeSelector, path: &Path) -> Vec<FieldError> {
+pub(in crate::control_plane::registry) fn validate_nodes(
+    selector: &NodeSelector,
+    path: &Path,
+) -> Vec<FieldError> {
     let path = path.child("nodeSelectorTerms");
     if selector.node_selector_terms.is_empty() {
         return vec![FieldError::required(path, "must have at least one node selector term")];
