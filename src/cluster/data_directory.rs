@@ -1,4 +1,4 @@
-//! The directory a cluster lives in: `DIR/{format, lock, run.json, pki/, state/, pods/, images/, cache/}`.
+//! The directory a cluster lives in: `DIR/{format, lock, run.json, pki/, state/, pods/, volumes/, images/, cache/}`.
 //!
 //! `format` is a number: a newer one is refused with the version needed. `lock` is held by the
 //! running cluster, so a second one on the same data is refused and `status` knows who runs.

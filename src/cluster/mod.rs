@@ -92,6 +92,7 @@ impl Cluster {
             ids: ids.clone(),
             ranges: config.services.clone(),
             served_at: first_address(config.pod_cidr),
+            volumes_directory: std::path::absolute(place.path().join("volumes"))?,
             metrics: metrics.clone(),
         };
         let control_plane = ControlPlane::start(rooms).await?;
@@ -239,6 +240,7 @@ async fn start_node(
         ingress_classes: control_plane.cache().await?,
         namespaces: control_plane.cache().await?,
         network_policies: control_plane.cache().await?,
+        persistent_volumes: control_plane.cache().await?,
     };
     let clients = node::Clients {
         kubelet: control_plane.client(Identity::node(&config.name)),
@@ -249,7 +251,7 @@ async fn start_node(
         name: config.name.clone(),
         address: config.node_address,
         pods_directory: place.path().join("pods"),
-        volumes_directory: place.path().join("volumes"),
+        volumes_directory: std::path::absolute(place.path().join("volumes"))?,
         allowed_host_directories: config.allowed_host_directories.clone(),
         images: node::images::Config {
             directory: config.cache_directory.join("images"),

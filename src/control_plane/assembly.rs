@@ -1,11 +1,15 @@
 //! Puts the wing's rooms together and takes them apart in order.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{ObjectMeta, PostParams};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -20,6 +24,7 @@ use super::controllers::{self, ClusterServices};
 use super::registry::{KubeObject, ServiceRanges};
 use super::scheduler;
 use super::storage::{self, Storage};
+use super::storage_classes;
 use crate::api::object::ObjectKey;
 use crate::client::cache::{Cache, Cached};
 use crate::client::clock::{Clock, Ids};
@@ -36,6 +41,8 @@ pub struct Rooms {
     pub ranges: ServiceRanges,
     /// Where the node answers Pods: its own address in their network, for the API server and DNS.
     pub served_at: Ipv4Addr,
+    /// `DIR/volumes`: where the node keeps what is written to volumes of ours.
+    pub volumes_directory: PathBuf,
     pub metrics: Metrics,
 }
 
@@ -68,6 +75,8 @@ pub enum Error {
     Tls(#[source] TlsError),
     #[error("make the IngressClass {INGRESS_CLASS}")]
     IngressClass(#[source] Box<kube::Error>),
+    #[error("make the cluster's StorageClasses")]
+    StorageClasses(#[source] Box<kube::Error>),
     #[error("make the cluster's own Services")]
     Services(#[source] Box<kube::Error>),
     #[error("make the namespace {namespace}")]
@@ -83,7 +92,8 @@ const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube
 
 impl ControlPlane {
     /// Makes the objects every cluster has (the namespaces default, kube-system, kube-public and
-    /// kube-node-lease, the Services kubernetes and kube-dns) and starts scheduler and controllers. Must be called on a tokio runtime.
+    /// kube-node-lease, the Services kubernetes and kube-dns, the classes of Ingresses and of
+    /// storage) and starts scheduler and controllers. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -100,6 +110,8 @@ impl ControlPlane {
         });
         bootstrap(&apiserver).await?;
         ingress_class(&apiserver).await?;
+        let made = storage_classes::ensure(apiserver.client(Identity::apiserver())).await;
+        made.map_err(|source| Error::StorageClasses(Box::new(source)))?;
         let made = cluster_services.ensure(&apiserver.client(Identity::apiserver())).await;
         made.map_err(|source| Error::Services(Box::new(source)))?;
         let control_plane = Self {
@@ -111,7 +123,8 @@ impl ControlPlane {
             components: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        control_plane.start_components(rooms.clock, cluster_services).await?;
+        let volumes_directory = rooms.volumes_directory;
+        control_plane.start_components(rooms.clock, cluster_services, volumes_directory).await?;
         control_plane.apiserver.set_ready();
         Ok(control_plane)
     }
@@ -120,15 +133,23 @@ impl ControlPlane {
         &self,
         clock: Clock,
         cluster_services: Arc<ClusterServices>,
+        volumes_directory: PathBuf,
     ) -> Result<(), Error> {
+        let claims: Cache<PersistentVolumeClaim> = self.cache().await?;
+        let volumes: Cache<PersistentVolume> = self.cache().await?;
+        let storage_classes: Cache<StorageClass> = self.cache().await?;
         let scheduler = scheduler::Rooms {
             client: self.client(Identity::scheduler()),
             pods: self.pods.clone(),
             nodes: self.cache().await?,
+            claims: claims.clone(),
+            volumes: volumes.clone(),
+            storage_classes: storage_classes.clone(),
             clock: clock.clone(),
         };
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
         let caches = controllers::Caches {
+            claims,
             config_maps: self.config_maps.clone(),
             deployments: self.cache().await?,
             endpoint_slices: self.cache().await?,
@@ -139,12 +160,15 @@ impl ControlPlane {
             replica_sets: self.cache().await?,
             service_accounts: self.service_accounts.clone(),
             services: self.cache().await?,
+            storage_classes,
+            volumes,
         };
         let apiserver = self.apiserver.clone();
         let client_of = move |name: &str| apiserver.client(Identity::controller(name));
         let stop = self.stop.clone();
         let root_ca = Arc::from(self.pki.ca_pem.as_str());
-        let run = controllers::run(client_of, caches, cluster_services, root_ca, clock, stop);
+        let settings = controllers::Settings { cluster_services, root_ca, volumes_directory };
+        let run = controllers::run(client_of, caches, settings, clock, stop);
         self.components.spawn(run);
         Ok(())
     }

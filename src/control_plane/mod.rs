@@ -11,6 +11,7 @@ mod registry;
 mod scheduler;
 mod spdy;
 pub mod storage;
+mod storage_classes;
 
 pub use apiserver::TlsError;
 pub use assembly::{ControlPlane, Error, Rooms};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 
@@ -56,6 +56,7 @@ pub struct Caches {
     pub deployments: Cache<Deployment>,
     pub namespaces: Cache<Namespace>,
     pub network_policies: Cache<NetworkPolicy>,
+    pub persistent_volumes: Cache<PersistentVolume>,
 }
 
 /// Whom the node's components speak for to the API server.
@@ -141,7 +142,7 @@ impl Node {
         };
         let ingress = ingress::Door::start(config.ingress, ingress);
         let volumes_config = volumes::Config {
-            directory: config.volumes_directory,
+            directory: config.volumes_directory.clone(),
             allowed_directories: config.allowed_host_directories,
         };
         let volumes = volumes::Rooms {
@@ -156,6 +157,7 @@ impl Node {
             config_maps: caches.config_maps,
             secrets: caches.secrets,
             services: caches.services,
+            persistent_volumes: caches.persistent_volumes,
             images: Images::new(config.images),
             network,
             runtime: runtime.clone(),
@@ -169,6 +171,7 @@ impl Node {
             node: config.name,
             address: config.address,
             pods_directory: config.pods_directory,
+            volumes_directory: config.volumes_directory,
         };
         Ok(Self { ingress, kubelet: Kubelet::start(config, rooms), proxy, runtime })
     }

@@ -11,6 +11,7 @@ mod abuse_network;
 mod agnhost;
 mod bad_input;
 mod bare_wasm;
+mod claims;
 mod command_line;
 mod debug;
 mod deployment;

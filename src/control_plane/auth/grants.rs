@@ -60,6 +60,13 @@ const SCHEDULER: &[Rule] = &[
         groups: &[""],
         resources: &["nodes", "pods", "namespaces", "persistentvolumes", "persistentvolumeclaims"],
     },
+    Rule::Resources { verbs: READ, groups: &["storage.k8s.io"], resources: &["storageclasses"] },
+    // Claims that wait for their first Pod.
+    Rule::Resources {
+        verbs: &["patch", "update"],
+        groups: &[""],
+        resources: &["persistentvolumes", "persistentvolumeclaims"],
+    },
     Rule::Resources { verbs: &["delete"], groups: &[""], resources: &["pods"] },
     Rule::Resources { verbs: &["create"], groups: &[""], resources: &["bindings", "pods/binding"] },
     Rule::Resources { verbs: &["patch", "update"], groups: &[""], resources: &["pods/status"] },
@@ -98,6 +105,8 @@ const NODE: &[Rule] = &[
         ],
     },
     Rule::Resources { verbs: &["create"], groups: &[""], resources: &["serviceaccounts/token"] },
+    // The finalizer of volumes that are its own directories.
+    Rule::Resources { verbs: &["patch"], groups: &[""], resources: &["persistentvolumes"] },
     EVENTS,
     LEASES,
 ];

@@ -195,13 +195,13 @@ pub(super) async fn run(ctx: Context) {
     let services = ctx.caches.services.changes();
     let endpoints = ctx.caches.endpoints.changes();
     let slices = ctx.caches.endpoint_slices.changes();
-    let cluster = Arc::clone(&ctx.cluster_services);
+    let cluster = Arc::clone(&ctx.settings.cluster_services);
     let keys = stream::select(services, stream::select(endpoints, slices))
         .filter(move |key| std::future::ready(cluster.get(key).is_some()));
     let (clock, stop) = (ctx.clock.clone(), ctx.stop.clone());
     reconcile::run("cluster-services-controller", clock, stop, keys, |_| {
         let ctx = ctx.clone();
-        async move { ctx.cluster_services.ensure(&ctx.client).await }
+        async move { ctx.settings.cluster_services.ensure(&ctx.client).await }
     })
     .await;
 }

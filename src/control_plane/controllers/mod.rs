@@ -12,20 +12,29 @@ mod cluster_services;
 mod deployment;
 mod endpoints;
 mod garbage_collector;
+mod local_path_provisioner;
 mod namespace;
 mod ownership;
+mod persistent_volume;
 mod pods;
 mod reconcile;
 mod replica_set;
 mod root_ca;
 mod service_account;
+mod storage_protection;
+mod volume_expand;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service,
+    ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::cache::Cache;
@@ -40,6 +49,7 @@ pub(super) use root_ca::NAME as ROOT_CA;
 /// What controllers read.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
+    pub(crate) claims: Cache<PersistentVolumeClaim>,
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
@@ -50,6 +60,18 @@ pub(crate) struct Caches {
     pub(crate) replica_sets: Cache<ReplicaSet>,
     pub(crate) service_accounts: Cache<ServiceAccount>,
     pub(crate) services: Cache<Service>,
+    pub(crate) storage_classes: Cache<StorageClass>,
+    pub(crate) volumes: Cache<PersistentVolume>,
+}
+
+/// What controllers know of this cluster beyond its objects.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) cluster_services: Arc<ClusterServices>,
+    /// The API server's certificate authority, in PEM.
+    pub(crate) root_ca: Arc<str>,
+    /// Where the directories of provisioned volumes are.
+    pub(crate) volumes_directory: PathBuf,
 }
 
 /// What a controller is handed to work with.
@@ -58,9 +80,7 @@ struct Context {
     /// Speaks for the controller's own identity.
     client: kube::Client,
     caches: Caches,
-    cluster_services: Arc<ClusterServices>,
-    /// The API server's, in PEM.
-    root_ca: Arc<str>,
+    settings: Settings,
     clock: Clock,
     /// Events of the controller's own name.
     recorder: Recorder,
@@ -92,11 +112,28 @@ static CONTROLLERS: &[Controller] = &[
         run: |ctx| Box::pin(endpoints::mirror(ctx)),
     },
     Controller { name: "deployment-controller", run: |ctx| Box::pin(deployment::run(ctx)) },
+    Controller { name: "expand-controller", run: |ctx| Box::pin(volume_expand::run(ctx)) },
     Controller {
         name: "generic-garbage-collector",
         run: |ctx| Box::pin(garbage_collector::run(ctx)),
     },
+    Controller {
+        name: "local-path-provisioner",
+        run: |ctx| Box::pin(local_path_provisioner::run(ctx)),
+    },
     Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
+    Controller {
+        name: "persistentvolume-controller",
+        run: |ctx| Box::pin(persistent_volume::run(ctx)),
+    },
+    Controller {
+        name: "pv-protection-controller",
+        run: |ctx| Box::pin(storage_protection::protect_volumes(ctx)),
+    },
+    Controller {
+        name: "pvc-protection-controller",
+        run: |ctx| Box::pin(storage_protection::protect_claims(ctx)),
+    },
     Controller { name: "replicaset-controller", run: |ctx| Box::pin(replica_set::run(ctx)) },
     Controller { name: "root-ca-cert-publisher", run: |ctx| Box::pin(root_ca::run(ctx)) },
     Controller {
@@ -110,8 +147,7 @@ static CONTROLLERS: &[Controller] = &[
 pub(crate) async fn run(
     client_of: impl Fn(&str) -> kube::Client,
     caches: Caches,
-    cluster_services: Arc<ClusterServices>,
-    root_ca: Arc<str>,
+    settings: Settings,
     clock: Clock,
     stop: CancellationToken,
 ) {
@@ -122,8 +158,7 @@ pub(crate) async fn run(
         let ctx = Context {
             client,
             caches: caches.clone(),
-            cluster_services: cluster_services.clone(),
-            root_ca: root_ca.clone(),
+            settings: settings.clone(),
             clock: clock.clone(),
             recorder,
             stop: stop.clone(),

@@ -60,7 +60,10 @@ pub(super) fn managed_by<O: Object>(owner: &O) -> OwnerReference {
 }
 
 /// The object as Events name it.
-pub(super) fn reference<O: Object>(object: &O) -> ObjectReference {
+pub(super) fn reference<O>(object: &O) -> ObjectReference
+where
+    O: k8s_openapi::Resource + k8s_openapi::Metadata<Ty = ObjectMeta>,
+{
     let meta = object.metadata();
     ObjectReference {
         api_version: Some(O::API_VERSION.to_owned()),

@@ -45,7 +45,7 @@ async fn publish(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
         return Ok(());
     }
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &key.name);
-    let data = BTreeMap::from([(KEY.to_owned(), ctx.root_ca.to_string())]);
+    let data = BTreeMap::from([(KEY.to_owned(), ctx.settings.root_ca.to_string())]);
     let there = ctx.caches.config_maps.get(&ObjectKey::new(key.name.as_str(), NAME));
     let written = match there {
         Some(there) if there.data.as_ref() == Some(&data) => return Ok(()),

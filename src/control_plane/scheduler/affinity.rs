@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Node, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodSpec,
+    Node, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec,
 };
 
 /// Whether the node has what `nodeSelector` and the required terms of `nodeAffinity` ask for.
@@ -16,10 +16,12 @@ pub(super) fn matches(spec: &PodSpec, node: &Node) -> bool {
     });
     let required = node_affinity(spec)
         .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    selected
-        && required.is_none_or(|selector| {
-            selector.node_selector_terms.iter().any(|term| term_matches(term, node))
-        })
+    selected && required.is_none_or(|selector| selects(selector, node))
+}
+
+/// Whether one of the selector's terms holds for the node.
+pub(super) fn selects(selector: &NodeSelector, node: &Node) -> bool {
+    selector.node_selector_terms.iter().any(|term| term_matches(term, node))
 }
 
 /// The weights of the preferred terms that the node matches, together.

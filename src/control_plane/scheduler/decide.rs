@@ -4,29 +4,57 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use super::claims::{PodClaims, Preparation};
 use super::ledger::{Ledger, NodeInfo};
 use super::{filters, ports, requests, scores};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Decision {
     Bind(String),
+    /// It will go there; its claims must get their volumes first.
+    Prepare(Vec<Preparation>),
     /// The text of the FailedScheduling Event and of the PodScheduled condition.
     Wait(String),
 }
 
-pub(super) fn decide(pod: &Pod, ledger: &Ledger) -> Decision {
+pub(super) fn decide(pod: &Pod, claims: &PodClaims, ledger: &Ledger) -> Decision {
     let Some(spec) = &pod.spec else { return Decision::Wait("the Pod has no spec".to_owned()) };
+    if let Some(reason) = claims.refusal() {
+        return Decision::Wait(explain_for_all(&reason, ledger.nodes().count()));
+    }
     let (requests, ports) = (requests::of_pod(pod), ports::of_pod(pod));
     let mut fitting: Vec<(&Node, &NodeInfo)> = Vec::new();
+    let mut preparations = BTreeMap::new();
     let mut refusals = Vec::new();
     for (node, info) in ledger.nodes() {
-        match filters::check(spec, &requests, &ports, node, info) {
-            Ok(()) => fitting.push((node, info)),
+        let fits = filters::check(spec, &requests, &ports, node, info);
+        match fits.and_then(|()| claims.check(node)) {
+            Ok(needed) => {
+                preparations.insert(node.metadata.name.as_deref().unwrap_or_default(), needed);
+                fitting.push((node, info));
+            }
             Err(refusal) => refusals.push(refusal),
         }
     }
-    scores::best(spec, &requests, &fitting)
-        .map_or_else(|| Decision::Wait(explain(&refusals)), |node| Decision::Bind(node.to_owned()))
+    let Some(node) = scores::best(spec, &requests, &fitting) else {
+        return Decision::Wait(explain(&refusals));
+    };
+    match preparations.remove(node).filter(|needed| !needed.is_empty()) {
+        Some(needed) => Decision::Prepare(needed),
+        None => Decision::Bind(node.to_owned()),
+    }
+}
+
+/// Of a Pod that no node could take, for the same reason.
+fn explain_for_all(reason: &str, nodes: usize) -> String {
+    if nodes == 0 {
+        return explain(&[]);
+    }
+    let available = format!("0/{nodes} nodes are available");
+    format!(
+        "{available}: {reason}. preemption: {available}: {nodes} Preemption is not helpful for \
+         scheduling."
+    )
 }
 
 /// Upstream: `FitError.Error` (`pkg/scheduler/framework/types.go`) and the words that
@@ -68,6 +96,7 @@ mod tests {
 
     use super::*;
     use crate::api::object::ObjectKey;
+    use crate::control_plane::scheduler::claims::PodClaim;
 
     fn node(name: &str, spec: Value) -> (String, Arc<Node>) {
         let node = json!({
@@ -94,11 +123,43 @@ mod tests {
 
     #[track_caller]
     fn check(pod: &Pod, ledger: &Ledger, expect: &str) {
-        let told = match decide(pod, ledger) {
+        check_with(pod, &PodClaims::default(), ledger, expect);
+    }
+
+    #[track_caller]
+    fn check_with(pod: &Pod, claims: &PodClaims, ledger: &Ledger, expect: &str) {
+        let told = match decide(pod, claims, ledger) {
             Decision::Bind(node) => format!("-> {node}"),
+            Decision::Prepare(needed) => format!("{needed:?}"),
             Decision::Wait(why) => why,
         };
         assert_eq!(told, expect);
+    }
+
+    #[test]
+    fn a_claim_that_is_missing_keeps_a_pod_from_all_nodes() {
+        let one = ledger([node("sampan", json!({}))]);
+        let missing = PodClaim { name: "x".to_owned(), claim: None, volume: None, class: None };
+        let mut claims = PodClaims { claims: vec![missing], ..PodClaims::default() };
+        let pod = pod(json!({}), json!({}));
+        check_with(
+            &pod,
+            &claims,
+            &one,
+            "0/1 nodes are available: persistentvolumeclaim \"x\" not found. preemption: 0/1 nodes \
+             are available: 1 Preemption is not helpful for scheduling.",
+        );
+        check_with(&pod, &claims, &Ledger::default(), "no nodes available to schedule pods");
+        claims.claims.clear();
+        claims.is_taken = true;
+        check_with(
+            &pod,
+            &claims,
+            &one,
+            "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name \
+             and ReadWriteOncePod access mode. preemption: 0/1 nodes are available: 1 No preemption \
+             victims found for incoming pod.",
+        );
     }
 
     #[test]

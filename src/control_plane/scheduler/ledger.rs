@@ -42,6 +42,11 @@ impl Ledger {
         self.nodes.values().filter_map(|info| Some((info.node.as_ref()?, info)))
     }
 
+    /// Whether the Pod has a place, if only an assumed one.
+    pub(super) fn has_place(&self, key: &ObjectKey) -> bool {
+        self.placed.contains_key(key)
+    }
+
     /// Notes a node as it is now; `None` if it is gone.
     pub(super) fn node_changed(&mut self, name: &str, node: Option<Arc<Node>>) {
         let info = self.nodes.entry(name.to_owned()).or_default();

@@ -6,8 +6,9 @@
 //! ```text
 //! pending -> attempt -> bound                        (POST pods/binding, Event Scheduled)
 //!              |  ^
-//!              v  | a node changed, or a Pod made room
-//!            waiting                                  (PodScheduled=False, Event FailedScheduling)
+//!              v  | a node or a claim changed, or a Pod made room
+//!            waiting                                  (PodScheduled=False, Event FailedScheduling;
+//!                                                      or its claims are being prepared, and nothing is said)
 //! ```
 //!
 //! Not here yet: affinity between Pods, topology spread and preemption; a Pod that asks for the
@@ -16,6 +17,7 @@
 //! Upstream: `pkg/scheduler`.
 
 mod affinity;
+mod claims;
 mod decide;
 mod filters;
 mod ledger;

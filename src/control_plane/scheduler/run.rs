@@ -7,17 +7,22 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{
+    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod,
+};
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::claims::{PodClaim, PodClaims, Preparation};
 use super::decide::{Decision, decide};
 use super::ledger::Ledger;
+use crate::api::claim;
 use crate::api::object::ObjectKey;
-use crate::client::cache::Cache;
+use crate::client::cache::{Cache, key_of};
 use crate::client::clock::Clock;
 use crate::client::events::{self, EventType, Recorder};
 use crate::client::queue::{Backoff, Claim, Queue};
@@ -37,6 +42,9 @@ pub(crate) struct Rooms {
     pub(crate) client: kube::Client,
     pub(crate) pods: Cache<Pod>,
     pub(crate) nodes: Cache<Node>,
+    pub(crate) claims: Cache<PersistentVolumeClaim>,
+    pub(crate) volumes: Cache<PersistentVolume>,
+    pub(crate) storage_classes: Cache<StorageClass>,
     pub(crate) clock: Clock,
 }
 
@@ -67,23 +75,33 @@ struct Scheduler {
     recorder: Recorder,
     queue: Queue<ObjectKey>,
     ledger: Ledger,
-    /// Pods that fit nowhere, as they were; tried again when a node changes, a Pod makes room, or they
-    /// themselves change.
+    /// Pods that fit nowhere, or whose claims are being prepared, as they were; tried again when a node
+    /// changes, a Pod makes room, something about their claims changes, or they themselves do.
     waiting: HashMap<ObjectKey, Arc<Pod>>,
     writes: FuturesUnordered<BoxFuture<'static, Written>>,
 }
 
-/// The outcome of a binding or of a Pod's condition.
+/// The outcome of a binding, of a Pod's condition or of what its claims needed.
 struct Written {
     claim: Claim<ObjectKey>,
-    /// The binding failed: the place must be given back and the Pod tried again.
-    binding_failed: bool,
+    /// The place must be given back, if there was one, and the Pod tried again.
+    must_retry: bool,
 }
 
 impl Scheduler {
     async fn run(mut self, stop: CancellationToken) {
         self.rooms.nodes.synced().await;
         self.rooms.pods.synced().await;
+        self.rooms.claims.synced().await;
+        self.rooms.volumes.synced().await;
+        self.rooms.storage_classes.synced().await;
+        let mut storage = futures::stream::select(
+            self.rooms.claims.changes(),
+            futures::stream::select(
+                self.rooms.volumes.changes(),
+                self.rooms.storage_classes.changes(),
+            ),
+        );
         let mut nodes = self.rooms.nodes.changes();
         let mut pods = self.rooms.pods.changes();
         info!(
@@ -98,6 +116,7 @@ impl Scheduler {
                 () = stop.cancelled() => return,
                 Some(key) = nodes.next() => self.node_changed(&key),
                 Some(key) = pods.next() => self.pod_changed(key),
+                Some(_) = storage.next() => self.try_waiting_for_claims(),
                 Some(written) = self.writes.next() => self.written(written),
                 claim = queue.next(), if self.writes.len() < BINDING_MAX => self.attempt(claim),
             }
@@ -126,13 +145,60 @@ impl Scheduler {
         }
     }
 
+    fn try_waiting_for_claims(&mut self) {
+        let has_claims = |_: &ObjectKey, pod: &mut Arc<Pod>| !claim::claims_of(pod).is_empty();
+        for (key, _) in self.waiting.extract_if(has_claims) {
+            self.queue.add(key);
+        }
+    }
+
+    /// The Pod's claims, with all that a decision needs to know of them.
+    fn claims_of(&self, pod: &Pod) -> PodClaims {
+        let own = key_of(pod);
+        let names = claim::claims_of(pod);
+        if names.is_empty() {
+            return PodClaims::default();
+        }
+        let mut claims = PodClaims::default();
+        for name in names {
+            let claim =
+                self.rooms.claims.get(&ObjectKey::new(own.namespace.as_str(), name.as_str()));
+            let of_claim = claim.as_ref().map(|claim| {
+                let volume = ObjectKey::new("", claim::volume_name(claim));
+                let class = ObjectKey::new("", claim::class_of_claim(claim));
+                (self.rooms.volumes.get(&volume), self.rooms.storage_classes.get(&class))
+            });
+            let (volume, class) = of_claim.unwrap_or_default();
+            let modes = claim.as_ref().and_then(|claim| claim.spec.as_ref()?.access_modes.clone());
+            if modes.is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteOncePod")) {
+                claims.is_taken |= self.is_used(&own, &name);
+            }
+            if claim.as_ref().is_some_and(|claim| !claim::is_bound(claim)) {
+                claims.volumes = self.rooms.volumes.list();
+            }
+            claims.claims.push(PodClaim { name, claim, volume, class });
+        }
+        claims
+    }
+
+    /// Whether another Pod that has a place uses the claim.
+    fn is_used(&self, own: &ObjectKey, claim: &str) -> bool {
+        self.rooms.pods.list_in(&own.namespace).iter().any(|pod| {
+            let key = key_of(&**pod);
+            key != *own
+                && self.ledger.has_place(&key)
+                && claim::claims_of(pod).iter().any(|name| name == claim)
+        })
+    }
+
     fn attempt(&mut self, claim: Claim<ObjectKey>) {
         self.waiting.remove(claim.key());
         let Some(pod) = self.rooms.pods.get(claim.key()).filter(|pod| is_pending(pod)) else {
             return claim.succeeded();
         };
-        match decide(&pod, &self.ledger) {
+        match decide(&pod, &self.claims_of(&pod), &self.ledger) {
             Decision::Bind(node) => self.bind(claim, pod, node),
+            Decision::Prepare(needed) => self.prepare(claim, pod, needed),
             Decision::Wait(why) => self.wait(claim, pod, why),
         }
     }
@@ -147,7 +213,7 @@ impl Scheduler {
         let (client, recorder) = (self.rooms.client.clone(), self.recorder.clone());
         self.writes.push(Box::pin(async move {
             let outcome = post_binding(client, claim.key(), &pod, &node).await;
-            let binding_failed = outcome.is_err();
+            let must_retry = outcome.is_err();
             match outcome {
                 Ok(()) => {
                     info!(pod = %claim.key(), %node, "Bound");
@@ -156,7 +222,22 @@ impl Scheduler {
                 }
                 Err(error) => debug!(pod = %claim.key(), %error, "Failed to bind"),
             }
-            Written { claim, binding_failed }
+            Written { claim, must_retry }
+        }));
+    }
+
+    /// Sees to it that the Pod's claims get their volumes; it waits until they have them.
+    fn prepare(&mut self, claim: Claim<ObjectKey>, pod: Arc<Pod>, needed: Vec<Preparation>) {
+        self.waiting.insert(claim.key().clone(), pod);
+        let client = self.rooms.client.clone();
+        self.writes.push(Box::pin(async move {
+            let outcome = write_preparations(client, needed).await;
+            let must_retry = outcome.is_err();
+            match outcome {
+                Ok(()) => info!(pod = %claim.key(), "Waits for its claims to be bound"),
+                Err(error) => debug!(pod = %claim.key(), %error, "Failed to prepare its claims"),
+            }
+            Written { claim, must_retry }
         }));
     }
 
@@ -173,12 +254,12 @@ impl Scheduler {
             if let Err(error) = patch_condition(client, claim.key(), &pod, &why, now).await {
                 warn!(pod = %claim.key(), %error, "Failed to say why the Pod waits");
             }
-            Written { claim, binding_failed: false }
+            Written { claim, must_retry: false }
         }));
     }
 
     fn written(&mut self, written: Written) {
-        if written.binding_failed {
+        if written.must_retry {
             self.ledger.forget(written.claim.key());
             written.claim.failed();
         } else {
@@ -247,6 +328,30 @@ async fn post_binding(
     let answer: Result<serde_json::Value, kube::Error> =
         api.create_subresource("binding", &key.name, &PostParams::default(), &binding).await;
     answer.map(drop)
+}
+
+/// Each is refused if its object has changed since.
+async fn write_preparations(
+    client: kube::Client,
+    needed: Vec<Preparation>,
+) -> Result<(), kube::Error> {
+    let post = PostParams::default();
+    for preparation in needed {
+        match preparation {
+            Preparation::Await => {}
+            Preparation::SetAside(volume) => {
+                let name = volume.metadata.name.as_deref().unwrap_or_default();
+                Api::<PersistentVolume>::all(client.clone()).replace(name, &post, &volume).await?;
+            }
+            Preparation::Select(claim) => {
+                let name = claim.metadata.name.as_deref().unwrap_or_default();
+                let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+                let api = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
+                api.replace(name, &post, &claim).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn patch_condition(

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ObjectReference, PersistentVolume, Pod, Secret, Service,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,7 @@ use super::heartbeat;
 use super::mirror;
 use super::pod_worker::LastStop;
 use super::pod_workers::{self, LivePods};
+use super::reclaim;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::events::{self, Recorder};
@@ -37,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) address: IpAddr,
     /// One directory per Pod, by uid.
     pub(crate) pods_directory: PathBuf,
+    /// One directory per volume of our own provisioner, by name.
+    pub(crate) volumes_directory: PathBuf,
 }
 
 /// What the kubelet is handed to work with.
@@ -46,6 +51,7 @@ pub(crate) struct Rooms {
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) secrets: Cache<Secret>,
     pub(crate) services: Cache<Service>,
+    pub(crate) persistent_volumes: Cache<PersistentVolume>,
     pub(crate) images: Images,
     pub(crate) network: Network,
     pub(crate) runtime: Runtime,
@@ -123,6 +129,7 @@ impl Kubelet {
         ctx.tasks.spawn(heartbeat::run(ctx.clone(), ready_tx.clone()));
         ctx.tasks.spawn(pod_workers::run(ctx.clone()));
         ctx.tasks.spawn(mirror::run(ctx.clone(), ready_tx.subscribe()));
+        ctx.tasks.spawn(reclaim::run(ctx.clone()));
         ctx.tasks.spawn(warm_up(ctx.clone()));
         ctx.tasks.spawn(follow_volumes(ctx.clone()));
         Arc::new(Self { ctx, ready_tx })

@@ -262,6 +262,7 @@ mod tests {
             node: "sampan-blue".to_owned(),
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             pods_directory: std::path::PathBuf::new(),
+            volumes_directory: std::path::PathBuf::new(),
         }
     }
 

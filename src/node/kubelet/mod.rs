@@ -23,6 +23,7 @@ mod mirror;
 mod pod_worker;
 mod pod_workers;
 mod port_forward;
+mod reclaim;
 mod references;
 mod run;
 mod server;

@@ -181,7 +181,9 @@ fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
 
 fn open(place: &Place, allowed: &[PathBuf]) -> Result<Dir, String> {
     match place {
-        Place::Own(path) => Dir::open_ambient_dir(path, ambient_authority())
+        // The first to mount it makes it.
+        Place::Own(path) => std::fs::create_dir_all(path)
+            .and_then(|()| Dir::open_ambient_dir(path, ambient_authority()))
             .map_err(|error| format!("failed to open {}: {error}", path.display())),
         Place::Host { path, type_ } => match host_path::open(path, type_, allowed)? {
             Opened::Directory(dir) => Ok(dir),

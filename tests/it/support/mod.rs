@@ -32,6 +32,7 @@ pub(crate) async fn server() -> Server {
         ids: Ids::counting(),
         metrics: sampan::telemetry::Metrics::new(),
         ranges: ServiceRanges::default(),
+        volumes_directory: "/var/lib/sampan/volumes".into(),
         served_at: Ipv4Addr::new(10, 42, 0, 1),
     };
     let control_plane = ControlPlane::start(rooms).await.unwrap();

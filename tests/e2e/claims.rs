@@ -1,0 +1,265 @@
+//! Claims and volumes, as their owners and administrators see them; what Pods do with them is told elsewhere.
+
+use std::fs;
+
+use crate::support::{Cluster, Home, tutorial};
+
+/// How often kubectl is asked for what is about to come; it takes some 100 ms each time.
+const LOOKS_MAX: usize = 300;
+
+/// Asks until the answer is as wanted.
+#[track_caller]
+fn until(cluster: &Cluster<'_>, line: &str, is_it: impl Fn(&str) -> bool) -> String {
+    let answers = (0..LOOKS_MAX).map(|_| cluster.run(line));
+    let found = answers.map(|answer| answer.stdout + &answer.stderr).find(|text| is_it(text));
+    found.unwrap_or_else(|| panic!("kubectl {line}: {}", cluster.run(line).all()))
+}
+
+#[track_caller]
+fn bound(cluster: &Cluster<'_>, claim: &str) {
+    cluster.wait_for("jsonpath={.status.phase}=Bound", &format!("pvc/{claim}"));
+}
+
+fn claim(name: &str, class: &str, size: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}}}\nspec:\n  \
+         accessModes: [ReadWriteOnce]\n  storageClassName: {class:?}\n  \
+         resources: {{requests: {{storage: {size}}}}}\n{more}"
+    )
+}
+
+fn volume(name: &str, size: &str, policy: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}, labels: {{disk: {name}}}}}\n\
+         spec:\n  accessModes: [ReadWriteOnce]\n  capacity: {{storage: {size}}}\n  \
+         storageClassName: manual\n  persistentVolumeReclaimPolicy: {policy}\n  \
+         hostPath: {{path: /srv/{name}}}\n"
+    )
+}
+
+#[track_caller]
+fn apply(home: &Home, cluster: &Cluster<'_>, manifest: &str) {
+    let file = home.file("manifest.yaml", manifest);
+    cluster.kubectl(&format!("apply -f {file}"));
+}
+
+/// The words of the only row.
+fn row(text: &str) -> Vec<&str> {
+    text.lines().last().unwrap_or_default().split_whitespace().collect()
+}
+
+#[test]
+fn sections_2_4_1_and_2_4_2_work_as_printed() {
+    let home = Home::new();
+    let cluster = home.up();
+    let classes = cluster.kubectl("get storageclass");
+    let standard = classes.lines().find(|line| line.starts_with("standard (default)")).unwrap();
+    let words: Vec<&str> = standard.split_whitespace().collect();
+    assert_eq!(words[2..6], ["sampan.dev/local-path", "Delete", "Immediate", "true"], "{classes}");
+    assert!(classes.contains("WaitForFirstConsumer"), "{classes}");
+
+    let applied = cluster.kubectl(&format!("apply -f {}", tutorial("pvc.yaml")));
+    assert_eq!(applied, "persistentvolumeclaim/myclaim created\n");
+    bound(&cluster, "myclaim");
+    let name = cluster.kubectl("get pvc myclaim -o jsonpath={.spec.volumeName}");
+    let claim = cluster.kubectl("get pvc");
+    let expect = ["myclaim", "Bound", &name, "10Mi", "RWX", "standard", "<unset>"];
+    assert_eq!(row(&claim)[..7], expect, "{claim}");
+    let volume = cluster.kubectl("get pv");
+    let expect =
+        [&name, "10Mi", "RWX", "Delete", "Bound", "default/myclaim", "standard", "<unset>"];
+    assert_eq!(row(&volume)[..8], expect, "{volume}");
+    let both = cluster.kubectl("get pvc,pv");
+    assert!(both.contains("persistentvolumeclaim/myclaim"), "{both}");
+    assert!(both.contains(&format!("persistentvolume/{name}")), "{both}");
+
+    let told = until(&cluster, "describe pvc myclaim", |text| text.contains("Succeeded"));
+    for line in ["Finalizers:    [kubernetes.io/pvc-protection]", "Used By:       <none>"] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    assert!(told.contains(&format!("Successfully provisioned volume {name}")), "{told}");
+    let told = cluster.kubectl(&format!("describe pv {name}"));
+    assert!(told.contains("Type:          HostPath"), "{told}");
+    assert!(told.contains("Claim:           default/myclaim"), "{told}");
+    let told = cluster.kubectl("describe sc standard");
+    assert!(told.contains("IsDefaultClass:        Yes"), "{told}");
+
+    assert_eq!(
+        cluster.kubectl("delete pvc myclaim"),
+        "persistentvolumeclaim \"myclaim\" deleted\n"
+    );
+    until(&cluster, "get pv", |text| text.contains("No resources found"));
+}
+
+#[test]
+fn what_is_deleted_takes_its_files_along_and_what_is_retained_does_not() {
+    let home = Home::new();
+    let cluster = home.up();
+    for name in ["gone", "kept"] {
+        apply(&home, &cluster, &claim(name, "standard", "1Mi", ""));
+        bound(&cluster, name);
+    }
+    let file_of = |claim: &str| {
+        let volume = cluster.kubectl(&format!("get pvc {claim} -o jsonpath={{.spec.volumeName}}"));
+        let path = cluster.kubectl(&format!("get pv {volume} -o jsonpath={{.spec.hostPath.path}}"));
+        assert!(path.ends_with(&format!("data/volumes/{volume}")), "{path}");
+        fs::create_dir_all(&path).unwrap();
+        let file = std::path::Path::new(&path).join("file");
+        fs::write(&file, "data").unwrap();
+        (volume, file)
+    };
+    let (gone, gone_file) = file_of("gone");
+    let (kept, kept_file) = file_of("kept");
+    let patch = "{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}";
+    cluster.kubectl(&format!("patch pv {kept} -p {patch}"));
+    cluster.kubectl("delete pvc gone kept");
+    until(&cluster, &format!("get pv {gone}"), |text| text.contains("NotFound"));
+    assert!(!gone_file.exists() && !gone_file.parent().unwrap().exists());
+    cluster.wait_for("jsonpath={.status.phase}=Released", &format!("pv/{kept}"));
+    cluster.kubectl(&format!("delete pv {kept}"));
+    assert_eq!(fs::read_to_string(kept_file).unwrap(), "data");
+}
+
+#[test]
+fn static_volumes_are_bound_by_size_and_by_selector() {
+    let home = Home::new();
+    let cluster = home.up();
+    for (name, size) in [("small", "1Gi"), ("right", "5Gi"), ("large", "50Gi")] {
+        apply(&home, &cluster, &volume(name, size, "Retain"));
+        cluster.wait_for("jsonpath={.status.phase}=Available", &format!("pv/{name}"));
+    }
+    apply(&home, &cluster, &claim("by-size", "manual", "3Gi", ""));
+    let selector = "  selector: {matchLabels: {disk: large}}\n";
+    apply(&home, &cluster, &claim("by-label", "manual", "1Gi", selector));
+    apply(&home, &cluster, &claim("too-large", "manual", "60Gi", ""));
+    for (claim, volume) in [("by-size", "right"), ("by-label", "large")] {
+        bound(&cluster, claim);
+        let got = cluster.kubectl(&format!("get pvc {claim} -o jsonpath={{.spec.volumeName}}"));
+        assert_eq!(got, volume);
+    }
+    let told = until(&cluster, "describe pvc too-large", |text| text.contains("Provisioning"));
+    assert!(told.contains("storageclass.storage.k8s.io \"manual\" not found"), "{told}");
+
+    // What was one's own is not another's.
+    cluster.kubectl("delete pvc by-size");
+    cluster.wait_for("jsonpath={.status.phase}=Released", "pv/right");
+    apply(&home, &cluster, &claim("by-size", "manual", "3Gi", ""));
+    until(&cluster, "describe pvc by-size", |text| text.contains("not found"));
+    apply(&home, &cluster, &volume("later", "4Gi", "Delete"));
+    bound(&cluster, "by-size");
+
+    // Nobody but us deletes directories of the host, and only those of ours.
+    cluster.kubectl("delete pvc by-size");
+    cluster.wait_for("jsonpath={.status.phase}=Failed", "pv/later");
+    let told = until(&cluster, "describe pv later", |text| text.contains("VolumeFailedDelete"));
+    assert!(told.contains("no deletable volume plugin matched"), "{told}");
+}
+
+#[test]
+fn without_a_class_a_claim_waits_and_says_so() {
+    let home = Home::new();
+    let cluster = home.up();
+    apply(&home, &cluster, &claim("alone", "", "1Gi", ""));
+    let told = until(&cluster, "describe pvc alone", |text| text.contains("FailedBinding"));
+    let expect = "no persistent volumes available for this claim and no storage class is set";
+    assert!(told.contains(expect), "{told}");
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  \
+               containers: [{name: c, image: busybox, command: [sleep, '60']}]\n  \
+               volumes: [{name: v, persistentVolumeClaim: {claimName: NAME}}]\n";
+    apply(&home, &cluster, &pod.replace("NAME", "alone"));
+    let told = until(&cluster, "describe pod p", |text| text.contains("FailedScheduling"));
+    let expect = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
+    assert!(told.contains(expect), "{told}");
+    apply(&home, &cluster, &pod.replace("NAME", "nowhere").replace("name: p}", "name: q}"));
+    let told = until(&cluster, "describe pod q", |text| text.contains("FailedScheduling"));
+    assert!(told.contains("persistentvolumeclaim \"nowhere\" not found"), "{told}");
+}
+
+#[test]
+fn a_claim_grows_and_does_not_shrink() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl(&format!("apply -f {}", tutorial("pvc.yaml")));
+    bound(&cluster, "myclaim");
+    let size = |size: &str| {
+        format!(
+            "patch pvc myclaim -p {{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"{size}\"}}}}}}}}"
+        )
+    };
+    cluster.kubectl(&size("20Mi"));
+    cluster.wait_for("jsonpath={.status.capacity.storage}=20Mi", "pvc/myclaim");
+    assert_eq!(cluster.kubectl("get pv -o jsonpath={.items[0].spec.capacity.storage}"), "20Mi");
+    let told = until(&cluster, "describe pvc myclaim", |text| text.contains("ResizeSuccessful"));
+    assert!(told.contains("ExpandVolume succeeded for volume default/myclaim"), "{told}");
+    let refused = cluster.refused(&size("5Mi"));
+    assert!(refused.contains("field can not be less than status.capacity"), "{refused}");
+    let refused =
+        cluster.refused("patch pvc myclaim -p {\"spec\":{\"storageClassName\":\"other\"}}");
+    assert!(
+        refused.contains("spec is immutable after creation except resources.requests"),
+        "{refused}"
+    );
+
+    apply(&home, &cluster, &volume("fixed", "1Gi", "Retain"));
+    apply(&home, &cluster, &claim("fixed", "manual", "1Gi", ""));
+    bound(&cluster, "fixed");
+    let refused = cluster.refused(&size("2Gi").replace("myclaim", "fixed"));
+    assert!(refused.contains("only dynamically provisioned pvc can be resized"), "{refused}");
+}
+
+#[test]
+fn a_claim_in_use_and_a_bound_volume_are_kept() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl(&format!("apply -f {}", tutorial("pvc.yaml")));
+    bound(&cluster, "myclaim");
+    cluster.kubectl(&format!("apply -f {}", tutorial("pod-pvc.yaml")));
+    cluster.wait_for("condition=PodScheduled", "pod/mypod");
+    cluster.kubectl("delete pvc myclaim --wait=false");
+    let volume = cluster.kubectl("get pvc myclaim -o jsonpath={.spec.volumeName}");
+    cluster.kubectl(&format!("delete pv {volume} --wait=false"));
+    assert_eq!(row(&cluster.kubectl("get pvc"))[1], "Terminating");
+    assert_eq!(row(&cluster.kubectl("get pv"))[4], "Terminating");
+    let told = cluster.kubectl("describe pvc myclaim");
+    assert!(told.contains("Used By:       mypod"), "{told}");
+    cluster.kubectl("delete pod mypod --grace-period=1");
+    until(&cluster, "get pvc,pv", |text| text.contains("No resources found"));
+}
+
+#[test]
+fn a_claim_may_wait_for_its_first_pod() {
+    let home = Home::new();
+    let cluster = home.up();
+    apply(&home, &cluster, &claim("lazy", "local-path", "1Mi", ""));
+    let told = until(&cluster, "describe pvc lazy", |text| text.contains("WaitForFirstConsumer"));
+    assert!(told.contains("waiting for first consumer to be created before binding"), "{told}");
+    assert!(cluster.run("get pv").stderr.contains("No resources found"));
+    let pod = fs::read_to_string(tutorial("pod-pvc.yaml")).unwrap().replace("myclaim", "lazy");
+    apply(&home, &cluster, &pod);
+    bound(&cluster, "lazy");
+    cluster.wait_for("condition=PodScheduled", "pod/mypod");
+    let node = cluster.kubectl("get pvc lazy -o jsonpath={.metadata.annotations}");
+    assert!(node.contains("\"volume.kubernetes.io/selected-node\":\"sampan\""), "{node}");
+    let told = cluster.kubectl("describe pv");
+    assert!(told.contains("kubernetes.io/hostname in [sampan]"), "{told}");
+}
+
+#[test]
+fn only_one_pod_gets_what_only_one_may_have() {
+    let home = Home::new();
+    let cluster = home.up();
+    let single =
+        claim("single", "standard", "1Mi", "").replace("ReadWriteOnce", "ReadWriteOncePod");
+    apply(&home, &cluster, &single);
+    bound(&cluster, "single");
+    let pod = fs::read_to_string(tutorial("pod-pvc.yaml")).unwrap().replace("myclaim", "single");
+    apply(&home, &cluster, &pod);
+    cluster.wait_for("condition=PodScheduled", "pod/mypod");
+    apply(&home, &cluster, &pod.replace("mypod", "second"));
+    let told = until(&cluster, "describe pod second", |text| text.contains("FailedScheduling"));
+    let expect = "1 node has pod using PersistentVolumeClaim with the same name and \
+                  ReadWriteOncePod access mode";
+    assert!(told.contains(expect), "{told}");
+    cluster.kubectl("delete pod mypod --grace-period=1");
+    cluster.wait_for("condition=PodScheduled", "pod/second");
+}
