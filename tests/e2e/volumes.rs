@@ -224,3 +224,36 @@ fn the_hosts_files_are_there_where_its_operator_allows_it() {
     assert_eq!(said(&cluster, "given", "cat /h/greeting; echo bye > /h/greeting"), "hello");
     assert_eq!(said(&cluster, "file", "cat /h"), "bye\n");
 }
+
+#[test]
+fn a_pod_speaks_to_the_api_server_as_its_account() {
+    let home = Home::new();
+    let cluster = home.up();
+    let quiet = format!("[{{name: c, {IDLE}}}]");
+    apply(&home, &cluster, &pod("client", "[]", &quiet));
+    let mute = pod("mute", "[]", &quiet)
+        .replace("spec:\n", "spec:\n  automountServiceAccountToken: false\n");
+    apply(&home, &cluster, &mute);
+    for pod in ["client", "mute"] {
+        cluster.wait_for("condition=Ready", &format!("pod/{pod}"));
+    }
+    let place = "/var/run/secrets/kubernetes.io/serviceaccount";
+    assert_eq!(
+        said(&cluster, "client", &format!("cd {place}; ls; cat namespace")),
+        "ca.crt\nnamespace\ntoken\ndefault"
+    );
+    let absent = shell(&cluster, "mute", &format!("ls {place}"));
+    assert!(absent.code != 0, "{}", absent.all());
+
+    let script = format!(
+        "cd {place}; curl -s --cacert ca.crt -H \"Authorization: Bearer $(cat token)\" \
+         https://kubernetes.default/api/v1/namespaces/default/secrets"
+    );
+    let answer = said(&cluster, "client", &script);
+    assert!(
+        answer.contains("User \\\"system:serviceaccount:default:default\\\" cannot list"),
+        "{answer}"
+    );
+    let events = cluster.kubectl("get events");
+    assert!(!events.contains("FailedMount"), "{events}");
+}

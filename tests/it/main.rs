@@ -14,6 +14,7 @@ mod objects;
 mod patching;
 mod replica_sets;
 mod root_ca;
+mod service_account_tokens;
 mod services;
 mod shell;
 mod subresources;

@@ -106,6 +106,9 @@ pub(super) trait Lookup: Send + Sync {
     async fn default_storage_class(&self) -> Result<Option<String>, LookupError>;
 
     async fn storage_class(&self, name: &str) -> Result<Option<Arc<StorageClass>>, LookupError>;
+
+    /// Five random characters, to make a name of.
+    fn suffix(&self) -> String;
 }
 
 /// One rule of admission.
@@ -237,6 +240,10 @@ mod testing {
             };
             let class = json!({"provisioner": "a.b/c", "allowVolumeExpansion": grows});
             Ok(Some(Arc::new(serde_json::from_value(class).unwrap())))
+        }
+
+        fn suffix(&self) -> String {
+            "abcde".to_owned()
         }
     }
 

@@ -152,6 +152,10 @@ impl Lookup for ApiServer {
         self.default_class("networking.k8s.io", "ingressclasses", DEFAULT_INGRESS_CLASS).await
     }
 
+    fn suffix(&self) -> String {
+        self.ids().suffix()
+    }
+
     async fn default_storage_class(&self) -> Result<Option<String>, LookupError> {
         self.default_class("storage.k8s.io", "storageclasses", DEFAULT_STORAGE_CLASS).await
     }
