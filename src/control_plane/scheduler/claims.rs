@@ -41,7 +41,7 @@ pub(super) enum Preparation {
     /// The volume is set aside for a claim.
     SetAside(Box<PersistentVolume>),
     /// The claim is told where its Pod will be.
-    Select(PersistentVolumeClaim),
+    Select(Box<PersistentVolumeClaim>),
     /// All is written; the claim has yet to be bound.
     Await,
 }
@@ -131,7 +131,7 @@ impl PodClaims {
         let mut claim = claim.clone();
         let annotations = claim.metadata.annotations.get_or_insert_default();
         annotations.insert(SELECTED_NODE.to_owned(), name);
-        Some(Preparation::Select(claim))
+        Some(Preparation::Select(Box::new(claim)))
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
         let [Preparation::Select(claim)] = &made[..] else { panic!("{made:?}") };
         assert_eq!(claim::annotation(&claim.metadata, SELECTED_NODE), "sampan");
         let mut again = one("x", "", "a.b/c", LAZY);
-        again.claim = Some(Arc::new(claim.clone()));
+        again.claim = Some(Arc::new((**claim).clone()));
         let needed = of(vec![again], Vec::new()).check(&node()).unwrap();
         assert_eq!(needed, [Preparation::Await]);
     }

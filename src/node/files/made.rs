@@ -9,7 +9,9 @@ use super::{Device, Entry};
 /// A tree of made-up files; nothing in it can be changed. It is asked with the pid of whose view of
 /// the root it is (0: of nobody in particular) and a path below the mount, empty for itself.
 #[derive(Clone)]
-pub struct Made(Arc<dyn Fn(u32, &str) -> Option<Node> + Send + Sync>);
+pub struct Made(Arc<Maker>);
+
+type Maker = dyn Fn(u32, &str) -> Option<Node> + Send + Sync;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -155,7 +155,7 @@ impl Quota {
 
 impl Names<'_> {
     /// Makes one more name by `make`, if there is room for it.
-    pub(super) fn add<T>(&mut self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn add<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         self.quota.entries.take_all(1)?;
         make().inspect_err(|_| self.quota.entries.give(1))
     }

@@ -31,6 +31,7 @@ pub(super) struct Proc {
 }
 
 type Content = fn(&Proc) -> String;
+type ContentOfProcess = fn(&Proc, &Live) -> Vec<u8>;
 
 /// Files by their path, sorted.
 const FILES: &[(&str, Content)] = &[
@@ -45,7 +46,7 @@ const FILES: &[(&str, Content)] = &[
     ("version", |_| concat!("sampan version ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
 ];
 
-const OF_A_PROCESS: &[(&str, fn(&Proc, &Live) -> Vec<u8>)] = &[
+const OF_A_PROCESS: &[(&str, ContentOfProcess)] = &[
     ("cmdline", |_, live| {
         live.argv.iter().flat_map(|arg| [arg.as_bytes(), &b"\0"[..]].concat()).collect()
     }),

@@ -6,7 +6,7 @@
 //!
 //! Upstream: `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
@@ -19,11 +19,8 @@ use kube::api::Api;
 use super::host_path::{self, Opened};
 use super::mounter::{Context, Error, Mounted, Mounter, SetUp, blocking};
 use super::node::{Config, text_of};
+use crate::api::claim::{LOCAL_PATH, PROVISIONED_BY};
 use crate::api::quantity::Quantity;
-
-/// On what our own provisioner makes.
-const PROVISIONED_BY_ANNOTATION: &str = "pv.kubernetes.io/provisioned-by";
-const PROVISIONER: &str = "sampan.dev/local-path";
 
 struct Claim {
     source: PersistentVolumeClaimVolumeSource,
@@ -153,9 +150,9 @@ fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
     let name = volume.metadata.name.as_deref().unwrap_or_default();
     let place = if let Some(host) = &spec.host_path {
         let annotations = volume.metadata.annotations.as_ref();
-        let maker = annotations.and_then(|all| all.get(PROVISIONED_BY_ANNOTATION));
+        let maker = annotations.and_then(|all| all.get(PROVISIONED_BY));
         let own = config.directory.join(name);
-        if maker.is_some_and(|maker| maker == PROVISIONER) && own == PathBuf::from(&host.path) {
+        if maker.is_some_and(|maker| maker == LOCAL_PATH) && own == Path::new(&host.path) {
             Place::Own(own)
         } else {
             let type_ = host.type_.clone().unwrap_or_default();
@@ -199,7 +196,7 @@ mod tests {
     use super::*;
 
     fn plan_of(spec: Value, maker: &str) -> Result<Plan, String> {
-        let annotations = json!({PROVISIONED_BY_ANNOTATION: maker});
+        let annotations = json!({PROVISIONED_BY: maker});
         let volume = json!({"metadata": {"name": "pv", "annotations": annotations}, "spec": spec});
         let config =
             Config { directory: PathBuf::from("/data/volumes"), allowed_directories: Vec::new() };
@@ -212,10 +209,10 @@ mod tests {
             |path: &str, maker| plan_of(json!({"hostPath": {"path": path}}), maker).unwrap().place;
         let host = |path: &str| Place::Host { path: path.to_owned(), type_: String::new() };
         let own = Place::Own(PathBuf::from("/data/volumes/pv"));
-        assert_eq!(place("/data/volumes/pv", PROVISIONER), own);
+        assert_eq!(place("/data/volumes/pv", LOCAL_PATH), own);
         assert_eq!(place("/data/volumes/pv", "me"), host("/data/volumes/pv"));
-        assert_eq!(place("/data/volumes/other", PROVISIONER), host("/data/volumes/other"));
-        assert_eq!(place("/etc", PROVISIONER), host("/etc"));
+        assert_eq!(place("/data/volumes/other", LOCAL_PATH), host("/data/volumes/other"));
+        assert_eq!(place("/etc", LOCAL_PATH), host("/etc"));
     }
 
     #[test]
