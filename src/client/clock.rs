@@ -134,3 +134,20 @@ impl Ids {
         }
     }
 }
+
+/// The second that has begun, as metav1.Time is written; never one that is yet to come: a token that
+/// begins in half a second is refused until then.
+pub fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_counts_once_it_has_begun() {
+        let late: Timestamp = "2026-11-23T04:27:36.983Z".parse().unwrap();
+        assert_eq!(whole_second(late).to_string(), "2026-11-23T04:27:36Z");
+    }
+}

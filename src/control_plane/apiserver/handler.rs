@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, header, request};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use jiff::Unit;
 use tracing::{Instrument, debug_span, error};
 
 use super::ApiServer;
@@ -22,6 +21,7 @@ use super::request_info::{RequestInfo, ResourceRequest};
 use super::status::{self as answer, Failure, Outcome};
 use super::{compression, paths, subresources, verbs};
 use crate::api::status;
+use crate::client::clock::whole_second;
 use crate::control_plane::registry::Scope;
 
 /// Bound: a larger body is refused; kube-apiserver's limit.
@@ -115,7 +115,7 @@ impl ApiServer {
             body: Bytes::new(),
             output,
             warnings: Vec::new(),
-            now: now.round(Unit::Second).unwrap_or(now),
+            now: whole_second(now),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
     ReplicaSet, ReplicaSetCondition, ReplicaSetSpec, ReplicaSetStatus,
 };
@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::selector::Labels;
+use crate::client::clock::whole_second;
 use crate::control_plane::controllers::pods::{self, Availability};
 
 /// Bound: Pods made or deleted by one reconcile; what is left follows in the next. Upstream's
@@ -113,7 +114,7 @@ fn conditions(
             status: "True".to_owned(),
             reason: Some(failure.reason.to_owned()),
             message: Some(failure.message.clone()),
-            last_transition_time: Some(Time(now.round(Unit::Second).unwrap_or(now))),
+            last_transition_time: Some(Time(whole_second(now))),
         }),
         Some(_) => {}
         None => conditions.retain(|condition| condition.type_ != REPLICA_FAILURE),
