@@ -109,7 +109,7 @@ impl Change {
         };
         steps.iter().fold(before, |rights, (mask, sign, letters)| {
             let named = letters.chars().fold(0, |all, letter| all | bits(letter, rights, kind));
-            let named = named * 0o111 & mask;
+            let named = (named * 0o111) & mask;
             match sign {
                 '+' => rights | named,
                 '-' => rights & !named,
