@@ -14,17 +14,12 @@ use crate::figures::{Samples, Table};
 use crate::guests;
 use crate::http::Connection;
 use crate::server::Home;
-use crate::tcp::{self, Exchange};
+use crate::tcp::{self, HELLO};
 
 const MANY: usize = 10_000;
 const IDLE: Duration = Duration::from_secs(5);
 /// Until all that opening them set off is over.
 const SETTLE: Duration = Duration::from_secs(2);
-const HELLO: Exchange = Exchange {
-    question: b"GET /hello HTTP/1.1\r\nHost: web\r\n\r\n",
-    begins: b"HTTP/1.1 200 ",
-    ends: b"\r\n\r\nhello\n",
-};
 
 pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     let home = Home::new()?;

@@ -13,14 +13,9 @@ use crate::guests;
 use crate::http::Connection;
 use crate::peers::{self, Peer};
 use crate::server::Home;
-use crate::tcp::Exchange;
+use crate::tcp::HELLO;
 
 const CONNECTIONS: [usize; 2] = [1, 64];
-const HELLO: Exchange = Exchange {
-    question: b"GET /hello HTTP/1.1\r\nHost: web\r\n\r\n",
-    begins: b"HTTP/1.1 200 ",
-    ends: b"\r\n\r\nhello\n",
-};
 
 /// `wasmtime serve`, as it comes, and with the knobs that this engine has turned, too.
 const PEERS: &[(&str, &[&str])] = &[

@@ -12,7 +12,7 @@ use crate::figures::{Samples, Table};
 use crate::guests;
 use crate::http::Connection;
 use crate::server::Home;
-use crate::tcp::Exchange;
+use crate::tcp::{Exchange, HELLO};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 const WAKES: usize = 50;
@@ -21,14 +21,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// A component that serves, and a program that does: the built-in nginx.
 const SERVERS: [(&str, Exchange); 2] = [
-    (
-        "component",
-        Exchange {
-            question: b"GET /hello HTTP/1.1\r\nHost: web\r\n\r\n",
-            begins: b"HTTP/1.1 200 ",
-            ends: b"\r\n\r\nhello\n",
-        },
-    ),
+    ("component", HELLO),
     (
         "nginx",
         Exchange {

@@ -27,6 +27,13 @@ pub(crate) struct Exchange {
     pub(crate) ends: &'static [u8],
 }
 
+/// What the test guest `server` is asked.
+pub(crate) const HELLO: Exchange = Exchange {
+    question: b"GET /hello HTTP/1.1\r\nHost: web\r\n\r\n",
+    begins: b"HTTP/1.1 200 ",
+    ends: b"\r\n\r\nhello\n",
+};
+
 impl Exchange {
     pub(crate) async fn on(self, stream: &mut TcpStream) -> anyhow::Result<()> {
         stream.write_all(self.question).await?;
