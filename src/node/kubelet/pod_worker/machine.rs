@@ -1,21 +1,13 @@
 //! The state machine.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::ending::Draining;
 use super::ephemeral::first_reason;
-use super::record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated, waiting};
+use super::record::{ContainerRecord, Ending, Kind, State};
 use super::resume::{self, LastStop};
 use crate::client::events::EventType;
-
-/// A failed pull is shown as `ErrImagePull` for this long, then as `ImagePullBackOff`.
-const PULL_ERROR_SHOWN: Duration = Duration::from_secs(2);
-/// A container whose configuration is incomplete is tried again this often, as upstream's sync
-/// period.
-const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
 /// One Pod on this node.
 #[derive(Debug)]
@@ -26,8 +18,8 @@ pub(in crate::node::kubelet) struct PodWorker {
     pub(in crate::node::kubelet) started_at: Timestamp,
     pub(in crate::node::kubelet) ending: Option<Ending>,
     /// `name_namespace(uid)`, as the kubelet calls a Pod in messages.
-    called: String,
-    restart_policy: RestartPolicy,
+    pub(super) called: String,
+    pub(super) restart_policy: RestartPolicy,
     deadline: Option<Timestamp>,
     /// Nothing may be started.
     held: bool,
@@ -47,7 +39,7 @@ pub(in crate::node::kubelet) enum Volumes {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RestartPolicy {
+pub(super) enum RestartPolicy {
     Always,
     OnFailure,
     Never,
@@ -168,216 +160,6 @@ impl PodWorker {
         (plan, happenings)
     }
 
-    /// The container runs.
-    pub(in crate::node::kubelet) fn started(&mut self, index: usize, run: Run) {
-        let container = &mut self.containers[index];
-        container.settle();
-        container.state = State::Running { run, stopping: false };
-    }
-
-    /// The image that the container uses.
-    pub(in crate::node::kubelet) fn found_image(&mut self, index: usize, image: (String, String)) {
-        self.containers[index].image = Some(image);
-    }
-
-    /// The container did not come to run.
-    pub(in crate::node::kubelet) fn failed(
-        &mut self,
-        index: usize,
-        failure: StartFailure,
-        id: Option<String>,
-        now: Timestamp,
-    ) -> Vec<Happening> {
-        self.containers[index].settle();
-        match failure {
-            StartFailure::Image { reason, message } => {
-                self.image_failed(index, reason, message, now)
-            }
-            StartFailure::Config(message) => {
-                self.not_begun(index, "CreateContainerConfigError", message, now)
-            }
-            StartFailure::Create(message) => {
-                self.not_begun(index, "CreateContainerError", message, now)
-            }
-            StartFailure::Run { exit_code, reason, message } => {
-                let mut happenings =
-                    vec![told(index, EventType::Warning, "Failed", format!("Error: {message}"))];
-                let end = Terminated {
-                    exit_code,
-                    reason: reason.to_owned(),
-                    message: Some(message.clone()),
-                    id,
-                    started_at: None,
-                    finished_at: Some(now),
-                };
-                let shown = waiting("RunContainerError", Some(message));
-                happenings.extend(self.ended(index, end, Some(shown), now));
-                happenings
-            }
-        }
-    }
-
-    /// The container's run ended.
-    pub(in crate::node::kubelet) fn exited(
-        &mut self,
-        index: usize,
-        end: Terminated,
-        now: Timestamp,
-    ) -> Vec<Happening> {
-        self.ended(index, end, None, now)
-    }
-
-    fn image_failed(
-        &mut self,
-        index: usize,
-        reason: &'static str,
-        message: String,
-        now: Timestamp,
-    ) -> Vec<Happening> {
-        let container = &mut self.containers[index];
-        container.runs -= 1;
-        container.image_backoff.advance(now, now);
-        let retry_at = now + container.image_backoff.delay(now);
-        container.start_at = Some(retry_at);
-        let mut texts = vec![format!("Error: {reason}")];
-        if reason == "ErrImagePull" {
-            let image = &container.asked;
-            texts.insert(0, format!("Failed to pull image {image:?}: {message}"));
-            let text = format!("Back-off pulling image {image:?}: {reason}: {message}");
-            let backing_off = waiting("ImagePullBackOff", Some(text));
-            container.relabel = Some((now + PULL_ERROR_SHOWN, backing_off));
-        }
-        container.state = waiting(reason, Some(message));
-        let tell = |text| told(index, EventType::Warning, "Failed", text);
-        texts.into_iter().map(tell).collect()
-    }
-
-    /// It was never made: not counted as a run, and tried again.
-    fn not_begun(
-        &mut self,
-        index: usize,
-        reason: &'static str,
-        message: String,
-        now: Timestamp,
-    ) -> Vec<Happening> {
-        let container = &mut self.containers[index];
-        container.runs -= 1;
-        container.start_at = Some(now + CONFIG_RETRY);
-        container.state = waiting(reason, Some(message.clone()));
-        vec![told(index, EventType::Warning, "Failed", format!("Error: {message}"))]
-    }
-
-    /// Decides whether and when the container runs again. `shown` is what it shows meanwhile if it
-    /// need not wait.
-    fn ended(
-        &mut self,
-        index: usize,
-        end: Terminated,
-        shown: Option<State>,
-        now: Timestamp,
-    ) -> Vec<Happening> {
-        let again = self.ending.is_none() && self.restarts(index, end.exit_code);
-        let called = self.called.clone();
-        let container = &mut self.containers[index];
-        let finished_at = end.finished_at.unwrap_or(now);
-        container.start_at = None;
-        container.state = State::Terminated(end.clone());
-        if !again {
-            return Vec::new();
-        }
-        let delay = container.crash_backoff.delay(finished_at);
-        container.start_at = Some(finished_at + delay);
-        if delay.is_zero() {
-            if let Some(shown) = shown {
-                container.last = Some(end);
-                container.state = shown;
-            }
-            return Vec::new();
-        }
-        container.last = Some(end);
-        let name = &container.name;
-        let text = format!(
-            "back-off {} restarting failed container={name} pod={called}",
-            go_duration(delay)
-        );
-        container.state = waiting("CrashLoopBackOff", Some(text));
-        let text = format!("Back-off restarting failed container {name} in pod {called}");
-        vec![told(index, EventType::Warning, "BackOff", text)]
-    }
-
-    /// What restartPolicy says of a container that ended with this code.
-    pub(super) fn restarts(&self, index: usize, exit_code: i32) -> bool {
-        match (self.containers[index].kind, self.restart_policy) {
-            (Kind::Sidecar, _) => !self.apps_are_done(),
-            (Kind::Init, RestartPolicy::Always | RestartPolicy::OnFailure)
-            | (Kind::App, RestartPolicy::OnFailure) => exit_code != 0,
-            (Kind::App, RestartPolicy::Always) => true,
-            (Kind::Init | Kind::App, RestartPolicy::Never) | (Kind::Ephemeral, _) => false,
-        }
-    }
-
-    /// The Pod's work is over: nothing is left to run but, perhaps, sidecars and ephemeral
-    /// containers.
-    pub(super) fn apps_are_done(&self) -> bool {
-        self.init_failed() || self.of_kind(Kind::App).all(ContainerRecord::is_done)
-    }
-
-    /// An init container failed for good.
-    fn init_failed(&self) -> bool {
-        self.of_kind(Kind::Init).any(|container| container.is_done() && !container.has_succeeded())
-    }
-
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ContainerRecord> {
-        self.containers.iter().filter(move |container| container.kind == kind)
-    }
-
-    fn bring_up(&mut self, now: Timestamp, plan: &mut Plan) {
-        if self.apps_are_done() {
-            return;
-        }
-        // Ephemeral containers wait for no other: a Pod that does not get up is to be debugged too.
-        for index in 0..self.containers.len() {
-            if self.containers[index].kind == Kind::Ephemeral {
-                self.start_if_due(index, now, plan);
-            }
-        }
-        let initialized = self.of_kind(Kind::App).any(|container| container.runs > 0);
-        for index in 0..self.containers.len() {
-            self.start_if_due(index, now, plan);
-            let container = &self.containers[index];
-            let goes_on = match container.kind {
-                Kind::Init => container.has_succeeded(),
-                Kind::Sidecar => initialized || container.is_running(),
-                Kind::App | Kind::Ephemeral => true,
-            };
-            if !goes_on {
-                return;
-            }
-        }
-    }
-
-    fn start_if_due(&mut self, index: usize, now: Timestamp, plan: &mut Plan) {
-        let container = &mut self.containers[index];
-        let Some(start_at) = container.start_at.filter(|_| !container.lives()) else { return };
-        if start_at > now {
-            plan.wake_at(start_at);
-            return;
-        }
-        let end = match &container.state {
-            State::Terminated(end) => Some(end),
-            _ => container.last.as_ref(),
-        };
-        if let Some(finished_at) = end.and_then(|end| end.finished_at) {
-            container.crash_backoff.advance(finished_at, now);
-        }
-        container.runs += 1;
-        container.start_at = None;
-        container.relabel = None;
-        let before = std::mem::replace(&mut container.state, waiting("ContainerCreating", None));
-        container.state = State::Starting { before: Box::new(before) };
-        plan.steps.push(Step::Start(index));
-    }
-
     fn relabel(&mut self, now: Timestamp, plan: &mut Plan) -> Vec<Happening> {
         let mut happenings = Vec::new();
         for (index, container) in self.containers.iter_mut().enumerate() {
@@ -462,10 +244,4 @@ fn called(pod: &Pod) -> String {
     let part = |text: &Option<String>| text.clone().unwrap_or_default();
     let meta = &pod.metadata;
     format!("{}_{}({})", part(&meta.name), part(&meta.namespace), part(&meta.uid))
-}
-
-/// A whole number of seconds as Go prints a duration: `10s`, `2m40s`, `5m0s`.
-fn go_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) }
 }

@@ -17,11 +17,13 @@
 //! `pkg/kubelet/container/helpers.go` (`ShouldContainerBeRestarted`).
 
 mod backoff;
+mod bring_up;
 mod ending;
 mod ephemeral;
 mod machine;
 mod record;
 mod resume;
+mod runs;
 
 #[cfg(test)]
 mod tests;

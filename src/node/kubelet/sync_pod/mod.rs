@@ -1,0 +1,249 @@
+//! One Pod's task: carries out what the pod worker decides, and tells it what came of it.
+//!
+//! Upstream: `pkg/kubelet/kubelet.go` (`SyncPod`, `SyncTerminatingPod`, `SyncTerminatedPod`).
+
+mod containers;
+mod removal;
+mod setup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{AbortHandle, BoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::sync::watch;
+
+use super::etc::{Etc, Name};
+use super::lifecycle::Context;
+use super::pod_worker::{self, Ending, Happening, PodWorker, Step};
+use super::pod_workers::{Desired, LivePod};
+use super::references;
+use super::run::{Live, Outcome};
+use super::status::{self, Place};
+use super::status_writer::StatusWriter;
+use super::volumes::{Keeper, Progress, Volumes};
+use crate::api::downward::Facts;
+use crate::node::network::PodNetwork;
+use crate::node::runtime::{Exit, Sandbox};
+
+/// SIGTERM: no guest handles it, so it ends them at once.
+const TERM: u8 = 15;
+
+/// Runs the Pod until it is gone or the kubelet stops.
+pub(super) async fn run(
+    ctx: Arc<Context>,
+    live: Arc<LivePod>,
+    pod: Arc<Pod>,
+    mut desired_rx: watch::Receiver<Desired>,
+) {
+    let stop = ctx.stop.clone();
+    let mut task = Task::new(ctx, live, pod);
+    let gone = loop {
+        let step = tokio::select! {
+            biased;
+            // First: guests that end because sampan stops have not exited.
+            () = stop.cancelled() => break false,
+            gone = task.step(&mut desired_rx) => gone,
+        };
+        if step {
+            break true;
+        }
+    };
+    task.live.clear();
+    task.containers.clear();
+    if gone {
+        task.clean_up().await;
+    }
+}
+
+struct Task {
+    ctx: Arc<Context>,
+    live: Arc<LivePod>,
+    pod: Arc<Pod>,
+    worker: PodWorker,
+    place: Place,
+    /// `None` without an address.
+    network: Option<PodNetwork>,
+    sandbox: Sandbox,
+    name: Name,
+    etc: Arc<Etc>,
+    facts: Facts,
+    /// `None` for a Pod that starts nothing.
+    keeper: Option<Keeper>,
+    volumes: Arc<Volumes>,
+    /// By index, as in the worker.
+    containers: Vec<Slot>,
+    under_way: FuturesUnordered<BoxFuture<'static, Event>>,
+    status_writer: StatusWriter,
+    deleting: Option<BoxFuture<'static, bool>>,
+    finishing: bool,
+}
+
+/// One container's run, or its start.
+#[derive(Default)]
+struct Slot {
+    /// Containers' starts and ends carry the number of their run: one that was abandoned is told
+    /// from the one that came after it.
+    run: u32,
+    abort: Option<AbortHandle>,
+    live: Option<(Live, Timestamp)>,
+}
+
+enum Event {
+    Started { index: usize, run: u32, outcome: Box<Outcome> },
+    Exited { index: usize, run: u32, exit: Exit },
+    Abandoned,
+    Drained,
+}
+
+impl Task {
+    /// Does what is to be done now, then waits for something to happen. Answers whether the Pod is
+    /// gone.
+    async fn step(&mut self, desired_rx: &mut watch::Receiver<Desired>) -> bool {
+        if self.worker.ending.is_none() && self.pod.metadata.deletion_timestamp.is_some() {
+            self.worker.end(Ending::Deleted);
+        }
+        let wake = self.act();
+        if self.finishing && self.worker.ending == Some(Ending::Gone) {
+            return true;
+        }
+        if self.finishing && self.status_writer.is_done() && self.deleting.is_none() {
+            self.deleting = Some(Box::pin(removal::delete(self.ctx.clone(), self.pod.clone())));
+        }
+        let clock = self.ctx.rooms.clock.clone();
+        let sleep = async {
+            match wake {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let deleted = async {
+            match &mut self.deleting {
+                Some(deleting) => deleting.await,
+                None => std::future::pending().await,
+            }
+        };
+        let progress = async {
+            match &mut self.keeper {
+                Some(keeper) => keeper.progress().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            progress = progress => self.volumes_came(progress),
+            Ok(()) = desired_rx.changed() => self.desire(&desired_rx.borrow_and_update()),
+            Some(event) = self.under_way.next() => self.happened(event),
+            () = self.status_writer.finished() => {}
+            gone = deleted => {
+                self.deleting = None;
+                return gone;
+            }
+            () = sleep => self.status_writer.go_on(),
+        }
+        false
+    }
+
+    fn desire(&mut self, desired: &Desired) {
+        match desired {
+            Desired::Pod(pod) => {
+                self.pod = pod.clone();
+                self.worker.update(pod);
+                self.keeper.iter().for_each(|keeper| keeper.update(pod));
+                self.containers.resize_with(self.worker.containers.len(), Slot::default);
+            }
+            Desired::Gone => {
+                self.status_writer.give_up();
+                self.worker.end(Ending::Gone);
+            }
+        }
+    }
+
+    fn volumes_came(&mut self, progress: Progress) {
+        self.worker.volumes_are(match progress {
+            Progress::UnderWay => pod_worker::Volumes::UnderWay,
+            Progress::Failing => pod_worker::Volumes::Failing,
+            Progress::Ready(volumes) => {
+                self.volumes = volumes;
+                pod_worker::Volumes::Ready
+            }
+        });
+    }
+
+    /// Carries out the plan and has the status written; answers when to wake up, on the monotonic
+    /// clock.
+    fn act(&mut self) -> Option<Duration> {
+        let (now, monotonic) = (self.ctx.rooms.clock.now(), self.ctx.rooms.clock.monotonic());
+        let (plan, happenings) = self.worker.plan(now);
+        self.tell(happenings);
+        for step in plan.steps {
+            match step {
+                Step::Start(index) => self.start(index),
+                Step::Abandon(index) => {
+                    if let Some(abort) = self.containers[index].abort.take() {
+                        abort.abort();
+                    }
+                }
+                Step::Drain => self.drain(),
+                Step::Kill(index) => {
+                    if let Some((live, _)) = &self.containers[index].live {
+                        live.container.kill(TERM);
+                    }
+                }
+                Step::Finish => self.finishing = true,
+            }
+        }
+        self.show(now);
+        let planned = plan
+            .wake
+            .map(|at| monotonic + Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        [planned, self.status_writer.wake()].into_iter().flatten().min()
+    }
+
+    /// New connections go elsewhere if they can; those that are open may end.
+    fn drain(&self) {
+        let network = self.network.clone();
+        network.iter().for_each(PodNetwork::drain);
+        self.under_way.push(Box::pin(async move {
+            if let Some(network) = network {
+                network.retire().await;
+            }
+            Event::Drained
+        }));
+    }
+
+    fn show(&mut self, now: Timestamp) {
+        let before = self.status_before();
+        let status = status::build(&self.pod, &self.worker, self.place, &before, now);
+        self.live.set_status(status.clone());
+        // A Pod none of whose containers ever ran needs no last words.
+        let unheard = self.finishing && self.worker.never_ran();
+        if !unheard {
+            self.status_writer.want(status, self.worker.is_being_created());
+        }
+    }
+
+    /// What the status is built upon: of the API's conditions those of others, of ours our own.
+    fn status_before(&self) -> PodStatus {
+        let mut status = self.pod.status.clone().unwrap_or_default();
+        let ours = self.status_writer.wanted().conditions.clone().unwrap_or_default();
+        let theirs = status.conditions.take().unwrap_or_default().into_iter();
+        let theirs = theirs.filter(|one| !ours.iter().any(|our| our.type_ == one.type_));
+        status.conditions = Some(ours.iter().cloned().chain(theirs).collect());
+        status
+    }
+
+    fn tell(&self, happenings: Vec<Happening>) {
+        for happening in happenings {
+            let reference = match happening.container {
+                Some(index) => {
+                    references::container(&self.pod, &self.worker.containers[index].name)
+                }
+                None => references::pod(&self.pod),
+            };
+            let Happening { type_, reason, message, .. } = happening;
+            self.ctx.recorder.record(&reference, type_, reason, message);
+        }
+    }
+}
