@@ -83,7 +83,7 @@ fn objects_are_files_that_change_under_a_running_container() {
 
     let refused = shell(&cluster, "shown", "echo red > /all/color");
     assert!(
-        refused.code != 0 && refused.stderr.contains("read-only file system"),
+        refused.code != 0 && refused.stderr.contains("Read-only file system"),
         "{}",
         refused.all()
     );
@@ -155,7 +155,7 @@ fn an_empty_dir_is_shared_bounded_and_outlives_containers() {
         "first\nmore\nx\n"
     );
     let refused = read("echo x > /d/mark");
-    assert!(refused.stderr.contains("read-only file system"), "{}", refused.all());
+    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.all());
 
     cluster.kill();
     let cluster = home.up();

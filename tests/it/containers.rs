@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use parking_lot::Mutex;
 
 use sampan::client::clock::Clock;
-use sampan::node::files::Root;
+use sampan::node::files::{Mount, Root, Volume};
 use sampan::node::images::{self, Image, Images};
 use sampan::node::network::PodNetwork;
 use sampan::node::runtime::{self, Container, ContainerSpec, Http, Output, Runtime, Stdio, Tools};
@@ -67,9 +67,34 @@ pub(crate) async fn start_in(
     memory_bytes_max: Option<u64>,
     http: Http,
 ) -> (Container, impl FnOnce(i32) -> Ran + use<>) {
+    start_at(root(image), pod, image, argv, stdin, memory_bytes_max, http).await
+}
+
+/// Runs a container of an image with mounts to its end.
+pub(crate) async fn run_mounting(image: &Image, argv: &[&str], mounts: Vec<Mount>) -> Ran {
+    let mut root = root(image);
+    root.mount_all(mounts).expect("they are mounted");
+    let http = Http::default();
+    let (container, ran) = start_at(root, None, image, argv, "", None, http).await;
+    ran(container.wait().await.code)
+}
+
+fn root(image: &Image) -> Root {
     let upper = tempfile::tempdir().expect("a directory").keep();
     let upper = Dir::open_ambient_dir(upper, ambient_authority()).expect("a directory");
-    let root = Arc::new(Root::new(image.layers.iter().cloned(), upper));
+    Root::new(image.layers.iter().cloned(), Volume::empty(upper, None))
+}
+
+async fn start_at(
+    root: Root,
+    pod: Option<PodNetwork>,
+    image: &Image,
+    argv: &[&str],
+    stdin: &str,
+    memory_bytes_max: Option<u64>,
+    http: Http,
+) -> (Container, impl FnOnce(i32) -> Ran + use<>) {
+    let root = Arc::new(root);
     let (output, errors) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let log = |to: &Arc<Mutex<Vec<u8>>>| {
         let to = Arc::clone(to);

@@ -8,6 +8,7 @@ mod containers;
 mod dependents;
 mod deployments;
 mod ephemeral_containers;
+mod files;
 mod guests;
 mod http;
 mod objects;

@@ -154,6 +154,12 @@ pub(super) fn file_error(error: FileError) -> io::Error {
         FileError::NotDirectory => io::Error::NotDirectory,
         FileError::Access | FileError::NotPermitted => io::Error::Access,
         FileError::NoSpace | FileError::Quota => io::Error::NoSpace,
-        other => io::Error::Other(other.to_string()),
+        other => io::Error::Other(capitalised(&other.to_string())),
     }
+}
+
+/// As the C library words errors.
+fn capitalised(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}", first.to_uppercase())
 }
