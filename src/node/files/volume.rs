@@ -191,6 +191,12 @@ impl Volume {
         look(&self.dir, path)
     }
 
+    /// The directory, if there is certainly something at `path` in it.
+    pub(super) fn if_known_to_hold(&self, path: &str) -> Option<&Dir> {
+        let present = self.present.as_ref()?.0.read();
+        present.as_ref()?.contains(path).then_some(&*self.dir)
+    }
+
     fn add(&self, path: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
         match &self.quota {
             None => make(),

@@ -1,5 +1,7 @@
 //! Walking a path to a place, symlink by symlink.
 
+use cap_std::fs::Metadata;
+
 use super::layer::target;
 use super::layers::{Found, Kind, Origin, built_in_target};
 use super::place::{check_length, check_name, check_path};
@@ -100,26 +102,45 @@ impl Root {
         target(dir, path)
     }
 
-    /// The same as walking, in one step, for a path that leads straight into a volume: without
-    /// `..` and without symlinks.
+    /// The same as walking, in one step, for a path without `..` and without symlinks that leads
+    /// straight into a volume, or to what is in the container's own layer.
     fn walk_directly(&self, from: &Place, steps: &Steps, follow: Follow) -> Option<Walked> {
         if steps.0.iter().any(|step| step == ".." || check_name(step).is_err()) {
             return None;
         }
         let place = steps.0.iter().rev().fold(from.clone(), |place, step| place.join(step));
-        let (_, mount, rest) = self.mount_at(&place)?;
-        let Source::Directory(volume) = &mount.source else { return None };
-        if rest.is_empty() || self.has_mount_below(&place) {
+        if check_length(&place).is_err() || self.has_mount_below(&place) {
             return None;
         }
-        let found = Found::new(Origin::Mount, direct::look(&volume.dir, rest)?);
+        let must_be_directory = steps.1;
+        let Some((origin, metadata)) = self.look_directly(&place)? else {
+            return Some(Walked { place, found: None, must_be_directory });
+        };
+        let found = Found::new(origin, metadata);
         let ends_here = match found.kind {
             Kind::Directory => true,
-            Kind::Symlink => follow == Follow::No && !steps.1,
-            _ => !steps.1,
+            Kind::Symlink => follow == Follow::No && !must_be_directory,
+            _ => !must_be_directory,
         };
-        let must_be_directory = steps.1;
         ends_here.then_some(Walked { place, found: Some(found), must_be_directory })
+    }
+
+    /// What is at a place; inside, `None` if there is nothing in a directory that is there.
+    fn look_directly(&self, place: &Place) -> Option<Option<(Origin, Metadata)>> {
+        let Some((_, mount, rest)) = self.mount_at(place) else {
+            // What is not in it may be in the layers below.
+            let path = place.relative();
+            let metadata = direct::look(self.upper.if_known_to_hold(path)?, path)??;
+            return Some(Some((Origin::Upper, metadata)));
+        };
+        let Source::Directory(volume) = &mount.source else { return None };
+        match direct::look(&volume.dir, rest)? {
+            Some(metadata) => Some(Some((Origin::Mount, metadata))),
+            None => {
+                let parent = rest.rsplit_once('/').map_or(".", |(parent, _)| parent);
+                direct::look(&volume.dir, parent)?.filter(Metadata::is_dir).map(|_| None)
+            }
+        }
     }
 
     fn check_directory(&self, hidden: &Hidden, place: &Place) -> Result<()> {
