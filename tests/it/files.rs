@@ -8,7 +8,8 @@ use cap_std::fs::Dir;
 
 use sampan::node::files::{Mount, Quota, Volume};
 
-use crate::containers::{Ran, busybox, run_mounting};
+use crate::containers::{Ran, busybox, image, run_mounting};
+use crate::guests::programs;
 
 const MIB: u64 = 1 << 20;
 
@@ -96,4 +97,50 @@ async fn programs_find_their_container_in_proc() {
     ];
     assert_eq!(lines, expected, "{ran:?}");
     assert_eq!(ran.errors, "sh: can't create /proc/uptime: Read-only file system\n");
+}
+
+/// A guest that says itself what is wrong, with the mounts that it is written for.
+async fn walk(name: &str, bytes: Vec<u8>, argv: &[&str]) -> Ran {
+    let directory = tempfile::tempdir().expect("a directory");
+    let within = |name: &str| {
+        let path = directory.path().join(name);
+        std::fs::create_dir(&path).expect("a directory");
+        path
+    };
+    let (data, bound) = (within("data"), within("ro"));
+    std::fs::create_dir(bound.join("dir")).expect("a directory");
+    std::fs::write(bound.join("file"), "there").expect("a file");
+    let path = directory.path().join(name).with_extension("wasm");
+    std::fs::write(&path, bytes).expect("it is written");
+    let image = image(&format!("file://{}", path.display())).await;
+    let counted = Volume::with_quota(volume(&data), Arc::new(Quota::new(64 << 10)));
+    let mount = |path: &str, volume: Volume, read_only: bool| Mount {
+        path: path.to_owned(),
+        source: volume.whole(),
+        read_only,
+    };
+    let bound = Volume::from(volume(&bound));
+    run_mounting(&image, argv, vec![mount("/data", counted, false), mount("/ro", bound, true)])
+        .await
+}
+
+#[tokio::test]
+async fn every_call_of_wasi_filesystem_answers_as_it_says() {
+    let ran = walk("wasi-filesystem", programs::component("wasi-filesystem"), &[]).await;
+    assert!(ran.code == 0 && ran.output.ends_with(" 0 wrong\n"), "{}{}", ran.output, ran.errors);
+}
+
+#[tokio::test]
+async fn every_call_of_preview_1_answers_as_it_says() {
+    let ran = walk("wasi-preview1", programs::module("wasi-preview1"), &[]).await;
+    assert!(ran.code == 0 && ran.output.ends_with(" 0 wrong\n"), "{}{}", ran.output, ran.errors);
+}
+
+/// A module has no sockets and no signals: the adapter that makes it a component has not these calls.
+#[tokio::test]
+async fn what_preview_1_has_not_ends_who_asks() {
+    for call in ["proc_raise", "sock_accept", "sock_recv", "sock_send"] {
+        let ran = walk("wasi-preview1", programs::module("wasi-preview1"), &[call]).await;
+        assert!(ran.code == 134 && ran.errors.contains("adapter"), "{call}: {ran:?}");
+    }
 }

@@ -84,6 +84,9 @@ impl Root {
 
     /// Removes an empty directory.
     pub fn remove_directory(&self, from: &Place, path: &str) -> Result<()> {
+        if path.trim_end_matches('/').rsplit('/').next() == Some(".") {
+            return Err(Error::Invalid);
+        }
         let hidden = &mut self.hidden.write();
         let Walked { place, found, .. } = self.walk(hidden, from, path, Follow::No)?;
         let found = found.ok_or(Error::NotFound)?;
