@@ -10,6 +10,7 @@
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod persistent_volume_claim_resize;
 mod priority;
@@ -21,12 +22,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
 
 /// In the order in which they run; upstream's order.
 pub(super) static PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
+    &limit_ranger::LimitRanger,
     &service_account::ServiceAccounts,
     &default_toleration_seconds::DefaultTolerationSeconds,
     &priority::Priority,
@@ -98,6 +100,9 @@ pub(super) trait Lookup: Send + Sync {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<ServiceAccount>>, LookupError>;
+
+    /// Those of a namespace, by name.
+    async fn limit_ranges(&self, namespace: &str) -> Result<Vec<Arc<LimitRange>>, LookupError>;
 
     /// The name of the IngressClass that is marked as the default; of several, the newest.
     async fn default_ingress_class(&self) -> Result<Option<String>, LookupError>;
@@ -218,6 +223,19 @@ mod testing {
             }
             let account = json!({"imagePullSecrets": [{"name": "pull"}]});
             Ok(Some(Arc::new(serde_json::from_value(account).unwrap())))
+        }
+
+        /// `ranged` has one.
+        async fn limit_ranges(&self, name: &str) -> Result<Vec<Arc<LimitRange>>, LookupError> {
+            let range = json!({"spec": {"limits": [
+                {"type": "Container", "min": {"cpu": "100m"}, "max": {"cpu": "1"},
+                 "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "250m"},
+                 "maxLimitRequestRatio": {"memory": "2"}},
+                {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"},
+                 "max": {"storage": "2Gi"}},
+            ]}});
+            let range = (name == "ranged").then(|| serde_json::from_value(range).unwrap());
+            Ok(range.into_iter().map(Arc::new).collect())
         }
 
         async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {

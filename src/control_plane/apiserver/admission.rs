@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 
@@ -146,6 +146,18 @@ impl Lookup for ApiServer {
             }
         }
         self.look_up(namespace, name).await
+    }
+
+    async fn limit_ranges(&self, namespace: &str) -> Result<Vec<Arc<LimitRange>>, LookupError> {
+        let Some(resource) = self.resource("", "v1", "limitranges") else { return Ok(Vec::new()) };
+        let prefix = resource.prefix(Some(namespace));
+        let all = self.storage().list(&prefix, ListQuery::default()).await;
+        let all = all.map_err(lookup_error)?.items;
+        let typed = |stored: &Arc<Stored>| {
+            let any: Arc<dyn Any + Send + Sync> = resource.decoded(stored).map_err(lookup_error)?;
+            any.downcast().map_err(|_| lookup_error("not a LimitRange"))
+        };
+        all.iter().map(typed).collect()
     }
 
     async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {

@@ -33,6 +33,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::EndpointsObjects>::NEW,
     &Kind::<core::Events>::NEW,
+    &Kind::<core::LimitRanges>::NEW,
     &Kind::<core::Namespaces>::NEW,
     &Kind::<core::Nodes>::NEW,
     &Kind::<core::PersistentVolumeClaims>::NEW,
@@ -114,6 +115,7 @@ mod tests {
             ("ingressclasses", "Name | Controller | Parameters | Age"),
             ("ingresses", "Name | Class | Hosts | Address | Ports | Age"),
             ("leases", "Name | Holder | Age"),
+            ("limitranges", "Name | Created At"),
             ("namespaces", "Name | Status | Age"),
             ("networkpolicies", "Name | Pod-Selector | Age"),
             (
@@ -202,6 +204,8 @@ mod tests {
                 json!({"spec": {"defaultBackend": {"service": service}}})
             }
             "IngressClass" => json!({"spec": {"controller": "example.org/ingress"}}),
+            "LimitRange" => json!({"spec": {"limits": [
+                {"type": "Container", "max": {"cpu": "1"}}]}}),
             "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),
             "PersistentVolume" => json!({"spec": {"capacity": {"storage": "1Gi"},
                 "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/srv"}}}),

@@ -22,6 +22,10 @@ pub(in crate::control_plane::registry) use validation::selectors::{
     validate_labels as validate_selector, validate_nodes as validate_node_selector,
 };
 
+pub(super) use validation::resources::{
+    is_standard as is_standard_resource, validate_name as validate_container_resource_name,
+};
+
 #[derive(Debug)]
 pub(crate) struct Pods;
 

@@ -12,7 +12,7 @@ mod env;
 mod ephemeral;
 mod handlers;
 mod networking;
-mod resources;
+pub(super) mod resources;
 mod scheduling;
 mod security;
 pub(super) mod selectors;

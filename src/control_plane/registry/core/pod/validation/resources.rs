@@ -94,7 +94,11 @@ fn validate_request(
     }
 }
 
-fn validate_name(name: &str, path: &Path) -> Vec<FieldError> {
+/// What a container may ask for. Upstream: `ValidateContainerResourceName`.
+pub(in crate::control_plane::registry::core) fn validate_name(
+    name: &str,
+    path: &Path,
+) -> Vec<FieldError> {
     let invalid = |detail: &str| FieldError::invalid(path.clone(), name, detail);
     let mut faults = invalid_each(path, name, meta::qualified_name(name));
     if name.contains('/') {
@@ -103,7 +107,7 @@ fn validate_name(name: &str, path: &Path) -> Vec<FieldError> {
         }
         return faults;
     }
-    if faults.is_empty() && !STANDARD_RESOURCES.contains(&name) && !is_huge_pages(name) {
+    if faults.is_empty() && !is_standard(name) {
         faults.push(invalid("must be a standard resource type or fully qualified"));
     }
     if !CONTAINER_RESOURCES.contains(&name) && !is_huge_pages(name) {
@@ -163,6 +167,11 @@ fn validate_claims(
         }
     }
     faults
+}
+
+/// Upstream: `helper.IsStandardResourceName`.
+pub(in crate::control_plane::registry::core) fn is_standard(name: &str) -> bool {
+    STANDARD_RESOURCES.contains(&name) || is_huge_pages(name)
 }
 
 fn is_huge_pages(name: &str) -> bool {
