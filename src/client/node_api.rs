@@ -1,7 +1,7 @@
 //! The door to a node: what the API server asks of the kubelet that runs a Pod.
 //!
-//! The kubelet implements [`NodeApi`]; the API server calls it for `log`, `exec`, `attach` and
-//! `portforward`.
+//! The kubelet implements [`NodeApi`]; the API server calls it for `log`, `exec`, `attach`,
+//! `portforward` and for what `metrics.k8s.io` answers.
 //! Upstream: the kubelet's HTTP server, `pkg/kubelet/server/server.go`.
 
 use std::fmt;
@@ -81,6 +81,37 @@ impl fmt::Debug for Streams {
     }
 }
 
+/// What something uses, and how much it computed of late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// When this was so.
+    pub at: Timestamp,
+    /// Over how long before it the CPU's use is averaged.
+    pub window: Duration,
+    /// Billionths of a core.
+    pub cpu_nanocores: u64,
+    pub memory_bytes: u64,
+}
+
+/// What one container uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerUsage {
+    pub name: String,
+    pub usage: Usage,
+}
+
+/// What a node and some of its Pods use. Upstream: the kubelet's `/metrics/resource`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// The Node object's name.
+    pub node: String,
+    /// Of the node itself: all of sampan, its guests among it. `None`: not known yet.
+    pub usage: Option<Usage>,
+    /// For each Pod that was asked for, in that order: its running containers, by name. Those that
+    /// have just started are not known yet.
+    pub pods: Vec<Vec<ContainerUsage>>,
+}
+
 #[async_trait]
 pub trait NodeApi: Send + Sync + 'static {
     /// The container's log, in chunks of whole or partial lines; with `follow` until it ends.
@@ -115,6 +146,9 @@ pub trait NodeApi: Send + Sync + 'static {
     /// [`NodeError::NotFound`] if the Pod is not there; [`NodeError::BadRequest`], worded for the user,
     /// if nobody listens.
     async fn port_forward(&self, pod: &PodRef, port: u16) -> Result<BoxDuplex, NodeError>;
+
+    /// What the node and these of its Pods use.
+    async fn stats(&self, pods: &[PodRef]) -> Stats;
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -39,6 +39,7 @@ mod spdy;
 mod support;
 mod system;
 mod tls;
+mod top;
 mod tutorial;
 mod tutorial_services;
 mod volumes;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sampan::client::node_api::{
-    BoxDuplex, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Streams,
+    BoxDuplex, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Stats, Streams,
 };
 use serde_json::json;
 
@@ -48,6 +48,10 @@ impl NodeApi for Echo {
         #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         tokio::spawn(async move { tokio::io::copy(&mut reader, &mut writer).await });
         Ok(Box::new(theirs))
+    }
+
+    async fn stats(&self, _: &[PodRef]) -> Stats {
+        Stats::default()
     }
 }
 

@@ -147,6 +147,7 @@ impl Type {
         let package = match self.name.split('.').next() {
             Some("meta") => "io.k8s.apimachinery.pkg.apis",
             Some("apiextensions") => "io.k8s.apiextensions-apiserver.pkg.apis",
+            Some("metrics") => "io.k8s.metrics.pkg.apis",
             Some("apiregistration") => "io.k8s.kube-aggregator.pkg.apis",
             _ => "io.k8s.api",
         };

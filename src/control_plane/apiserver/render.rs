@@ -113,26 +113,22 @@ pub(crate) fn object_json(output: Output, table: &Table<'_>, shown: &Shown) -> O
 const TABLE_TAIL: &[u8] = b"]}";
 
 /// A list as an answer. `kind` is the list's: `PodList`.
-pub(crate) fn list(
-    call: &Call,
-    meta: &ListMeta,
-    items: Vec<Arc<Stored>>,
-) -> Outcome<Response<Body>> {
+pub(crate) fn list(call: &Call, meta: &ListMeta, items: Vec<Shown>) -> Outcome<Response<Body>> {
     let (head, items): (Vec<u8>, Vec<Bytes>) = match call.output.form {
         Form::Object => {
             let kind = format!("{}List", call.resource.kind());
             let head = list_head(&kind, call.resource.api_version(), meta)?;
-            (head, items.iter().map(|stored| stored.bytes.clone()).collect())
+            (head, items.iter().map(Shown::json).collect::<Outcome<_>>()?)
         }
         Form::Partial(version) => {
             let head = list_head("PartialObjectMetadataList", version.api_version(), meta)?;
-            let partial = |stored| Shown::Stored(stored).partial(version);
-            (head, items.into_iter().map(partial).collect::<Outcome<_>>()?)
+            let partial = |shown: &Shown| shown.partial(version);
+            (head, items.iter().map(partial).collect::<Outcome<_>>()?)
         }
         Form::Table(version) => {
             let table = Table::new(call)?;
-            let row = |stored| table.row(version, &Shown::Stored(stored));
-            (table.head(version, meta)?, items.into_iter().map(row).collect::<Outcome<_>>()?)
+            let row = |shown: &Shown| table.row(version, shown);
+            (table.head(version, meta)?, items.iter().map(row).collect::<Outcome<_>>()?)
         }
     };
     let chunks = splice(head, items, TABLE_TAIL);

@@ -184,9 +184,15 @@ impl dyn AnyResource {
         }
     }
 
-    /// Stored kinds can be read back; the others (reviews, bindings) only answer a POST.
+    /// Stored kinds can be written and read back; the others only answer a POST (reviews, bindings)
+    /// or a GET (what is measured).
     pub(crate) fn is_stored(&self) -> bool {
-        self.verbs().contains(&"get")
+        self.verbs().contains(&"get") && self.verbs().contains(&"create")
+    }
+
+    /// What is made up of the present state when it is read.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.verbs().contains(&"get") && !self.is_stored()
     }
 }
 

@@ -12,6 +12,7 @@ mod changes;
 mod coordination;
 mod core;
 mod discovery;
+mod metrics;
 mod networking;
 mod print;
 mod ranges;
@@ -22,6 +23,7 @@ mod storage;
 pub(super) use any::*;
 pub(super) use authentication::TokenRequests;
 pub(super) use autoscaling::Scales;
+pub(super) use metrics::{NodeMetrics, PodMetrics};
 pub use ranges::ServiceRanges;
 pub(super) use resource::*;
 
@@ -44,6 +46,8 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::Services>::NEW,
     &Kind::<coordination::Leases>::NEW,
     &Kind::<discovery::EndpointSlices>::NEW,
+    &Kind::<metrics::NodeMetricsObjects>::NEW,
+    &Kind::<metrics::PodMetricsObjects>::NEW,
     &Kind::<networking::IngressClasses>::NEW,
     &Kind::<networking::Ingresses>::NEW,
     &Kind::<networking::NetworkPolicies>::NEW,
@@ -70,6 +74,7 @@ mod tests {
             // Some words have no plural of their own (`endpoints`).
             let mut own = BTreeSet::from([names.plural, names.singular]);
             own.extend(names.short);
+            own.remove("");
             for name in own {
                 assert!(taken.insert((kind.group(), name)), "{name} names two kinds");
             }
@@ -79,7 +84,7 @@ mod tests {
 
     #[test]
     fn names_are_the_kind_in_lower_case() {
-        for kind in RESOURCES {
+        for kind in RESOURCES.iter().filter(|kind| kind.group() != "metrics.k8s.io") {
             assert_eq!(kind.names().singular, kind.kind().to_lowercase());
             // `networkpolicy` is `networkpolicies`.
             let stem = kind.names().singular.trim_end_matches('y');
@@ -204,6 +209,10 @@ mod tests {
                 json!({"spec": {"defaultBackend": {"service": service}}})
             }
             "IngressClass" => json!({"spec": {"controller": "example.org/ingress"}}),
+            "NodeMetrics" => json!({"timestamp": "2026-11-23T05:34:05Z", "window": "10.5s",
+                "usage": {"cpu": "1234567n", "memory": "64Mi"}}),
+            "PodMetrics" => json!({"timestamp": "2026-11-23T05:34:05Z", "window": "10s",
+                "containers": [{"name": "c", "usage": {"cpu": "0", "memory": "64Mi"}}]}),
             "LimitRange" => json!({"spec": {"limits": [
                 {"type": "Container", "max": {"cpu": "1"}}]}}),
             "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),

@@ -20,6 +20,7 @@ use super::mirror;
 use super::pod_worker::LastStop;
 use super::pod_workers::{self, LivePods};
 use super::reclaim;
+use super::stats;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::events::{self, Recorder};
@@ -72,6 +73,8 @@ pub(super) struct Context {
     /// What a container without a limit may use.
     pub(super) allocatable: BTreeMap<String, Quantity>,
     pub(super) live: LivePods,
+    /// What the node itself has used.
+    pub(super) node_meter: stats::Meter,
     /// Told when a mirror Pod has changed.
     pub(super) mirror_changed: Notify,
     pub(super) tasks: TaskTracker,
@@ -113,6 +116,7 @@ impl Kubelet {
         let last_stop = last_stop(&config.pods_directory);
         let addresses = AddressBook::new(rooms.network.config().pods);
         let ctx = Arc::new(Context {
+            node_meter: stats::Meter::of_node(&rooms.clock),
             config,
             rooms,
             recorder,
@@ -130,6 +134,7 @@ impl Kubelet {
         ctx.tasks.spawn(pod_workers::run(ctx.clone()));
         ctx.tasks.spawn(mirror::run(ctx.clone(), ready_tx.subscribe()));
         ctx.tasks.spawn(reclaim::run(ctx.clone()));
+        ctx.tasks.spawn(stats::run(ctx.clone()));
         ctx.tasks.spawn(warm_up(ctx.clone()));
         ctx.tasks.spawn(follow_volumes(ctx.clone()));
         Arc::new(Self { ctx, ready_tx })

@@ -27,6 +27,7 @@ mod reclaim;
 mod references;
 mod run;
 mod server;
+mod stats;
 mod status;
 mod status_writer;
 mod sync_pod;

@@ -63,6 +63,10 @@ impl LivePod {
         self.running.lock().get(container).cloned()
     }
 
+    pub(super) fn each_running(&self, mut look: impl FnMut(&str, &Live)) {
+        self.running.lock().iter().for_each(|(name, live)| look(name, live));
+    }
+
     pub(super) fn started(&self, container: &str, live: Live) {
         self.running.lock().insert(container.to_owned(), live);
     }
@@ -85,6 +89,16 @@ pub(super) struct LivePods(RwLock<HashMap<ObjectKey, Arc<LivePod>>>);
 impl LivePods {
     pub(super) fn get(&self, key: &ObjectKey) -> Option<Arc<LivePod>> {
         self.0.read().get(key).cloned()
+    }
+
+    /// The Pod of this name, if it has this uid or none is asked for.
+    pub(super) fn of(&self, namespace: &str, name: &str, uid: &str) -> Option<Arc<LivePod>> {
+        let pod = self.get(&ObjectKey::new(namespace, name));
+        pod.filter(|pod| uid.is_empty() || pod.uid == uid)
+    }
+
+    pub(super) fn list(&self) -> Vec<Arc<LivePod>> {
+        self.0.read().values().cloned().collect()
     }
 }
 

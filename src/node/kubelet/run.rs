@@ -15,6 +15,7 @@ use super::lifecycle::Context;
 use super::logs::{Log, Stream};
 use super::pod_worker::StartFailure;
 use super::references;
+use super::stats::Meter;
 use super::volumes::{self, Volumes};
 use crate::api::downward::Facts;
 use crate::api::object::ObjectKey;
@@ -53,6 +54,8 @@ pub(super) struct Live {
     pub(super) hub: Arc<Hub>,
     /// Where its writes go: for its termination message.
     pub(super) upper: Arc<Dir>,
+    /// For `kubectl top`.
+    pub(super) meter: Arc<Meter>,
 }
 
 /// What came of an order.
@@ -142,7 +145,8 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     tell(ctx, order, "Created", format!("Created container: {}", spec.name));
     let container = sandbox.start(container).await.map_err(start_failure)?;
     tell(ctx, order, "Started", format!("Started container {}", spec.name));
-    Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper) })
+    let meter = Arc::new(Meter::starting(&ctx.rooms.clock));
+    Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper), meter })
 }
 
 /// Where a container's requests are counted, if it serves any.

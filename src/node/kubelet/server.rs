@@ -1,4 +1,4 @@
-//! The door of the node: logs, exec, attach and port-forward, in the kubelet's words.
+//! The door of the node: logs, exec, attach, port-forward and statistics, in the kubelet's words.
 //!
 //! Upstream: `pkg/kubelet/server/server.go`, `pkg/kubelet/kubelet_pods.go` (`validateContainerLogStatus`).
 
@@ -16,9 +16,9 @@ use super::mirror;
 use super::pod_workers::LivePod;
 use super::port_forward;
 use super::run::{Live, log_directory};
-use crate::api::object::ObjectKey;
+use super::stats;
 use crate::client::node_api::{
-    BoxDuplex, BoxWrite, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Streams,
+    BoxDuplex, BoxWrite, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Stats, Streams,
 };
 use crate::node::runtime::{ExecSpec, Output, StartError, Stdio};
 
@@ -84,6 +84,10 @@ impl NodeApi for Kubelet {
         })?;
         Ok(Box::new(port_forward::connect(&network, port).await?))
     }
+
+    async fn stats(&self, pods: &[PodRef]) -> Stats {
+        stats::stats(&self.ctx, pods)
+    }
 }
 
 impl Kubelet {
@@ -103,13 +107,8 @@ impl Kubelet {
     }
 
     fn find_pod(&self, namespace: &str, name: &str, uid: &str) -> Result<Arc<LivePod>, NodeError> {
-        let key = ObjectKey::new(namespace, name);
-        let pod = self.ctx.live.get(&key);
-        pod.filter(|pod| uid.is_empty() || pod.uid == uid).ok_or_else(|| {
-            NodeError::NotFound(format!(
-                "pod {:?} not found",
-                format!("{}_{}", key.name, key.namespace)
-            ))
+        self.ctx.live.of(namespace, name, uid).ok_or_else(|| {
+            NodeError::NotFound(format!("pod {:?} not found", format!("{name}_{namespace}")))
         })
     }
 

@@ -7,7 +7,7 @@ DEFINITIONS is `_definitions.json` of the wanted Kubernetes version in the PyPI 
 `kubernetes-validate` (field names, types, required, list and patch extensions, kinds);
 K8S_PB_SRC is the `src` folder of the crate `k8s-pb` (protobuf tags); pointers.txt beside this
 script says which optional scalars are pointers in Go. Only stable versions (v1, v2) are taken.
-The format is explained in ../table.rs. CONTRIBUTING.md has the commands to rerun it.
+extra.tsv has, in the table's own format, types that neither of them has. The format is explained in ../table.rs. CONTRIBUTING.md has the commands to rerun it.
 """
 
 import json
@@ -169,6 +169,8 @@ def main():
                 inner.get("x-kubernetes-patch-merge-key", ""),
             ]
             print("\t".join(columns).rstrip())
+    # Types that neither source has.
+    print((pathlib.Path(__file__).parent / "extra.tsv").read_text(), end="")
     print("no protobuf:", *missing, file=sys.stderr)
 
 

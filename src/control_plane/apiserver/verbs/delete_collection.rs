@@ -28,5 +28,5 @@ pub(super) async fn delete_collection(mut call: Call) -> Outcome<Response<Body>>
         }
     }
     call.request.namespace = namespace;
-    render::list(&call, &page.meta, page.items)
+    render::list(&call, &page.meta, list::shown(page.items))
 }

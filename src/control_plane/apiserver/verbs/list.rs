@@ -14,18 +14,22 @@ use super::list_options::{self, AsOf, Selection};
 use crate::api::status;
 use crate::control_plane::apiserver::body::Body;
 use crate::control_plane::apiserver::call::Call;
-use crate::control_plane::apiserver::render;
+use crate::control_plane::apiserver::render::{self, Shown};
 use crate::control_plane::apiserver::status::{Failure, Outcome};
 use crate::control_plane::storage::{Error, Key, ListQuery, Revision, Stored};
 
 pub(super) async fn list(call: &Call) -> Outcome<Response<Body>> {
-    let page = page(call).await?;
-    render::list(call, &page.meta, page.items)
+    let Page { meta, items } = page(call).await?;
+    render::list(call, &meta, shown(items))
 }
 
 pub(super) struct Page {
     pub(super) meta: ListMeta,
     pub(super) items: Vec<Arc<Stored>>,
+}
+
+pub(super) fn shown(items: Vec<Arc<Stored>>) -> Vec<Shown> {
+    items.into_iter().map(Shown::Stored).collect()
 }
 
 /// The objects that the query asks for, at most `limit`.

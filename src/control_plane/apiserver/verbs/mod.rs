@@ -10,6 +10,7 @@ mod delete_options;
 mod get;
 mod list;
 mod list_options;
+mod measured;
 mod patch;
 mod propagation;
 mod update;
@@ -36,6 +37,8 @@ pub(crate) async fn run(call: Call) -> Outcome<Response<Body>> {
             Err(status::method_not_supported(&call.group_resource(), verb).into())
         }
         ("create", false) if !call.resource.is_stored() => subresources::review(call).await,
+        ("get", true) if call.resource.is_measured() => measured::get(call).await,
+        ("list", false) if call.resource.is_measured() => measured::list(call).await,
         ("create", false) => create::create(call).await,
         ("get", true) => get(&call).await,
         ("list", false) => list::list(&call).await,

@@ -19,7 +19,7 @@ use super::tunnel::Tunnel;
 use super::{channels, pairs};
 use crate::client::clock::Clock;
 use crate::client::node_api::{
-    BoxDuplex, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Streams,
+    BoxDuplex, ContainerRef, LogOptions, NodeApi, NodeError, PodRef, Stats, Streams,
 };
 use crate::control_plane::apiserver::subresources::websocket;
 use crate::control_plane::spdy::client::{Client, Event};
@@ -78,6 +78,10 @@ impl NodeApi for Pod {
             _ => return Err(NodeError::BadRequest("connection refused".to_owned())),
         };
         Ok(Box::new(theirs))
+    }
+
+    async fn stats(&self, _: &[PodRef]) -> Stats {
+        unreachable!("nobody asks")
     }
 }
 
