@@ -17,8 +17,8 @@ use super::{Subcommand, output};
 use crate::client::clock::Clock;
 use crate::cluster::{Cluster, data_directory, kubeconfig, process};
 use crate::config::{
-    Config, EgressDefault, Environment, Flags, Grant, Listen, Places, State, parse_grant,
-    parse_port_range,
+    Capacity, Config, EgressDefault, Environment, Flags, Grant, Listen, Places, State,
+    parse_capacity, parse_grant, parse_port_range,
 };
 use crate::node::ingress;
 use crate::telemetry;
@@ -64,6 +64,10 @@ struct Arguments {
     /// network outside; may be repeated. Pods find 127.0.0.1:PORT at host.sampan.internal:PORT
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_grant)]
     egress_grant: Vec<Grant>,
+    /// What the node says it has, such as cpu=4,memory=8Gi,ephemeral-storage=20Gi,pods=50 [default:
+    /// what this machine has, and 10,000 Pods]
+    #[arg(long, value_name = "NAME=AMOUNT,...", value_parser = parse_capacity)]
+    capacity: Option<Capacity>,
     /// Return when the cluster is ready and leave it running
     #[arg(long)]
     background: bool,
@@ -111,6 +115,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         ingress: ingress::Config { http: arguments.ingress_http, https: arguments.ingress_https },
         egress: arguments.egress,
         egress_grants: arguments.egress_grant,
+        capacity: arguments.capacity.unwrap_or_default(),
     };
     let config = Config { component_logs, ..Config::new(&flags, env)? };
     let places = Places::new(&flags.which, env)?;

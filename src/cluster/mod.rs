@@ -250,6 +250,7 @@ async fn start_node(
     let node = node::Config {
         name: config.name.clone(),
         address: config.node_address,
+        capacity: config.capacity.clone(),
         pods_directory: place.path().join("pods"),
         volumes_directory: std::path::absolute(place.path().join("volumes"))?,
         allowed_host_directories: config.allowed_host_directories.clone(),

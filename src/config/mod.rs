@@ -1,5 +1,6 @@
 //! Flags, environment and files become the rooms' own configurations here, and nowhere else.
 
+mod capacity;
 mod egress;
 mod networks;
 
@@ -68,9 +69,12 @@ pub struct Flags {
     pub egress: EgressDefault,
     /// `--egress-grant`: what they may reach all the same.
     pub egress_grants: Vec<Grant>,
+    /// `--capacity`: what the node says it has; for what is not in it, what the host has.
+    pub capacity: Capacity,
 }
 
 pub use crate::node::network::{Egress, EgressDefault, Grant};
+pub use capacity::{Capacity, parse_capacity};
 pub use egress::parse_grant;
 pub use networks::parse_port_range;
 
@@ -159,6 +163,7 @@ pub struct Config {
     /// Where Ingresses are served.
     pub ingress: ingress::Config,
     pub egress: Egress,
+    pub capacity: Capacity,
     /// Laid-out images and compiled code, which can be made again.
     pub cache_directory: PathBuf,
     pub allowed_image_directories: Vec<PathBuf>,
@@ -206,6 +211,7 @@ impl Config {
             services,
             ingress: flags.ingress.clone(),
             egress,
+            capacity: flags.capacity.clone(),
             cache_directory,
             allowed_image_directories,
             allowed_host_directories,

@@ -1,5 +1,6 @@
 //! Puts the node's rooms together and takes them apart in order.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
@@ -28,6 +30,8 @@ pub struct Config {
     pub name: String,
     /// Where the node is reached (`--node-address`): its InternalIP and the Pods' hostIP.
     pub address: IpAddr,
+    /// Amounts by resource name that the node says it has in place of the host's.
+    pub capacity: BTreeMap<String, Quantity>,
     /// `DIR/pods`: one directory per Pod, by uid.
     pub pods_directory: PathBuf,
     /// `DIR/volumes`: one directory per persistent volume that the cluster itself made.
@@ -170,6 +174,7 @@ impl Node {
         let config = kubelet::Config {
             node: config.name,
             address: config.address,
+            capacity: config.capacity,
             pods_directory: config.pods_directory,
             volumes_directory: config.volumes_directory,
         };

@@ -16,7 +16,7 @@ use kube::Client;
 use super::{Subcommand, output};
 use crate::client::clock::Clock;
 use crate::cluster::{Cluster, process};
-use crate::config::{Config, Environment, Flags, Listen};
+use crate::config::{Capacity, Config, Environment, Flags, Listen, parse_capacity};
 use crate::telemetry;
 use follow::Outcome;
 use manifests::Manifest;
@@ -29,6 +29,9 @@ struct Arguments {
     /// Directory whose programs Pods may name as image: file:///... beside the manifests' own; may be repeated
     #[arg(long, value_name = "DIR")]
     allow_images: Vec<PathBuf>,
+    /// What the node says it has, such as cpu=4,memory=8Gi [default: what this machine has]
+    #[arg(long, value_name = "NAME=AMOUNT,...", value_parser = parse_capacity)]
+    capacity: Option<Capacity>,
 }
 
 pub(super) const COMMAND: Subcommand = Subcommand {
@@ -41,14 +44,19 @@ pub(super) const COMMAND: Subcommand = Subcommand {
 };
 
 fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
-    let Arguments { paths, mut allow_images } = Arguments::from_arg_matches(matches)?;
+    let Arguments { paths, mut allow_images, capacity } = Arguments::from_arg_matches(matches)?;
     let clock = Clock::system();
     let component_logs = telemetry::init(env.log.as_deref(), move || clock.now());
     process::raise_open_files_limit();
     let manifests = manifests::read(&paths)?;
     allow_images.extend(manifests::directories(&paths));
-    let flags =
-        Flags { ephemeral: true, listen: Listen::InProcess, allow_images, ..Flags::default() };
+    let flags = Flags {
+        ephemeral: true,
+        listen: Listen::InProcess,
+        allow_images,
+        capacity: capacity.unwrap_or_default(),
+        ..Flags::default()
+    };
     let config = Config { component_logs, ..Config::new(&flags, env)? };
     let runtime = tokio::runtime::Runtime::new().context("start the asynchronous runtime")?;
     runtime.block_on(play(config, manifests))

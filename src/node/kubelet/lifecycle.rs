@@ -39,6 +39,8 @@ pub(crate) struct Config {
     /// The Node object's name.
     pub(crate) node: String,
     pub(crate) address: IpAddr,
+    /// Amounts by resource name, in place of the host's.
+    pub(crate) capacity: BTreeMap<String, Quantity>,
     /// One directory per Pod, by uid.
     pub(crate) pods_directory: PathBuf,
     /// One directory per volume of our own provisioner, by name.
@@ -117,12 +119,12 @@ impl Kubelet {
         let addresses = AddressBook::new(rooms.network.config().pods);
         let ctx = Arc::new(Context {
             node_meter: stats::Meter::of_node(&rooms.clock),
+            allocatable: heartbeat::allocatable(&config),
             config,
             rooms,
             recorder,
             addresses,
             last_stop,
-            allocatable: heartbeat::allocatable(),
             live: LivePods::default(),
             mirror_changed: Notify::new(),
             tasks: TaskTracker::new(),

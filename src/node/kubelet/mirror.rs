@@ -261,6 +261,7 @@ mod tests {
         Config {
             node: "sampan-blue".to_owned(),
             address: std::net::Ipv4Addr::LOCALHOST.into(),
+            capacity: Default::default(),
             pods_directory: std::path::PathBuf::new(),
             volumes_directory: std::path::PathBuf::new(),
         }

@@ -1,11 +1,13 @@
 //! What the host has, asked in portable ways.
 
+use std::path::Path;
 use std::thread::available_parallelism;
 
 use tracing::warn;
 
 /// What is assumed of a host that does not tell.
 const MEMORY_UNKNOWN: u64 = 4 << 30;
+const DISK_UNKNOWN: u64 = 64 << 30;
 
 pub(super) fn cpus() -> usize {
     available_parallelism().map_or(1, usize::from)
@@ -35,6 +37,25 @@ fn memory() -> Option<u64> {
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn memory() -> Option<u64> {
+    None
+}
+
+/// Size of the file system that a directory is on, in bytes.
+pub(super) fn disk_bytes(directory: &Path) -> u64 {
+    disk(directory).unwrap_or_else(|| {
+        warn!(bytes = DISK_UNKNOWN, "The host does not tell its disk; assuming this much");
+        DISK_UNKNOWN
+    })
+}
+
+#[cfg(unix)]
+fn disk(directory: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(directory).ok()?;
+    stat.f_frsize.checked_mul(stat.f_blocks)
+}
+
+#[cfg(not(unix))]
+fn disk(_: &Path) -> Option<u64> {
     None
 }
 

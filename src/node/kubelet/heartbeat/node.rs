@@ -21,14 +21,17 @@ const KUBELET_VERSION: &str = concat!("v1.33.0+sampan-", env!("CARGO_PKG_VERSION
 /// The version in Cargo.toml.
 const RUNTIME_VERSION: &str = "wasmtime://48.0.8";
 
-/// What Pods may use: all that the host has.
-pub(in crate::node::kubelet) fn allocatable() -> BTreeMap<String, Quantity> {
+/// What Pods may use: all that the host has, or what the operator says.
+pub(in crate::node::kubelet) fn allocatable(config: &Config) -> BTreeMap<String, Quantity> {
+    let disk_bytes = host::disk_bytes(&config.pods_directory);
     let amounts = [
         ("cpu", host::cpus().to_string()),
+        ("ephemeral-storage", format!("{}Ki", disk_bytes >> 10)),
         ("memory", format!("{}Ki", host::memory_bytes() >> 10)),
         ("pods", PODS_MAX.to_string()),
     ];
-    amounts.into_iter().map(|(name, amount)| (name.to_owned(), Quantity(amount))).collect()
+    let amounts = amounts.map(|(name, amount)| (name.to_owned(), Quantity(amount)));
+    amounts.into_iter().chain(config.capacity.clone()).collect()
 }
 
 /// The node as it registers. Its labels say linux: guests are WASI programs, but the manifests that
@@ -132,9 +135,22 @@ mod tests {
 
     #[test]
     fn the_host_tells_what_it_has() {
-        let allocatable = allocatable();
+        let mut config = Config {
+            node: "n".to_owned(),
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            capacity: BTreeMap::new(),
+            pods_directory: "/".into(),
+            volumes_directory: "/".into(),
+        };
+        let found = allocatable(&config);
         assert!(host::memory_bytes() > 64 << 20 && host::cpus() > 0);
-        assert_eq!(allocatable["pods"].0, "10000");
-        assert!(allocatable["memory"].0.ends_with("Ki"));
+        assert_eq!(found["pods"].0, "10000");
+        for name in ["memory", "ephemeral-storage"] {
+            let number: u64 = found[name].0.strip_suffix("Ki").unwrap().parse().unwrap();
+            assert!(number > 64 << 10, "{name}");
+        }
+        config.capacity.insert("pods".to_owned(), Quantity("7".to_owned()));
+        assert_eq!(allocatable(&config)["pods"].0, "7");
+        assert_eq!(allocatable(&config)["memory"], found["memory"]);
     }
 }
