@@ -12,6 +12,7 @@ mod disk;
 mod edges;
 mod figures;
 mod footprint;
+mod hostile;
 mod http;
 mod peers;
 mod pods;
@@ -50,6 +51,7 @@ const SECTIONS: &[(&str, Section)] = &[
     ("sleepers", |table| Box::pin(sleepers::run(table))),
     ("services", |table| Box::pin(services::run(table))),
     ("connections", |table| Box::pin(connections::run(table))),
+    ("hostile", |table| Box::pin(hostile::run(table))),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -11,7 +11,8 @@ use super::description::Description;
 use super::kill::KillSwitch;
 use super::limits::{CpuBudget, MemoryBudget, MemoryShare};
 use super::machine::Machine;
-use super::meter::{Meter, Metered};
+use super::meter::Meter;
+use super::metered::Metered;
 use super::proc::Proc;
 use super::process::{self, Start};
 use super::processes::{Entry, PROCESSES_MAX, Processes};
@@ -339,7 +340,7 @@ impl Shared {
     ) {
         let (pid, meter) = (start.entry.pid, start.entry.meter.clone());
         let run = process::run(program, start);
-        let exit = Metered::new(run, self.machine.ticker.clone(), meter).await;
+        let exit = Metered::new(run, self.machine.clone(), meter).await;
         drop(instance);
         self.processes.leave(pid);
         exit_tx.send_replace(Some(exit));

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 
 use super::kill::KillSwitch;
+use crate::client::clock::Clock;
 
 /// What a table's element costs the host, in bytes.
 const TABLE_ELEMENT_BYTES: usize = 8;
@@ -134,10 +135,12 @@ pub(super) struct CpuBudget {
     total: AtomicU64,
 }
 
+/// Windows follow one another without a gap, as the limit is a share of all time.
 #[derive(Debug, Default)]
 struct Window {
     /// On the clock's monotonic scale.
     ends: Duration,
+    /// With what earlier windows owe.
     used: Duration,
 }
 
@@ -153,29 +156,41 @@ impl CpuBudget {
         self.charge(now, Duration::ZERO)
     }
 
+    /// Waits until something may be computed.
+    pub(super) async fn available(&self, clock: &Clock) {
+        while let Some(resume) = self.resume(clock.monotonic()) {
+            clock.sleep_until(resume).await;
+        }
+    }
+
     pub(super) fn millis_max(&self) -> Option<u64> {
         self.millis_max
     }
 
     /// Notes that `used` was spent; if it was too much, answers when to go on. What is spent beyond
-    /// a window's share is owed by the next ones.
+    /// a window's share is owed by the next ones: that may be several.
     pub(super) fn charge(&self, now: Duration, used: Duration) -> Option<Duration> {
         self.total.fetch_add(used.as_nanos() as u64, Ordering::Relaxed);
         let per_window = WINDOW / 1000 * u32::try_from(self.millis_max?.max(1)).unwrap_or(u32::MAX);
         let mut window = self.window.lock();
         if now >= window.ends {
-            let windows_passed = (now - window.ends).as_nanos() / WINDOW.as_nanos() + 1;
-            let paid = per_window.saturating_mul(u32::try_from(windows_passed).unwrap_or(u32::MAX));
-            window.used = window.used.saturating_sub(paid);
-            window.ends = now + WINDOW;
+            let passed = windows(now - window.ends, WINDOW).saturating_add(1);
+            window.used = window.used.saturating_sub(per_window.saturating_mul(passed));
+            window.ends += WINDOW.saturating_mul(passed);
         }
         window.used += used;
-        (window.used >= per_window).then_some(window.ends)
+        let owed = windows(window.used, per_window).checked_sub(1)?;
+        Some(window.ends + WINDOW.saturating_mul(owed))
     }
 
     pub(super) fn total(&self) -> Duration {
         Duration::from_nanos(self.total.load(Ordering::Relaxed))
     }
+}
+
+/// How often `part` is in `whole`.
+fn windows(whole: Duration, part: Duration) -> u32 {
+    u32::try_from(whole.as_nanos() / part.as_nanos()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -212,14 +227,50 @@ mod tests {
         assert_eq!((kill.token.is_cancelled(), budget.used()), (false, 0));
     }
 
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
     #[test]
     fn half_a_core_pauses_after_half_a_window() {
         let budget = CpuBudget::new(Some(500));
-        let millis = Duration::from_millis;
         assert_eq!(budget.charge(millis(10), millis(40)), None);
-        assert_eq!(budget.charge(millis(50), millis(20)), Some(millis(110)));
-        assert_eq!(budget.charge(millis(110), millis(0)), None);
+        assert_eq!(budget.charge(millis(50), millis(20)), Some(millis(100)));
+        assert_eq!(budget.charge(millis(100), millis(0)), None);
         assert_eq!(budget.charge(millis(120), millis(39)), None);
-        assert_eq!(budget.charge(millis(130), millis(2)), Some(millis(210)));
+        assert_eq!(budget.charge(millis(130), millis(2)), Some(millis(200)));
+        assert_eq!(budget.total(), millis(101));
+    }
+
+    #[test]
+    fn what_was_too_much_is_paid_by_as_many_windows_as_it_takes() {
+        let budget = CpuBudget::new(Some(200));
+        assert_eq!(budget.charge(millis(70), millis(70)), Some(millis(300)));
+        assert_eq!(budget.resume(millis(299)), Some(millis(300)));
+        // 10 ms of its 20 are still owed.
+        assert_eq!(budget.charge(millis(300), millis(9)), None);
+        assert_eq!(budget.charge(millis(310), millis(1)), Some(millis(400)));
+        // What a window did not use is gone.
+        assert_eq!(budget.charge(millis(2000), millis(20)), Some(millis(2100)));
+    }
+
+    /// Whoever computes whenever it may gets its share of all time, however late it is woken.
+    #[test]
+    fn over_ten_seconds_the_share_is_exact() {
+        for (limit, tick, late) in [(200, 5, 0), (200, 5, 30), (500, 7, 3), (1500, 10, 1)] {
+            let budget = CpuBudget::new(Some(limit));
+            let (mut now, mut resume) = (millis(13), None);
+            while now < millis(10_013) {
+                now = match resume {
+                    Some(resume) => resume + millis(late),
+                    None => now + millis(tick),
+                };
+                // Two cores.
+                let used = if resume.is_none() { 2 * tick } else { 0 };
+                resume = budget.charge(now, millis(used));
+            }
+            let share = budget.total().as_secs_f64() / 10.0 * 1000.0;
+            assert!((share / limit as f64 - 1.0).abs() < 0.02, "{limit}m became {share:.0}m");
+        }
     }
 }

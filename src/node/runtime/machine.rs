@@ -11,6 +11,7 @@ use super::Config;
 use super::engine::Compiler;
 use super::kill::KillSwitch;
 use super::limits::MemoryBudget;
+use super::priority;
 use super::program::Programs;
 use super::ticker::Ticker;
 
@@ -30,7 +31,9 @@ pub(super) struct Machine {
     pub(super) tasks: TaskTracker,
     instances: Arc<Semaphore>,
     handle: Handle,
-    threads: Mutex<Option<Threads>>,
+    /// Of the threads for those that only compute: they step back behind all others.
+    busy_handle: Handle,
+    threads: Mutex<Vec<Threads>>,
 }
 
 impl Machine {
@@ -44,6 +47,11 @@ impl Machine {
         let engines = [Some(&best), quick.as_ref()].into_iter().flatten();
         let ticker = Ticker::start(engines.map(|compiler| compiler.engine.clone()).collect())?;
         let threads = Builder::new_multi_thread().thread_name("guest").enable_all().build()?;
+        let busy = Builder::new_multi_thread()
+            .thread_name("guest-busy")
+            .on_thread_start(priority::yield_to_others)
+            .enable_all()
+            .build()?;
         Ok(Self {
             programs: Programs::new(best, quick, &config.cache_directory),
             ticker: Arc::new(ticker),
@@ -52,12 +60,17 @@ impl Machine {
             tasks: TaskTracker::new(),
             instances: Arc::new(Semaphore::new(config.instances_max as usize)),
             handle: threads.handle().clone(),
-            threads: Mutex::new(Some(threads)),
+            busy_handle: busy.handle().clone(),
+            threads: Mutex::new(vec![threads, busy]),
         })
     }
 
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    pub(super) fn busy_handle(&self) -> &Handle {
+        &self.busy_handle
     }
 
     /// A place in the pool, if there is one left.
@@ -70,11 +83,9 @@ impl Machine {
         self.kill.kill(SIGKILL);
         self.tasks.close();
         self.tasks.wait().await;
-        let threads = self.threads.lock().take();
+        let threads = std::mem::take(&mut *self.threads.lock());
         let stopped = tokio::task::spawn_blocking(move || {
-            if let Some(threads) = threads {
-                threads.shutdown_timeout(SHUTDOWN_MAX);
-            }
+            threads.into_iter().for_each(|threads| threads.shutdown_timeout(SHUTDOWN_MAX));
         });
         // Fails only if the caller's own runtime is going down.
         let _ = stopped.await;
@@ -85,9 +96,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.kill.kill(SIGKILL);
-        if let Some(threads) = self.threads.lock().take() {
-            threads.shutdown_background();
-        }
+        self.threads.lock().drain(..).for_each(Threads::shutdown_background);
     }
 }
 

@@ -1,16 +1,14 @@
 //! Measures and bounds the time a process computes.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
+use super::credit::Credit;
 use super::limits::CpuBudget;
-use super::ticker::Ticker;
 use crate::client::clock::Clock;
 
 /// A turn that takes no longer is short. Asking the kernel for a thread's CPU time costs as much as
@@ -33,6 +31,9 @@ pub(super) struct Meter {
     is_exact: AtomicBool,
     /// Short turns since the last long one, [`SHORT_TURNS`] at most.
     short_turns: AtomicUsize,
+    credit: Mutex<Credit>,
+    /// It waits for its turn or because of its limit, for nothing else.
+    is_paused: AtomicBool,
     process: Arc<Total>,
 }
 
@@ -63,6 +64,8 @@ impl Meter {
             began: AtomicU64::new(0),
             is_exact: AtomicBool::new(false),
             short_turns: AtomicUsize::new(SHORT_TURNS),
+            credit: Mutex::new(Credit::new()),
+            is_paused: AtomicBool::new(false),
             process,
         }
     }
@@ -76,25 +79,52 @@ impl Meter {
         self.process.computing.load(Ordering::Relaxed) > 0
     }
 
-    /// What a guest awaits that has computed for a tick: the others' turn, or the end of the window
-    /// if the container's share of it is used up.
+    /// Whether it computes too much to go before others.
+    pub(super) fn is_busy(&self) -> bool {
+        self.credit.lock().is_busy()
+    }
+
+    /// What a guest awaits that has computed for a tick: the others' turn, or until the container's
+    /// limit lets it go on.
     pub(super) fn pause(&self) -> BoxFuture<'static, ()> {
         let resume = self.charge();
         // The rest of the turn: exactly, now that it is long.
         self.start_counting(self.began.load(Ordering::Relaxed));
+        self.is_paused.store(true, Ordering::Relaxed);
         match resume {
             None => Box::pin(tokio::task::yield_now()),
             Some(resume) => {
-                let clock = self.clock.clone();
-                Box::pin(async move { clock.sleep_until(resume).await })
+                let (clock, budget) = (self.clock.clone(), self.budget.clone());
+                Box::pin(async move {
+                    clock.sleep_until(resume).await;
+                    // Others of the container may have been faster.
+                    budget.available(&clock).await;
+                })
             }
         }
     }
 
-    fn begin(&self) {
-        let now = nanos(self.clock.monotonic());
-        self.start_counting(now);
+    /// Waits until the container may compute.
+    pub(super) async fn available(&self) {
+        self.budget.available(&self.clock).await;
+    }
+
+    /// Its turn begins.
+    pub(super) fn begin(&self) {
+        let monotonic = self.clock.monotonic();
+        self.is_paused.store(false, Ordering::Relaxed);
+        self.credit.lock().begin(monotonic);
+        self.start_counting(nanos(monotonic));
         self.process.computing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its turn ends. A pause is served at the next epoch; what is spent in short turns is charged here.
+    pub(super) fn end(&self) {
+        let _ = self.charge();
+        self.process.computing.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_paused.load(Ordering::Relaxed) {
+            self.credit.lock().wait(Duration::from_nanos(self.began.load(Ordering::Relaxed)));
+        }
     }
 
     fn start_counting(&self, now: u64) {
@@ -119,39 +149,8 @@ impl Meter {
         let short_turns = if is_short { (short_turns + 1).min(SHORT_TURNS) } else { 0 };
         self.short_turns.store(short_turns, Ordering::Relaxed);
         self.process.nanos.fetch_add(used, Ordering::Relaxed);
+        self.credit.lock().spend(Duration::from_nanos(used));
         self.budget.charge(monotonic, Duration::from_nanos(used))
-    }
-}
-
-/// A guest's future: keeps the epochs ticking while it computes, and its meter running.
-pub(super) struct Metered<T> {
-    inner: BoxFuture<'static, T>,
-    ticker: Arc<Ticker>,
-    meter: Arc<Meter>,
-}
-
-impl<T> Metered<T> {
-    pub(super) fn new(
-        inner: impl Future<Output = T> + Send + 'static,
-        ticker: Arc<Ticker>,
-        meter: Arc<Meter>,
-    ) -> Self {
-        Self { inner: Box::pin(inner), ticker, meter }
-    }
-}
-
-impl<T> Future for Metered<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let this = &mut *self;
-        let _computing = this.ticker.computing();
-        this.meter.begin();
-        let polled = this.inner.as_mut().poll(cx);
-        // A pause is served at the next epoch; what is spent in short turns is charged here.
-        let _ = this.meter.charge();
-        this.meter.process.computing.fetch_sub(1, Ordering::Relaxed);
-        polled
     }
 }
 

@@ -10,6 +10,7 @@
 //! ```
 
 mod container;
+mod credit;
 mod description;
 mod engine;
 mod guests;
@@ -17,9 +18,11 @@ mod kill;
 mod limits;
 mod machine;
 mod meter;
+mod metered;
 mod notice;
 mod patience;
 mod pipe;
+mod priority;
 mod proc;
 mod process;
 mod processes;

@@ -112,6 +112,7 @@ pub(super) async fn run(program: Arc<Program>, start: Start) -> Exit {
     let (stdout, stderr) = (start.launch.stdout.clone(), start.launch.stderr.clone());
     let live = async {
         let is_server = start.container.http.is_server;
+        start.entry.meter.available().await;
         // The process's ends of pipes close before anyone learns of its end.
         let end = program.runnable(is_server).run(start).await;
         let exit = exit_of(end, &kill);

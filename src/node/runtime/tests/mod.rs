@@ -2,6 +2,7 @@
 
 mod ends;
 mod files;
+mod limits;
 mod processes;
 mod programs;
 mod sockets;

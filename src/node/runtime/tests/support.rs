@@ -14,7 +14,7 @@ use crate::node::files::Layer;
 pub(super) struct Bench {
     pub(super) runtime: Runtime,
     pub(super) directory: TempDir,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// What a container printed.

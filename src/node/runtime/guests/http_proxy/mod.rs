@@ -28,7 +28,7 @@ use self::instances::{First, Instances};
 use super::{Guest, Runnable};
 use crate::node::network::{Error, Listener, PodNetwork};
 use crate::node::runtime::container::Shared;
-use crate::node::runtime::meter::Metered;
+use crate::node::runtime::metered::Metered;
 use crate::node::runtime::process::{self, Process, Start};
 use crate::node::runtime::wasi::Listen;
 use crate::telemetry::{HttpRequests, HttpServer};
@@ -131,8 +131,8 @@ impl Linked {
             let (instance, ports) = listen.call(&mut store, &arguments).await?;
             Ok::<_, wasmtime::Error>((store, instance, ports))
         };
-        let ticker = start.container.machine.ticker.clone();
-        let (store, instance, ports) = Metered::new(call, ticker, meter.clone()).await?;
+        let machine = start.container.machine.clone();
+        let (store, instance, ports) = Metered::new(call, machine, meter.clone()).await?;
         Ok(ports.map(|mut ports| {
             ports.sort_unstable();
             ports.dedup();

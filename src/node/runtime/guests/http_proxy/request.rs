@@ -19,7 +19,7 @@ use super::Server;
 use super::instances::{Answer, Instance, Taken};
 use crate::client::clock::Clock;
 use crate::node::runtime::limits::OutOfMemory;
-use crate::node::runtime::meter::Metered;
+use crate::node::runtime::metered::Metered;
 use crate::node::runtime::patience::Patience;
 use crate::node::runtime::wasi::Ends;
 
@@ -63,10 +63,7 @@ async fn serve(server: &Arc<Server>, ends: Ends, request: Request<Incoming>) -> 
         Err(status) => return Download::plain(status),
     };
     let container = &server.start.container;
-    let clock = &container.runtime.clock;
-    if let Some(resume) = container.cpu.resume(clock.monotonic()) {
-        clock.sleep_until(resume).await;
-    }
+    container.cpu.available(&container.runtime.clock).await;
     let Some(taken) = server.instances.take(&server.start) else {
         server.overloaded().await;
         return Download::plain(StatusCode::SERVICE_UNAVAILABLE);
@@ -124,7 +121,7 @@ fn call(
         Taken::Idle(instance) => instance.meter.clone(),
         Taken::New(_, meter) => meter.clone(),
     };
-    let ticker = server.start.container.machine.ticker.clone();
+    let machine = server.start.container.machine.clone();
     let server = server.clone();
     let run = async move {
         let line = (request.method().clone(), request.uri().clone());
@@ -150,7 +147,7 @@ fn call(
             }
         }
     };
-    Metered::new(run, ticker, meter)
+    Metered::new(run, machine, meter)
 }
 
 /// What the log is to say of a call that failed.
@@ -170,12 +167,24 @@ async fn progress(
     mut call: Call,
     mut answer_rx: oneshot::Receiver<Answer>,
 ) -> Progress {
-    let mut early = None;
+    let (mut early, mut is_refused) = (None, false);
     let ended = std::future::poll_fn(|cx| match Pin::new(&mut call).poll(cx) {
         Poll::Ready(ended) => Poll::Ready(Some(ended)),
         Poll::Pending => {
-            // It is the call that answers, so nobody else wakes us for it.
-            early = answer_rx.try_recv().ok();
+            early = if is_refused {
+                None
+            } else if call.is_away() {
+                match Pin::new(&mut answer_rx).poll(cx) {
+                    Poll::Ready(answer) => {
+                        is_refused = answer.is_err();
+                        answer.ok()
+                    }
+                    Poll::Pending => None,
+                }
+            } else {
+                // It is the call that answers, so nobody else wakes us for it.
+                answer_rx.try_recv().ok()
+            };
             if early.is_some() { Poll::Ready(None) } else { Poll::Pending }
         }
     });
