@@ -225,6 +225,11 @@ impl Space {
     /// What the volume may still hold, if its disk can.
     fn of(quota: &Quota, host: Option<Self>) -> Self {
         let usage = quota.usage();
+        if let Some(host) = host
+            && !usage.is_bounded()
+        {
+            return host;
+        }
         let free = usage.bytes_free();
         let available = host.map_or(free, |host| host.available.min(free));
         Self { total: usage.bytes_max, available }

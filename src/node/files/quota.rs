@@ -41,6 +41,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether there is a bound at all: [`Quota::counting`] has none.
+    pub fn is_bounded(&self) -> bool {
+        self.bytes_max != u64::MAX
+    }
+
     pub fn bytes_free(&self) -> u64 {
         self.bytes_max.saturating_sub(self.bytes)
     }
@@ -91,6 +96,11 @@ impl Quota {
             entries: Gauge::new(entries_max),
             open: Mutex::default(),
         }
+    }
+
+    /// As much as there is: it counts only.
+    pub fn counting() -> Self {
+        Self::new(u64::MAX)
     }
 
     /// The same for a directory with files in it, which are counted: some microseconds for each.

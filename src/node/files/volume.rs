@@ -7,7 +7,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, Metadata};
 use parking_lot::RwLock;
 
-use super::quota::Quota;
+use super::quota::{Quota, Usage};
 use super::{Error, File, Made, Result};
 
 /// A directory that guests may be given, in whole or in part. Cheap to clone; all clones of one
@@ -53,6 +53,11 @@ impl Volume {
     pub fn empty(dir: Dir, quota: Option<Arc<Quota>>) -> Self {
         let present = Some(Arc::new(Present(RwLock::new(Some(HashSet::new())))));
         Self { quota, present, ..Self::from(dir) }
+    }
+
+    /// What is in it, if somebody counts.
+    pub fn usage(&self) -> Option<Usage> {
+        self.quota.as_ref().map(|quota| quota.usage())
     }
 
     /// All of it, to be mounted.

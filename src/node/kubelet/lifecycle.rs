@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::eviction;
 use super::heartbeat;
 use super::mirror;
 use super::pod_worker::LastStop;
@@ -137,6 +138,7 @@ impl Kubelet {
         ctx.tasks.spawn(mirror::run(ctx.clone(), ready_tx.subscribe()));
         ctx.tasks.spawn(reclaim::run(ctx.clone()));
         ctx.tasks.spawn(stats::run(ctx.clone()));
+        ctx.tasks.spawn(eviction::run(ctx.clone()));
         ctx.tasks.spawn(warm_up(ctx.clone()));
         ctx.tasks.spawn(follow_volumes(ctx.clone()));
         Arc::new(Self { ctx, ready_tx })

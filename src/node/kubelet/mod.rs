@@ -16,6 +16,7 @@ mod attach;
 mod conditions;
 mod env;
 mod etc;
+mod eviction;
 mod heartbeat;
 mod lifecycle;
 mod logs;

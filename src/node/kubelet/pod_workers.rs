@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tracing::{Instrument, info_span, warn};
 
+use super::eviction::LocalStorage;
 use super::lifecycle::Context;
 use super::mirror;
 use super::run::Live;
@@ -40,6 +41,8 @@ pub(super) struct LivePod {
     running: Mutex<HashMap<String, Live>>,
     /// While the Pod has one.
     network: Mutex<Option<PodNetwork>>,
+    /// What it has of the disk.
+    pub(super) storage: LocalStorage,
 }
 
 impl LivePod {
@@ -156,6 +159,7 @@ fn spawn(ctx: &Arc<Context>, key: ObjectKey, uid: String, pod: Arc<Pod>) -> Hand
         status: Mutex::new(Arc::new(pod.status.clone().unwrap_or_default())),
         running: Mutex::new(HashMap::new()),
         network: Mutex::new(None),
+        storage: LocalStorage::of(&pod),
     });
     let span = info_span!("pod", namespace = %key.namespace, name = %key.name, %uid);
     ctx.live.0.write().insert(key, live.clone());

@@ -1,7 +1,7 @@
 //! Starts one container: image, environment, files, log, program.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
@@ -23,7 +23,7 @@ use crate::api::quantity::Quantity;
 use crate::client::cache::key_of;
 use crate::client::events::EventType;
 use crate::client::lookup::look_up;
-use crate::node::files::{Root, Volume};
+use crate::node::files::{Quota, Root, Volume};
 use crate::node::images::{self, Image};
 use crate::node::runtime::{
     Container, ContainerSpec, Http, Output, Sandbox, StartError, Stdio, Tools,
@@ -43,7 +43,9 @@ pub(super) struct Order {
     pub(super) facts: Facts,
     pub(super) volumes: Arc<Volumes>,
     /// `pods/<uid>`
-    pub(super) directory: std::path::PathBuf,
+    pub(super) directory: PathBuf,
+    /// The account of what the container writes to its own layer.
+    pub(super) quota: Option<Arc<Quota>>,
 }
 
 /// A container that runs.
@@ -111,9 +113,11 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let made = |error: &dyn std::fmt::Display| {
         StartFailure::Create(format!("failed to make the container's files: {error}"))
     };
+    forget_layers(order).await.map_err(|error| made(&error))?;
     let (upper, log) = prepare(ctx, order).map_err(|error| made(&error))?;
     let writable = upper.try_clone().map_err(|error| made(&error))?;
-    let mut root = Root::new(image.layers.iter().cloned(), Volume::empty(writable, None));
+    let mut root =
+        Root::new(image.layers.iter().cloned(), Volume::empty(writable, order.quota.clone()));
     order.etc.write(&root).map_err(|error| made(&error))?;
     root.mount_all(mounts).map_err(|(path, error)| {
         StartFailure::Create(format!("failed to mount a volume at {path}: {error}"))
@@ -210,19 +214,27 @@ fn start_failure(error: StartError) -> StartFailure {
     }
 }
 
+/// Where the layers of a container's runs are.
+fn layers(order: &Order) -> PathBuf {
+    order.directory.join("files").join(&order.container.name)
+}
+
+/// What earlier runs wrote, be it one that sampan did not live to see end, is of no use any more; it
+/// may be a lot.
+async fn forget_layers(order: &Order) -> io::Result<()> {
+    let layers = layers(order);
+    if !layers.exists() {
+        return Ok(());
+    }
+    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(layers)).await;
+    removed.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
 /// The container's writable directory, with the Pod's own files, and its log.
 fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
     let name = &order.container.name;
-    let path = order.directory.join("files").join(name).join(order.run.to_string());
-    std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
-    if let Err(error) = std::fs::create_dir(&path) {
-        // Left by a run of this number that sampan did not live to see end.
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            return Err(error);
-        }
-        std::fs::remove_dir_all(&path)?;
-        std::fs::create_dir(&path)?;
-    }
+    let path = layers(order).join(order.run.to_string());
+    std::fs::create_dir_all(&path)?;
     let upper = Dir::open_ambient_dir(&path, ambient_authority())?;
     let log =
         Log::create(&log_directory(&order.directory, name), order.run, ctx.rooms.clock.clone())?;
@@ -230,7 +242,7 @@ fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
 }
 
 /// Where a container's logs are, in its Pod's directory.
-pub(super) fn log_directory(pod_directory: &Path, container: &str) -> std::path::PathBuf {
+pub(super) fn log_directory(pod_directory: &Path, container: &str) -> PathBuf {
     pod_directory.join("logs").join(container)
 }
 

@@ -70,6 +70,8 @@ fn bytes_max(
 ) -> Result<Option<u64>, String> {
     let limit = source.size_limit.as_ref().and_then(bytes).filter(|limit| *limit > 0);
     match source.medium.as_deref().unwrap_or_default() {
+        // The Pod's limit counts what is in it.
+        "" if limit.is_none() && has_storage_limit(pod) => Ok(Some(u64::MAX)),
         "" => Ok(limit),
         "Memory" => Ok(limit.into_iter().chain(memory_limit(pod)).chain(memory).min()),
         other => Err(format!("unknown storage medium {other:?}")),
@@ -83,6 +85,16 @@ fn memory_limit(pod: &Pod) -> Option<u64> {
     };
     let containers = &pod.spec.as_ref()?.containers;
     containers.iter().map(limit).sum::<Option<u64>>().filter(|sum| *sum > 0)
+}
+
+/// Whether a container may use so much of the disk only.
+fn has_storage_limit(pod: &Pod) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    let init = spec.init_containers.iter().flatten();
+    spec.containers.iter().chain(init).any(|container| {
+        let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        limits.is_some_and(|limits| limits.contains_key("ephemeral-storage"))
+    })
 }
 
 fn bytes(quantity: &ApiQuantity) -> Option<u64> {

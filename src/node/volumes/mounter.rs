@@ -89,6 +89,11 @@ impl Mounted {
         Self { volume, part: None, read_only, share: None }
     }
 
+    /// What is in it; 0 if nobody counts.
+    pub(in crate::node) fn bytes(&self) -> u64 {
+        self.volume.usage().map_or(0, |usage| usage.bytes)
+    }
+
     /// What is mounted for a `subPath`, which may be empty. What is missing is made, a directory.
     ///
     /// # Errors

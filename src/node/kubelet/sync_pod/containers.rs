@@ -29,6 +29,7 @@ impl Task {
             facts: self.facts.clone(),
             volumes: self.volumes.clone(),
             directory: self.live.directory.clone(),
+            quota: self.live.storage.layer(&record.name),
         };
         let (abort, registration) = AbortHandle::new_pair();
         self.containers[index] = Slot { run, abort: Some(abort), live: None };

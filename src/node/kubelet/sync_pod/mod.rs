@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::watch;
 
 use super::etc::{Etc, Name};
+use super::eviction;
 use super::lifecycle::Context;
 use super::pod_worker::{self, Ending, Happening, PodWorker, Step};
 use super::pod_workers::{Desired, LivePod};
@@ -25,6 +26,7 @@ use super::status::{self, Place};
 use super::status_writer::StatusWriter;
 use super::volumes::{Keeper, Progress, Volumes};
 use crate::api::downward::Facts;
+use crate::client::events::EventType;
 use crate::node::network::PodNetwork;
 use crate::node::runtime::{Exit, Sandbox};
 
@@ -136,6 +138,7 @@ impl Task {
             Ok(()) = desired_rx.changed() => self.desire(&desired_rx.borrow_and_update()),
             Some(event) = self.under_way.next() => self.happened(event),
             () = self.status_writer.finished() => {}
+            why = self.live.storage.verdict() => self.evict(why),
             gone = deleted => {
                 self.deleting = None;
                 return gone;
@@ -165,10 +168,22 @@ impl Task {
             Progress::UnderWay => pod_worker::Volumes::UnderWay,
             Progress::Failing => pod_worker::Volumes::Failing,
             Progress::Ready(volumes) => {
+                self.live.storage.volumes(&self.pod, &volumes);
                 self.volumes = volumes;
                 pod_worker::Volumes::Ready
             }
         });
+    }
+
+    /// It uses more of the node than it may.
+    fn evict(&mut self, message: String) {
+        if self.worker.ending.is_some() {
+            return;
+        }
+        let reason = eviction::REASON;
+        self.worker.end(Ending::Failed { reason: reason.to_owned(), message: message.clone() });
+        let type_ = EventType::Warning;
+        self.tell(vec![Happening { container: None, type_, reason, message }]);
     }
 
     /// Carries out the plan and has the status written; answers when to wake up, on the monotonic
