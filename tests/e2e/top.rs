@@ -1,5 +1,7 @@
 //! `kubectl top`: what nodes, Pods and containers use.
 
+use serde_json::json;
+
 use crate::support::{Cluster, Home};
 
 /// Asks until there is an answer: what has just started is not known yet.
@@ -25,18 +27,21 @@ fn amount(table: &str, row: &str, column: usize, unit: &str) -> u64 {
 
 fn with_pods(home: &Home) -> Cluster<'_> {
     let cluster = home.up();
-    let pod = home.file("pods.json", serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "v1", "kind": "Pod",
-         "metadata": {"name": "busy", "labels": {"app": "busy"}},
-         "spec": {"terminationGracePeriodSeconds": 1, "containers": [
-            {"name": "spins", "image": "busybox", "command": ["sh", "-c", "while :; do :; done"],
-             "resources": {"limits": {"cpu": "200m"}}},
-            {"name": "sleeps", "image": "busybox", "command": ["sleep", "1000"]}]}},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "idle"},
-         "spec": {"terminationGracePeriodSeconds": 1, "containers": [
-            {"name": "idle", "image": "busybox", "command": ["sleep", "1000"]}]}},
-    ]}).to_string());
-    cluster.kubectl(&format!("apply -f {pod}"));
+    let pod = |name: &str, containers: serde_json::Value| {
+        let metadata = json!({"name": name, "labels": {"app": name}});
+        let spec = json!({"terminationGracePeriodSeconds": 1, "containers": containers});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+        pod.to_string()
+    };
+    let sleeps =
+        |name: &str| json!({"name": name, "image": "busybox", "command": ["sleep", "1000"]});
+    let spins = json!({"name": "spins", "image": "busybox",
+        "command": ["sh", "-c", "while :; do :; done"],
+        "resources": {"limits": {"cpu": "200m"}}});
+    let pods =
+        [pod("busy", json!([spins, sleeps("sleeps")])), pod("idle", json!([sleeps("idle")]))];
+    let pods = home.file("pods.yaml", pods.join("\n---\n"));
+    cluster.kubectl(&format!("apply -f {pods}"));
     cluster.wait_for("condition=Ready", "pod/busy");
     cluster.wait_for("condition=Ready", "pod/idle");
     cluster
