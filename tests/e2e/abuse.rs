@@ -1,7 +1,10 @@
 //! Guests that mean harm, or forget themselves: they are bounded and end with their Pod, and the
 //! cluster goes on.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use crate::support::{Cluster, Following, Home};
 
@@ -95,6 +98,83 @@ fn a_thousand_processes_leave_no_memory_behind() {
         growths.push(after.saturating_sub(before));
         before = after;
     }
+}
+
+/// What each of a crowd does, over and over.
+const ATTACKS: &[&str] = &[
+    "while :; do :; done",
+    "yes we are here; true",
+    "bomb() { bomb | bomb & }; while :; do bomb; done",
+    "i=0; while :; do echo x > /tmp/$i; i=$((i+1)); done",
+    "while :; do head -c 16777216 /dev/zero > /big; rm /big; done",
+    "while :; do ls -R / /proc; cat /../../../etc/passwd /proc/*/status; done > /dev/null 2>&1",
+    "a=xxxxxxxx; while :; do a=$a$a; done",
+    "i=0; while :; do ln -s /l$i /l$((i+1)); cat /l$i; i=$((i+1)); done > /dev/null 2>&1",
+    "f() { f; }; f",
+    "while :; do exec 3< /etc/hosts 4< /etc/hosts 5< /dev/zero; head -c 999999 <&5 > /dev/null; done",
+];
+const CROWD: usize = 100;
+
+fn crowd() -> String {
+    let pod = |number: usize| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("hostile-{number}"), "labels": {"kind": "hostile"}},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{
+                "name": "main", "image": "busybox",
+                "command": ["sh", "-c", ATTACKS[number % ATTACKS.len()]],
+                "resources": {"limits": {"memory": "64Mi", "ephemeral-storage": "32Mi"}},
+            }]},
+        })
+    };
+    let pods: Vec<String> = (0..CROWD).map(|number| pod(number).to_string()).collect();
+    pods.join("\n---\n")
+}
+
+/// `GET /` over a new connection: whether nginx's page came.
+fn is_answered(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\nHost: web\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("nginx"))
+}
+
+/// How long it takes them is for the bench `hostile` to say.
+#[test]
+fn a_hundred_hostile_pods_keep_no_server_from_answering() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl("run web --image=nginx --port=80");
+    cluster.kubectl("expose pod web --type=NodePort");
+    cluster.wait_for("condition=Ready", "pod/web");
+    let port = cluster.node_port("web");
+    assert!(is_answered(port));
+    let (memory, files) = (cluster.resident_bytes(), cluster.open_files());
+    let crowd = home.file("crowd.yaml", crowd());
+    cluster.kubectl(&format!("apply -f {crowd}"));
+    let has_begun = "jsonpath={.status.containerStatuses[0].started}=true";
+    for number in [0, CROWD / 2, CROWD - 6] {
+        cluster.wait_for(has_begun, &format!("pod/hostile-{}", number / 10 * 10));
+    }
+    let answered = (0..300).filter(|_| is_answered(port)).count();
+    assert_eq!(answered, 300);
+    assert_eq!(cluster.kubectl("get pods --no-headers").lines().count(), CROWD + 1);
+    cluster.kubectl("delete pods -l kind=hostile --timeout=50s");
+    assert!(is_answered(port));
+    // What is made once for a hundred Pods is kept: pools, caches, the C library's arenas.
+    assert_growth(memory, cluster.resident_bytes(), 512 * MIB);
+    for _ in 0..100 {
+        if cluster.open_files() <= files + 64 {
+            return;
+        }
+        cluster.kubectl("get pods");
+    }
+    panic!("{files} files became {}", cluster.open_files());
 }
 
 #[track_caller]

@@ -9,6 +9,12 @@ const CREDIT_MAX: Duration = Duration::from_millis(10);
 /// much as it waits would be neither.
 const CREDIT_AGAIN: Duration = Duration::from_millis(5);
 
+/// What all new processes of a container may have of it together, and how fast that comes back: a
+/// quarter of a core. Whoever starts programs without end has spent it, and its programs are busy from
+/// the start.
+const STARTS_MAX: Duration = Duration::from_millis(50);
+const STARTS_REFILL: u32 = 4;
+
 /// How much one instance of a guest may compute ahead of those that only compute. Computing spends it;
 /// waiting for something (not for its turn, and not because of its limit) saves as much.
 #[derive(Debug)]
@@ -22,6 +28,11 @@ pub(super) struct Credit {
 impl Credit {
     pub(super) fn new() -> Self {
         Self { left: CREDIT_MAX, is_busy: false, waits_since: None }
+    }
+
+    /// One that begins with so much only.
+    fn with(left: Duration) -> Self {
+        Self { left, is_busy: left.is_zero(), waits_since: None }
     }
 
     /// It has its turn.
@@ -44,6 +55,30 @@ impl Credit {
     /// Whether it has to step back behind others.
     pub(super) fn is_busy(&self) -> bool {
         self.is_busy
+    }
+}
+
+/// What a container's new processes begin with: less, the more the container has computed of late.
+#[derive(Debug)]
+pub(super) struct Starts {
+    left: Duration,
+    /// When that was so on the clock's monotonic scale, and the container's CPU time then.
+    at: Duration,
+    total: Duration,
+}
+
+impl Starts {
+    pub(super) fn new() -> Self {
+        Self { left: STARTS_MAX, at: Duration::ZERO, total: Duration::ZERO }
+    }
+
+    /// A process starts; `total`: what the container has computed so far.
+    pub(super) fn start(&mut self, now: Duration, total: Duration) -> Credit {
+        let refilled = self.left + now.saturating_sub(self.at) / STARTS_REFILL;
+        let spent = total.saturating_sub(self.total);
+        self.left = refilled.saturating_sub(spent).min(STARTS_MAX);
+        (self.at, self.total) = (now, total);
+        Credit::with(self.left.min(CREDIT_MAX))
     }
 }
 
@@ -74,6 +109,17 @@ mod tests {
             credit.wait(millis(10 * turn + 5));
             assert!(!credit.is_busy());
         }
+    }
+
+    #[test]
+    fn a_container_that_starts_processes_without_end_starts_busy_ones() {
+        let mut starts = Starts::new();
+        // Each process computes for 2 ms, on two cores at once.
+        let busy: Vec<bool> =
+            (0..100).map(|n| starts.start(millis(n), millis(2 * n)).is_busy()).collect();
+        assert!(!busy[20] && busy[40..].iter().all(|busy| *busy), "{busy:?}");
+        // An hour later somebody enters it.
+        assert!(!starts.start(millis(3_600_000), millis(200)).is_busy());
     }
 
     #[test]

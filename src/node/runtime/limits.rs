@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 
+use super::credit::{Credit, Starts};
 use super::kill::KillSwitch;
 use crate::client::clock::Clock;
 
@@ -131,6 +132,7 @@ impl Drop for MemoryShare {
 pub(super) struct CpuBudget {
     millis_max: Option<u64>,
     window: Mutex<Window>,
+    starts: Mutex<Starts>,
     /// Since the container's start, in nanoseconds.
     total: AtomicU64,
 }
@@ -147,13 +149,23 @@ struct Window {
 impl CpuBudget {
     /// `millis_max`: thousandths of a core.
     pub(super) fn new(millis_max: Option<u64>) -> Self {
-        Self { millis_max, window: Mutex::default(), total: AtomicU64::new(0) }
+        Self {
+            millis_max,
+            window: Mutex::default(),
+            starts: Mutex::new(Starts::new()),
+            total: AtomicU64::new(0),
+        }
     }
 
     /// When to go on, if what there is for now is used up.
     pub(super) fn resume(&self, now: Duration) -> Option<Duration> {
         self.millis_max?;
         self.charge(now, Duration::ZERO)
+    }
+
+    /// What a process begins with that starts now.
+    pub(super) fn start(&self, now: Duration) -> Credit {
+        self.starts.lock().start(now, self.total())
     }
 
     /// Waits until something may be computed.

@@ -48,15 +48,17 @@ struct Total {
 
 impl Meter {
     pub(super) fn new(clock: Clock, budget: Arc<CpuBudget>) -> Arc<Self> {
-        Arc::new(Self::of(clock, budget, Arc::default()))
+        let credit = budget.start(clock.monotonic());
+        Arc::new(Self::of(clock, budget, Arc::default(), credit))
     }
 
     /// For one more instance of the same process: each is on one thread at a time.
     pub(super) fn another(&self) -> Arc<Self> {
-        Arc::new(Self::of(self.clock.clone(), self.budget.clone(), self.process.clone()))
+        let (clock, budget) = (self.clock.clone(), self.budget.clone());
+        Arc::new(Self::of(clock, budget, self.process.clone(), Credit::new()))
     }
 
-    fn of(clock: Clock, budget: Arc<CpuBudget>, process: Arc<Total>) -> Self {
+    fn of(clock: Clock, budget: Arc<CpuBudget>, process: Arc<Total>, credit: Credit) -> Self {
         Self {
             clock,
             budget,
@@ -64,7 +66,7 @@ impl Meter {
             began: AtomicU64::new(0),
             is_exact: AtomicBool::new(false),
             short_turns: AtomicUsize::new(SHORT_TURNS),
-            credit: Mutex::new(Credit::new()),
+            credit: Mutex::new(credit),
             is_paused: AtomicBool::new(false),
             process,
         }

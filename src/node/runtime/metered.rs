@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! here: in the task that awaits it, on threads like all others   <─────────┐
-//!   │ has computed more than it has waited (`credit`)                      │ has waited
+//!   │ has computed more than it has waited, or is one of very many         │ has waited
+//!   │ (`credit`)                                                           │
 //!   └──> away: in a task of its own, on threads that step back ────────────┘
 //! ```
 //!
@@ -24,6 +25,7 @@ use super::meter::Meter;
 /// computes much. Dropping it drops the guest, within a tick if that is away.
 pub(super) struct Metered<T> {
     place: Place<T>,
+    has_begun: bool,
     machine: Arc<Machine>,
     meter: Arc<Meter>,
 }
@@ -45,7 +47,7 @@ impl<T: Send + 'static> Metered<T> {
         machine: Arc<Machine>,
         meter: Arc<Meter>,
     ) -> Self {
-        Self { place: Place::Here(Box::pin(inner)), machine, meter }
+        Self { place: Place::Here(Box::pin(inner)), has_begun: false, machine, meter }
     }
 
     /// Whether it goes on without being polled.
@@ -69,10 +71,14 @@ impl<T: Send + 'static> Future for Metered<T> {
         loop {
             match &mut this.place {
                 Place::Here(inner) => {
-                    let polled = turn(inner, &this.machine, &this.meter, cx);
-                    if polled.is_ready() || !this.meter.is_busy() {
-                        return polled;
+                    if this.has_begun || !this.meter.is_busy() {
+                        this.has_begun = true;
+                        let polled = turn(inner, &this.machine, &this.meter, cx);
+                        if polled.is_ready() || !this.meter.is_busy() {
+                            return polled;
+                        }
                     }
+                    this.has_begun = true;
                     let inner = std::mem::replace(inner, Box::pin(std::future::pending()));
                     this.send_away(inner);
                 }

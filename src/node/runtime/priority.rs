@@ -4,11 +4,10 @@
 /// over, and a tenth of a core that somebody else fills. Whoever wakes beside it runs at once.
 #[cfg(target_os = "linux")]
 pub(super) fn yield_to_others() {
-    use rustix::process::setpriority_process;
-    /// As of `nice`.
+    /// On top of what the others have.
     const NICE: i32 = 10;
-    // On Linux, `None` is the calling thread alone.
-    if let Err(error) = setpriority_process(None, NICE) {
+    // On Linux it is the calling thread's alone.
+    if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "Busy guests run at the priority of all");
     }
 }
