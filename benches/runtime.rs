@@ -29,7 +29,7 @@ fn main() {
 
 async fn run() {
     let directory = tempfile::tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let mut bench = Bench::new(directory.path());
     let began = Instant::now();
     bench.runtime.warm_up().await.unwrap();
     println!("warm up (pool of {} instances)          {:>10.1?}", MANY + 200, began.elapsed());
@@ -41,6 +41,9 @@ async fn run() {
         bench.at_once(count).await;
     }
     bench.kills().await;
+    for (millis, processes) in [(200, 1), (500, 1), (500, 8), (1500, 2)] {
+        bench.limited(millis, processes).await;
+    }
     bench.runtime.shutdown().await;
 }
 
@@ -48,6 +51,7 @@ struct Bench<'a> {
     runtime: Runtime,
     directory: &'a Path,
     uppers: AtomicUsize,
+    cpu_millis_max: Option<u64>,
 }
 
 impl<'a> Bench<'a> {
@@ -63,7 +67,7 @@ impl<'a> Bench<'a> {
         let cache_directory = directory.join("cache");
         let runtime =
             Runtime::new(Config { cache_directory, instances_max }, Clock::system()).unwrap();
-        Self { runtime, directory, uppers: AtomicUsize::new(0) }
+        Self { runtime, directory, uppers: AtomicUsize::new(0), cpu_millis_max: None }
     }
 
     fn root(&self) -> Arc<Root> {
@@ -88,7 +92,7 @@ impl<'a> Bench<'a> {
             root,
             tools: None,
             memory_bytes_max: None,
-            cpu_millis_max: None,
+            cpu_millis_max: self.cpu_millis_max,
             http: Http::default(),
             stdio: Stdio { stdout: Output::Log(log), ..Stdio::default() },
         };
@@ -177,6 +181,45 @@ impl<'a> Bench<'a> {
             );
         }
     }
+}
+
+impl Bench<'_> {
+    /// Busy processes of a container with a CPU limit, all but the first entered from outside, for ten
+    /// seconds: what they get by the container's account, and what the whole process used meanwhile.
+    async fn limited(&mut self, millis: u64, processes: usize) {
+        self.cpu_millis_max = Some(millis);
+        let (container, _) = self.start(&["tool", "spin"], self.root()).await;
+        self.cpu_millis_max = None;
+        let (began, account, process) = (Instant::now(), container.cpu_time(), process_cpu());
+        let argv = || vec!["tool".to_owned(), "spin".to_owned()];
+        let others = (1..processes)
+            .map(|_| container.exec(ExecSpec { argv: argv(), stdio: Stdio::default() }));
+        // They end with the container only.
+        let _ = tokio::time::timeout(LIMITED_TIME, async {
+            futures::future::join_all(others).await;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let took = began.elapsed().as_secs_f64();
+        let share = |used: Duration| used.as_secs_f64() / took * 1000.0;
+        let own = share(container.cpu_time() - account);
+        let all = share(process_cpu() - process);
+        println!(
+            "CPU limit {millis:>4}m, {processes} processes, 10 s        {own:>8.0}m  all of sampan {all:.0}m"
+        );
+        container.kill(9);
+        container.wait().await;
+    }
+}
+
+const LIMITED_TIME: Duration = Duration::from_secs(10);
+
+/// CPU time of this process; nothing where the platform does not tell.
+fn process_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    Duration::from_millis(ticks.filter_map(|text| text.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
 fn print(what: &str, mut times: Vec<Duration>) {
