@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -85,20 +85,54 @@ pub fn storage(list: Option<&BTreeMap<String, ApiQuantity>>) -> Quantity {
     amount.and_then(|amount| Quantity::of(amount).ok()).unwrap_or(Quantity::ZERO)
 }
 
-/// The names of the claims that a Pod uses, in the Pod's namespace. A volume that lives as long as the Pod
-/// has a claim of its own, named after both.
-pub fn claims_of(pod: &Pod) -> Vec<String> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
+/// A claim that a Pod uses, in the Pod's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    pub claim: String,
+    /// It is made for a volume that lives as long as the Pod.
+    pub is_ephemeral: bool,
+}
+
+/// The claims that a Pod's volumes name, and those that are made for it.
+pub fn uses_of(pod: &Pod) -> Vec<Use> {
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let claim = |volume: &k8s_openapi::api::core::v1::Volume| match (
-        &volume.persistent_volume_claim,
-        &volume.ephemeral,
-    ) {
-        (Some(claim), _) => Some(claim.claim_name.clone()),
-        (None, Some(_)) => Some(format!("{name}-{}", volume.name)),
+    let claim = |volume: &Volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(Use { claim: source.claim_name.clone(), is_ephemeral: false }),
+        (None, Some(_)) => {
+            Some(Use { claim: ephemeral_name(pod, &volume.name), is_ephemeral: true })
+        }
         (None, None) => None,
     };
     volumes.filter_map(claim).collect()
+}
+
+/// The names of [`uses_of`].
+pub fn claims_of(pod: &Pod) -> Vec<String> {
+    uses_of(pod).into_iter().map(|one| one.claim).collect()
+}
+
+/// What the claim is called that is made for this volume of the Pod.
+pub fn ephemeral_name(pod: &Pod, volume: &str) -> String {
+    format!("{}-{volume}", pod.metadata.name.as_deref().unwrap_or_default())
+}
+
+/// Whether a claim of that name is the one that was made for the Pod.
+///
+/// # Errors
+/// If not: upstream's words (`VolumeIsForPod`).
+pub fn check_made_for(pod: &Pod, claim: &PersistentVolumeClaim) -> Result<(), String> {
+    let owners = claim.metadata.owner_references.iter().flatten();
+    let mut managers = owners.filter(|owner| owner.controller == Some(true));
+    let is_its = managers.any(|owner| Some(&owner.uid) == pod.metadata.uid.as_ref());
+    if is_its && claim.metadata.namespace == pod.metadata.namespace {
+        return Ok(());
+    }
+    let key = |meta: &ObjectMeta| {
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{}/{}", part(&meta.namespace), part(&meta.name))
+    };
+    let (theirs, ours) = (key(&claim.metadata), key(&pod.metadata));
+    Err(format!("PVC {theirs} was not created for pod {ours} (pod is not owner)"))
 }
 
 /// The volume that the claim names; empty if none.
@@ -315,6 +349,21 @@ mod tests {
             {"name": "c", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
         ]}});
         assert_eq!(claims_of(&serde_json::from_value(pod).unwrap()), ["shared", "p-c"]);
+    }
+
+    #[test]
+    fn a_claim_made_for_a_pod_is_managed_by_it() {
+        let meta = json!({"name": "p", "namespace": "n", "uid": "7"});
+        let pod = serde_json::from_value(json!({"metadata": meta})).unwrap();
+        let owned = |uid: &str, manages: bool| {
+            let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid,
+                "controller": manages});
+            check_made_for(&pod, &claim(json!({"metadata": {"ownerReferences": [owner]}})))
+        };
+        let refusal = "PVC n/c was not created for pod n/p (pod is not owner)".to_owned();
+        assert_eq!(owned("7", true), Ok(()));
+        assert_eq!(owned("7", false), Err(refusal.clone()));
+        assert_eq!(owned("8", true), Err(refusal));
     }
 
     #[test]

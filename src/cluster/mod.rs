@@ -241,6 +241,7 @@ async fn start_node(
         namespaces: control_plane.cache().await?,
         network_policies: control_plane.cache().await?,
         persistent_volumes: control_plane.cache().await?,
+        persistent_volume_claims: control_plane.cache().await?,
     };
     let clients = node::Clients {
         kubelet: control_plane.client(Identity::node(&config.name)),

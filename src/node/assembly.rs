@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -61,6 +63,7 @@ pub struct Caches {
     pub namespaces: Cache<Namespace>,
     pub network_policies: Cache<NetworkPolicy>,
     pub persistent_volumes: Cache<PersistentVolume>,
+    pub persistent_volume_claims: Cache<PersistentVolumeClaim>,
 }
 
 /// Whom the node's components speak for to the API server.
@@ -153,6 +156,8 @@ impl Node {
             client: clients.kubelet.clone(),
             config_maps: caches.config_maps.clone(),
             secrets: caches.secrets.clone(),
+            claims: caches.persistent_volume_claims,
+            persistent_volumes: caches.persistent_volumes.clone(),
             clock: clock.clone(),
         };
         let rooms = kubelet::Rooms {

@@ -244,6 +244,91 @@ fn a_claim_may_wait_for_its_first_pod() {
     assert!(told.contains("kubernetes.io/hostname in [sampan]"), "{told}");
 }
 
+/// A Pod with a volume of its own, of the class `standard`.
+fn pod_with_own_volume(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  \
+         terminationGracePeriodSeconds: 0\n  containers: [{{name: c, image: busybox, \
+         command: [sleep, '100000'], volumeMounts: [{{name: scratch, mountPath: /s}}]}}]\n  \
+         volumes: [{{name: scratch, ephemeral: {{volumeClaimTemplate: {{metadata: {{labels: {{of: {name}}}}}, \
+         spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Mi}}}}}}}}}}}}]\n"
+    )
+}
+
+#[test]
+fn a_pods_own_claim_comes_and_goes_with_it() {
+    let home = Home::new();
+    let cluster = home.up();
+    apply(&home, &cluster, &pod_with_own_volume("p"));
+    cluster.wait_for("condition=Ready", "pod/p");
+    let full = cluster.run("exec p -- dd if=/dev/zero of=/s/big bs=64k count=32");
+    assert!(full.stderr.contains("No space left on device"), "{}", full.all());
+    let claim = cluster.kubectl("get pvc -l of=p --no-headers");
+    assert_eq!(row(&claim)[..2], ["p-scratch", "Bound"], "{claim}");
+    let owner = "get pvc p-scratch -o jsonpath={.metadata.ownerReferences[0]['kind','name']}";
+    assert_eq!(cluster.kubectl(owner), "Pod p");
+    assert!(cluster.kubectl("describe pvc p-scratch").contains("Used By:       p"));
+    cluster.kubectl("delete pod p");
+    until(&cluster, "get pvc,pv", |text| text.contains("No resources found"));
+
+    // In the foreground the claim goes first, though the Pod's remains are still there.
+    apply(&home, &cluster, &pod_with_own_volume("q"));
+    cluster.wait_for("condition=Ready", "pod/q");
+    cluster.kubectl("delete pod q --cascade=foreground");
+    until(&cluster, "get pod,pvc,pv", |text| text.contains("No resources found"));
+}
+
+#[test]
+fn a_claim_that_is_in_the_way_of_a_pods_own_is_left_alone() {
+    let home = Home::new();
+    let cluster = home.up();
+    apply(&home, &cluster, &claim("p-scratch", "standard", "1Mi", ""));
+    bound(&cluster, "p-scratch");
+    apply(&home, &cluster, &pod_with_own_volume("p"));
+    let told = until(&cluster, "describe pod p", |text| {
+        text.contains("FailedBinding") && text.contains("FailedScheduling")
+    });
+    let why = "PVC default/p-scratch was not created for pod default/p (pod is not owner)";
+    assert!(told.contains(&format!("ephemeral volume scratch: {why}")), "{told}");
+    assert!(told.contains(&format!("0/1 nodes are available: {why}.")), "{told}");
+    cluster.kubectl("delete pvc p-scratch");
+    cluster.wait_for("condition=Ready", "pod/p");
+
+    let named = pod_with_own_volume("r").replace("metadata: {labels", "metadata: {name: x, labels");
+    let file = home.file("manifest.yaml", named);
+    let refused = cluster.refused(&format!("apply -f {file}"));
+    let expect =
+        "spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.name: Forbidden: cannot be set";
+    assert!(refused.contains(expect), "{refused}");
+}
+
+#[test]
+fn a_volume_grows_under_a_running_pod() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl(&format!("apply -f {}", tutorial("pvc.yaml")));
+    cluster.kubectl(&format!("apply -f {}", tutorial("pod-pvc.yaml")));
+    cluster.wait_for("condition=Ready", "pod/mypod");
+    let fill = "exec mypod -- dd if=/dev/zero of=/var/www/html/big bs=64k count=200";
+    let full = cluster.run(fill);
+    assert!(full.stderr.contains("No space left on device"), "{}", full.all());
+    let larger = "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"20Mi\"}}}}";
+    cluster.kubectl(&format!("patch pvc myclaim -p {larger}"));
+    let room = cluster.run_words(&[
+        "exec",
+        "mypod",
+        "--",
+        "sh",
+        "-c",
+        "until df /var/www/html | grep -q ' 20480 '; do sleep 0.1; done",
+    ]);
+    assert_eq!(room.code, 0, "{}", room.all());
+    let filled = cluster.run(fill);
+    assert_eq!(filled.code, 0, "{}", filled.all());
+    let restarts = "get pod mypod -o jsonpath={.status.containerStatuses[0].restartCount}";
+    assert_eq!(cluster.kubectl(restarts), "0");
+}
+
 #[test]
 fn only_one_pod_gets_what_only_one_may_have() {
     let home = Home::new();

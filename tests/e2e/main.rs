@@ -43,4 +43,6 @@ mod tls;
 mod top;
 mod tutorial;
 mod tutorial_services;
+#[cfg(unix)]
+mod tutorial_volumes;
 mod volumes;

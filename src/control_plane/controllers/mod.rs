@@ -11,6 +11,7 @@
 mod cluster_services;
 mod deployment;
 mod endpoints;
+mod ephemeral_volume;
 mod garbage_collector;
 mod local_path_provisioner;
 mod namespace;
@@ -112,6 +113,10 @@ static CONTROLLERS: &[Controller] = &[
         run: |ctx| Box::pin(endpoints::mirror(ctx)),
     },
     Controller { name: "deployment-controller", run: |ctx| Box::pin(deployment::run(ctx)) },
+    Controller {
+        name: "ephemeral-volume-controller",
+        run: |ctx| Box::pin(ephemeral_volume::run(ctx)),
+    },
     Controller { name: "expand-controller", run: |ctx| Box::pin(volume_expand::run(ctx)) },
     Controller {
         name: "generic-garbage-collector",

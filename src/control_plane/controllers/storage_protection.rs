@@ -44,7 +44,7 @@ async fn protect_claim(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error
     let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.clone(), &key.namespace);
     let Some(finalizers) = changed(&claim.metadata, CLAIM_PROTECTION) else { return Ok(()) };
     if claim.metadata.deletion_timestamp.is_some() {
-        let uses = |pod: &Pod| is_used_by(&key.name, pod);
+        let uses = |pod: &Pod| is_used_by(&claim, pod);
         if ctx.caches.pods.list_in(&key.namespace).iter().any(|pod| uses(pod)) {
             return Ok(());
         }
@@ -62,9 +62,23 @@ async fn protect_claim(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error
 
 /// A Pod that no node has yet cannot start with a claim that is going. One that has ended still counts: its
 /// volumes are looked at until it is deleted.
-fn is_used_by(claim: &str, pod: &Pod) -> bool {
+///
+/// Upstream: `podUsesPVC`.
+fn is_used_by(claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
-    !node.is_empty() && claim::claims_of(pod).iter().any(|name| name == claim)
+    let is_it = |one: &claim::Use| {
+        Some(&one.claim) == claim.metadata.name.as_ref()
+            && (!one.is_ephemeral
+                || (!is_shut_down(pod) && claim::check_made_for(pod, claim).is_ok()))
+    };
+    !node.is_empty() && claim::uses_of(pod).iter().any(is_it)
+}
+
+/// The node has let go of it. What remains may wait for this very claim, if it is deleted in the
+/// foreground.
+fn is_shut_down(pod: &Pod) -> bool {
+    let meta = &pod.metadata;
+    meta.deletion_timestamp.is_some() && meta.deletion_grace_period_seconds == Some(0)
 }
 
 pub(super) async fn protect_volumes(ctx: Context) {
@@ -150,8 +164,32 @@ mod tests {
                 "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}}))
             .unwrap()
         };
-        assert!(is_used_by("c", &pod("n")));
-        assert!(!is_used_by("c", &pod("")));
-        assert!(!is_used_by("d", &pod("n")));
+        assert!(is_used_by(&claim("c"), &pod("n")));
+        assert!(!is_used_by(&claim("c"), &pod("")));
+        assert!(!is_used_by(&claim("d"), &pod("n")));
+    }
+
+    fn claim(name: &str) -> PersistentVolumeClaim {
+        let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "7",
+            "controller": true});
+        let meta = json!({"name": name, "ownerReferences": [owner]});
+        serde_json::from_value(json!({"metadata": meta})).unwrap()
+    }
+
+    #[test]
+    fn a_pods_own_claim_is_used_until_the_node_lets_go() {
+        let pod = |uid: &str, grace: Option<i64>| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "p", "uid": uid, "deletionGracePeriodSeconds": grace,
+                    "deletionTimestamp": grace.map(|_| "2026-01-01T00:00:00Z")},
+                "spec": {"containers": [], "nodeName": "n",
+                    "volumes": [{"name": "v", "ephemeral": {}}]},
+            }))
+            .unwrap()
+        };
+        assert!(is_used_by(&claim("p-v"), &pod("7", None)));
+        assert!(is_used_by(&claim("p-v"), &pod("7", Some(30))));
+        assert!(!is_used_by(&claim("p-v"), &pod("7", Some(0))));
+        assert!(!is_used_by(&claim("p-v"), &pod("8", None)));
     }
 }

@@ -26,9 +26,13 @@ pub(super) struct PodClaims {
     pub(super) is_taken: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PodClaim {
     pub(super) name: String,
+    /// It is made for the Pod.
+    pub(super) is_ephemeral: bool,
+    /// Why a claim of that name is not the one that is made for the Pod.
+    pub(super) not_its: Option<String>,
     pub(super) claim: Option<Arc<PersistentVolumeClaim>>,
     /// What the claim is bound to.
     pub(super) volume: Option<Arc<PersistentVolume>>,
@@ -149,6 +153,12 @@ impl PodClaim {
     fn refusal(&self) -> Option<String> {
         let name = &self.name;
         let Some(claim) = &self.claim else {
+            if self.is_ephemeral {
+                return Some(format!(
+                    "waiting for ephemeral volume controller to create the persistentvolumeclaim \
+                     {name:?}"
+                ));
+            }
             return Some(format!("persistentvolumeclaim {name:?} not found"));
         };
         if claim::phase_of_claim(claim) == "Lost" {
@@ -158,7 +168,8 @@ impl PodClaim {
             ));
         }
         let is_going = claim.metadata.deletion_timestamp.is_some();
-        is_going.then(|| format!("persistentvolumeclaim {name:?} is being deleted"))
+        let going = is_going.then(|| format!("persistentvolumeclaim {name:?} is being deleted"));
+        going.or_else(|| self.not_its.clone())
     }
 }
 
@@ -219,6 +230,8 @@ mod tests {
         let class = json!({"provisioner": provisioner, "volumeBindingMode": mode});
         PodClaim {
             name: name.to_owned(),
+            is_ephemeral: false,
+            not_its: None,
             claim: Some(Arc::new(serde_json::from_value(claim).unwrap())),
             volume: (!bound_to.is_empty()).then(|| volume(bound_to)),
             class: Some(Arc::new(serde_json::from_value(class).unwrap())),
@@ -233,9 +246,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let missing = PodClaim { name: "x".to_owned(), claim: None, volume: None, class: None };
-        let told = of(vec![missing], Vec::new()).refusal();
-        assert_eq!(told.as_deref(), Some("persistentvolumeclaim \"x\" not found"));
+        let missing = |is_ephemeral| {
+            let there = one("x", "", "a.b/c", "Immediate");
+            let missing = PodClaim { is_ephemeral, claim: None, class: None, ..there };
+            of(vec![missing], Vec::new()).refusal().unwrap()
+        };
+        assert_eq!(missing(false), "persistentvolumeclaim \"x\" not found");
+        let expect =
+            "waiting for ephemeral volume controller to create the persistentvolumeclaim \"x\"";
+        assert_eq!(missing(true), expect);
         let unbound = of(vec![one("x", "", "a.b/c", "Immediate")], Vec::new()).refusal();
         let expect = "pod has unbound immediate PersistentVolumeClaims";
         assert_eq!(unbound.as_deref(), Some(expect));

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_claim_that_is_missing_keeps_a_pod_from_all_nodes() {
         let one = ledger([node("sampan", json!({}))]);
-        let missing = PodClaim { name: "x".to_owned(), claim: None, volume: None, class: None };
+        let missing = PodClaim { name: "x".to_owned(), ..PodClaim::default() };
         let mut claims = PodClaims { claims: vec![missing], ..PodClaims::default() };
         let pod = pod(json!({}), json!({}));
         check_with(

@@ -155,12 +155,8 @@ impl Scheduler {
     /// The Pod's claims, with all that a decision needs to know of them.
     fn claims_of(&self, pod: &Pod) -> PodClaims {
         let own = key_of(pod);
-        let names = claim::claims_of(pod);
-        if names.is_empty() {
-            return PodClaims::default();
-        }
         let mut claims = PodClaims::default();
-        for name in names {
+        for claim::Use { claim: name, is_ephemeral } in claim::uses_of(pod) {
             let claim =
                 self.rooms.claims.get(&ObjectKey::new(own.namespace.as_str(), name.as_str()));
             let of_claim = claim.as_ref().map(|claim| {
@@ -176,7 +172,9 @@ impl Scheduler {
             if claim.as_ref().is_some_and(|claim| !claim::is_bound(claim)) {
                 claims.volumes = self.rooms.volumes.list();
             }
-            claims.claims.push(PodClaim { name, claim, volume, class });
+            let not_its = claim.as_ref().filter(|_| is_ephemeral);
+            let not_its = not_its.and_then(|claim| claim::check_made_for(pod, claim).err());
+            claims.claims.push(PodClaim { name, is_ephemeral, not_its, claim, volume, class });
         }
         claims
     }

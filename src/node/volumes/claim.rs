@@ -1,8 +1,14 @@
-//! `persistentVolumeClaim`: the volume that a claim is bound to.
+//! `persistentVolumeClaim` and `ephemeral`: the volume that a claim is bound to, the user's or the one
+//! that was made for the Pod.
 //!
 //! Of PersistentVolumes we mount directories of this host: those that our own provisioner made, below
 //! the data directory, and those that `hostPath` and `local` name, where the operator allows it. What
-//! a volume may hold is its capacity, for all its Pods together.
+//! one of ours may hold is its capacity, for all its Pods together. The capacity of the operator's is
+//! what he says and binds nobody, as upstream: others write there too. Nor do access modes make a
+//! mount read-only, but `ReadWriteOncePod` is for one Pod alone.
+//!
+//! The objects are read from the API server, which is never behind whoever bound them; that they have
+//! changed, caches tell.
 //!
 //! Upstream: `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`.
 
@@ -11,20 +17,27 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use k8s_openapi::api::core::v1::{
-    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Volume,
-};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Volume};
+use kube::Client;
 use kube::api::Api;
 
 use super::host_path::{self, Opened};
+use super::interests::Object;
 use super::mounter::{Context, Error, Mounted, Mounter, SetUp, blocking};
 use super::node::{Config, text_of};
-use crate::api::claim::{LOCAL_PATH, PROVISIONED_BY};
-use crate::api::quantity::Quantity;
+use crate::api::claim::{self, LOCAL_PATH, PROVISIONED_BY};
+use crate::api::object::ObjectKey;
 
 struct Claim {
-    source: PersistentVolumeClaimVolumeSource,
+    which: Which,
+    read_only: bool,
     mounted: Option<Mounted>,
+}
+
+enum Which {
+    Named(String),
+    /// Made for this volume of the Pod.
+    Ephemeral(String),
 }
 
 /// Where a volume's files are.
@@ -40,19 +53,32 @@ enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Plan {
     place: Place,
+    /// `None`: nobody counts.
     bytes_max: Option<u64>,
     /// For one Pod alone.
     only: bool,
-    read_only: bool,
 }
 
 pub(super) fn of(volume: &Volume) -> Option<Box<dyn Mounter>> {
-    let source = volume.persistent_volume_claim.clone()?;
-    Some(Box::new(Claim { source, mounted: None }))
+    let source = volume.persistent_volume_claim.as_ref()?;
+    let which = Which::Named(source.claim_name.clone());
+    let read_only = source.read_only.unwrap_or(false);
+    Some(Box::new(Claim { which, read_only, mounted: None }))
+}
+
+pub(super) fn ephemeral(volume: &Volume) -> Option<Box<dyn Mounter>> {
+    volume.ephemeral.as_ref()?;
+    let which = Which::Ephemeral(volume.name.clone());
+    Some(Box::new(Claim { which, read_only: false, mounted: None }))
 }
 
 #[async_trait]
 impl Mounter for Claim {
+    fn shows(&self, pod: &Pod) -> Vec<Object> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        vec![Object::Claim(ObjectKey::new(namespace, self.name(pod)))]
+    }
+
     async fn set_up(&mut self, ctx: &Context<'_>) -> Result<SetUp, Error> {
         match self.mount(ctx).await {
             Ok(mounted) => Ok(self.mounted.insert(mounted).clone().into()),
@@ -63,15 +89,18 @@ impl Mounter for Claim {
 }
 
 impl Claim {
+    fn name(&self, pod: &Pod) -> String {
+        match &self.which {
+            Which::Named(name) => name.clone(),
+            Which::Ephemeral(volume) => claim::ephemeral_name(pod, volume),
+        }
+    }
+
     async fn mount(&self, ctx: &Context<'_>) -> Result<Mounted, Error> {
-        let (namespace, claim) = (ctx.namespace(), self.source.claim_name.as_str());
-        let volume = self.bound_volume(ctx).await.map_err(|why| {
-            Error::Process(format!("error processing PVC {namespace}/{claim}: {why}"))
-        })?;
+        let volume = self.bound_volume(ctx).await.map_err(Error::Process)?;
         let name = volume.metadata.name.clone().unwrap_or_default();
         let failed = |why| Error::SetUp { volume: Some(name.clone()), why };
         let plan = plan(&volume, &ctx.node.config).map_err(failed)?;
-        let read_only = plan.read_only || self.source.read_only.unwrap_or(false);
         let only = plan.only.then(|| ctx.pod.metadata.uid.clone().unwrap_or_default());
         let (shares, allowed) =
             (ctx.node.shares.clone(), ctx.node.config.allowed_directories.clone());
@@ -80,40 +109,59 @@ impl Claim {
             shares.open(&key, bytes_max, only.as_deref(), || open(&place, &allowed))
         });
         let share = share.await.map_err(failed)?;
-        Ok(Mounted { share: Some(share.clone()), ..Mounted::new(share.volume(), read_only) })
+        Ok(Mounted { share: Some(share.clone()), ..Mounted::new(share.volume(), self.read_only) })
     }
 
     async fn bound_volume(&self, ctx: &Context<'_>) -> Result<PersistentVolume, String> {
-        let (client, claim) = (&ctx.node.client, self.source.claim_name.as_str());
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), ctx.namespace());
-        let claim = api
-            .get(claim)
-            .await
-            .map_err(|error| format!("failed to fetch PVC from API server: {}", text_of(&error)))?;
-        let name = volume_of(&claim)?;
-        let api: Api<PersistentVolume> = Api::all(client.clone());
-        let volume = api.get(name).await.map_err(|error| {
-            format!("failed to fetch PV {name} from API server: {}", text_of(&error))
-        })?;
-        check_bound(&volume, name, &claim)?;
-        Ok(volume)
+        let (client, key) = (&ctx.node.client, ObjectKey::new(ctx.namespace(), self.name(ctx.pod)));
+        let failed = |why: String| format!("error processing PVC {key}: {why}");
+        let claim = bound_claim(client, &key).await.map_err(failed)?;
+        if let Which::Ephemeral(_) = self.which {
+            claim::check_made_for(ctx.pod, &claim)?;
+        }
+        volume_of(client, &claim).await.map_err(failed)
     }
 }
 
-/// The name of the volume that a claim may be mounted from.
+/// The claim, which names its volume.
+async fn bound_claim(client: &Client, key: &ObjectKey) -> Result<PersistentVolumeClaim, String> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &key.namespace);
+    let claim = api.get(&key.name).await;
+    let claim = claim
+        .map_err(|error| format!("failed to fetch PVC from API server: {}", text_of(&error)))?;
+    check_mountable(&claim)?;
+    Ok(claim)
+}
+
+async fn volume_of(
+    client: &Client,
+    claim: &PersistentVolumeClaim,
+) -> Result<PersistentVolume, String> {
+    let name = claim::volume_name(claim);
+    let api: Api<PersistentVolume> = Api::all(client.clone());
+    let volume = api.get(name).await.map_err(|error| {
+        format!("failed to fetch PV {name} from API server: {}", text_of(&error))
+    })?;
+    check_bound(&volume, name, claim)?;
+    Ok(volume)
+}
+
+/// One that has just been bound has yet to say so in its status.
 ///
 /// Upstream: `getPVCExtractPV`.
-fn volume_of(claim: &PersistentVolumeClaim) -> Result<&str, String> {
-    if claim.metadata.deletion_timestamp.is_some() {
-        return Err("PVC is being deleted".to_owned());
-    }
-    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-    if phase != Some("Bound") {
-        return Err("PVC is not bound".to_owned());
-    }
-    let name = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
-    name.filter(|name| !name.is_empty())
-        .ok_or_else(|| "PVC has empty pvc.Spec.VolumeName".to_owned())
+fn check_mountable(claim: &PersistentVolumeClaim) -> Result<(), String> {
+    let is_bound = match claim::phase_of_claim(claim) {
+        "Bound" => true,
+        "Pending" => claim::is_bound(claim),
+        _ => false,
+    };
+    let complaints = [
+        (claim.metadata.deletion_timestamp.is_some(), "PVC is being deleted"),
+        (!is_bound, "PVC is not bound"),
+        (claim::volume_name(claim).is_empty(), "PVC has empty pvc.Spec.VolumeName"),
+    ];
+    let complaint = complaints.into_iter().find(|(applies, _)| *applies);
+    complaint.map_or(Ok(()), |(_, complaint)| Err(complaint.to_owned()))
 }
 
 /// Upstream: `getPVSpec`.
@@ -165,15 +213,10 @@ fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
                     hostPath and local"
             .to_owned());
     };
-    let capacity = spec.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
-    let bytes_max = capacity.and_then(|capacity| Quantity::of(capacity).ok());
+    let is_ours = matches!(place, Place::Own(_));
+    let bytes_max = u64::try_from(claim::capacity(volume).value()).ok().filter(|_| is_ours);
     let modes = spec.access_modes.as_deref().unwrap_or_default();
-    Ok(Plan {
-        place,
-        bytes_max: bytes_max.and_then(|capacity| u64::try_from(capacity.value()).ok()),
-        only: modes == ["ReadWriteOncePod"],
-        read_only: modes == ["ReadOnlyMany"],
-    })
+    Ok(Plan { place, bytes_max, only: modes == ["ReadWriteOncePod"] })
 }
 
 fn open(place: &Place, allowed: &[PathBuf]) -> Result<Dir, String> {
@@ -216,21 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn capacity_and_access_modes_count() {
-        let spec = |mode: &str| {
-            json!({
-                "local": {"path": "/x"},
+    fn the_capacity_of_our_own_counts_and_one_pod_may_be_meant() {
+        let of = |path: &str, mode: &str| {
+            let spec = json!({
+                "hostPath": {"path": path},
                 "capacity": {"storage": "10Mi"},
                 "accessModes": [mode],
-            })
+            });
+            let Plan { bytes_max, only, .. } = plan_of(spec, LOCAL_PATH).unwrap();
+            (bytes_max, only)
         };
-        let of = |mode| {
-            let Plan { bytes_max, only, read_only, .. } = plan_of(spec(mode), "").unwrap();
-            (bytes_max, only, read_only)
-        };
-        assert_eq!(of("ReadWriteOnce"), (Some(10 << 20), false, false));
-        assert_eq!(of("ReadOnlyMany"), (Some(10 << 20), false, true));
-        assert_eq!(of("ReadWriteOncePod"), (Some(10 << 20), true, false));
+        assert_eq!(of("/data/volumes/pv", "ReadWriteOnce"), (Some(10 << 20), false));
+        assert_eq!(of("/data/volumes/pv", "ReadWriteOncePod"), (Some(10 << 20), true));
+        assert_eq!(of("/srv", "ReadOnlyMany"), (None, false));
     }
 
     #[test]
@@ -241,16 +282,22 @@ mod tests {
 
     #[test]
     fn a_claim_is_mounted_only_if_it_is_bound() {
-        let of = |claim: Value| {
-            let claim = serde_json::from_value(claim).unwrap();
-            volume_of(&claim).map(str::to_owned)
-        };
+        let of = |claim: Value| check_mountable(&serde_json::from_value(claim).unwrap());
         let bound = json!({
             "metadata": {},
             "spec": {"volumeName": "pv"},
             "status": {"phase": "Bound"},
         });
-        assert_eq!(of(bound).unwrap(), "pv");
+        assert_eq!(of(bound), Ok(()));
+        let just_bound = |phase: &str| {
+            of(json!({
+                "metadata": {"annotations": {claim::BIND_COMPLETED: "yes"}},
+                "spec": {"volumeName": "pv"},
+                "status": {"phase": phase},
+            }))
+        };
+        assert_eq!(just_bound("Pending"), Ok(()));
+        assert_eq!(just_bound("Lost").unwrap_err(), "PVC is not bound");
         let pending = json!({"metadata": {}, "spec": {}, "status": {"phase": "Pending"}});
         assert_eq!(of(pending).unwrap_err(), "PVC is not bound");
         let going = json!({"metadata": {"deletionTimestamp": "2026-11-22T00:00:00Z"}});

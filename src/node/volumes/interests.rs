@@ -8,11 +8,13 @@ use tokio::sync::Notify;
 
 use crate::api::object::ObjectKey;
 
-/// What a volume may show.
+/// What a volume may show, or be made of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Object {
     ConfigMap(ObjectKey),
     Secret(ObjectKey),
+    /// With the volume that it is bound to.
+    Claim(ObjectKey),
 }
 
 /// Who is to be told when an object changes. Bound: the objects that Pods of this node name.

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! Volume ── VOLUMES ──> Mounter ── set_up ──> Mounted ── source(subPath) ──> files::Source
-//!                          ^ again when an object it shows has changed, when a token is to be
-//!                          | renewed, and after a failure
+//!                          ^ again when an object it shows, or its claim, has changed, when a
+//!                          | token is to be renewed, and after a failure
 //! ```
 //!
 //! What shows objects (configMap, secret, downwardAPI, projected) is written by [`atomic_writer`]:
@@ -53,6 +53,7 @@ static VOLUMES: &[Type] = &[
     Type { name: "configMap", of: config_map::of },
     Type { name: "downwardAPI", of: downward_api::of },
     Type { name: "emptyDir", of: empty_dir::of },
+    Type { name: "ephemeral", of: claim::ephemeral },
     Type { name: "hostPath", of: host_path::of },
     Type { name: "persistentVolumeClaim", of: claim::of },
     Type { name: "projected", of: projected::of },

@@ -16,9 +16,9 @@ use crate::node::files::{self, Source};
 /// Sets up one volume of one Pod. Dropping it lets go of what it holds beside its directory.
 #[async_trait]
 pub(super) trait Mounter: Send {
-    /// Objects of the Pod's namespace whose changes the volume shows.
-    fn shows(&self, namespace: &str) -> Vec<Object> {
-        let _ = namespace;
+    /// Objects of the Pod's namespace after whose changes it is set up again.
+    fn shows(&self, pod: &Pod) -> Vec<Object> {
+        let _ = pod;
         Vec::new()
     }
 

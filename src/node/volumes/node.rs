@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
 use kube::Client;
 
 use super::interests::{Interests, Object};
@@ -30,6 +30,8 @@ pub(in crate::node) struct Rooms {
     pub(in crate::node) client: Client,
     pub(in crate::node) config_maps: Cache<ConfigMap>,
     pub(in crate::node) secrets: Cache<Secret>,
+    pub(in crate::node) claims: Cache<PersistentVolumeClaim>,
+    pub(in crate::node) persistent_volumes: Cache<PersistentVolume>,
     pub(in crate::node) clock: Clock,
 }
 
@@ -45,20 +47,34 @@ pub(super) struct Shared {
     pub(super) interests: Interests,
     config_maps: Cache<ConfigMap>,
     secrets: Cache<Secret>,
+    claims: Cache<PersistentVolumeClaim>,
+    persistent_volumes: Cache<PersistentVolume>,
 }
 
 impl Volumes {
     pub(in crate::node) fn new(config: Config, rooms: Rooms) -> Self {
-        let Rooms { client, config_maps, secrets, clock } = rooms;
-        let (shares, interests) = (Arc::default(), Interests::default());
-        Self(Arc::new(Shared { config, client, clock, shares, interests, config_maps, secrets }))
+        let Rooms { client, config_maps, secrets, claims, persistent_volumes, clock } = rooms;
+        Self(Arc::new(Shared {
+            config,
+            client,
+            clock,
+            shares: Arc::default(),
+            interests: Interests::default(),
+            config_maps,
+            secrets,
+            claims,
+            persistent_volumes,
+        }))
     }
 
-    /// Tells Pods' volumes of changes of what they show, until the caches end.
+    /// Tells Pods' volumes of changes of what they show or are made of, until the caches end.
     pub(in crate::node) async fn follow(&self) {
         let maps = self.0.config_maps.changes().map(Object::ConfigMap);
         let secrets = self.0.secrets.changes().map(Object::Secret);
-        let mut changes = stream::select(maps, secrets);
+        let claims = self.0.claims.changes().map(Object::Claim);
+        let volumes = self.0.persistent_volumes.changes_as(claim_of).map(Object::Claim);
+        let mut changes =
+            stream::select(stream::select(maps, secrets), stream::select(claims, volumes));
         while let Some(object) = changes.next().await {
             self.0.interests.tell(&object);
         }
@@ -97,6 +113,12 @@ impl Shared {
         let key = ObjectKey::new(namespace, name);
         look_up(&self.secrets, &self.client, &key).await.map_err(|error| text_of(&error))
     }
+}
+
+/// The claim that has the volume.
+fn claim_of(volume: &PersistentVolume) -> Option<ObjectKey> {
+    let claim = volume.spec.as_ref()?.claim_ref.as_ref()?;
+    Some(ObjectKey::new(claim.namespace.clone()?, claim.name.clone()?))
 }
 
 /// What the API server said, without what the client makes of it.

@@ -43,14 +43,13 @@ impl PodVolumes {
             })
             .collect();
         let changed = Arc::new(Notify::new());
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let mounters = volumes.iter().filter_map(|volume| volume.mounter.as_ref().ok());
-        let shown = mounters.flat_map(|mounter| mounter.shows(namespace)).collect();
+        let shown = mounters.flat_map(|mounter| mounter.shows(pod)).collect();
         node.interests.add(shown, &changed);
         Self { node, facts, directory, volumes, changed }
     }
 
-    /// Told when an object that a volume shows has changed.
+    /// Told when an object that a volume shows, or is made of, has changed.
     pub(in crate::node) fn changed(&self) -> Arc<Notify> {
         self.changed.clone()
     }

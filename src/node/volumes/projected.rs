@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::{Pod, Volume, VolumeProjection};
 
 use super::atomic_writer::AtomicWriter;
 use super::interests::Object;
@@ -90,7 +90,8 @@ async fn collect_one(
 
 #[async_trait]
 impl Mounter for Projected {
-    fn shows(&self, namespace: &str) -> Vec<Object> {
+    fn shows(&self, pod: &Pod) -> Vec<Object> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let key = |name: &str| ObjectKey::new(namespace, name);
         let object = |source: &VolumeProjection| {
             let map = source.config_map.as_ref().map(|map| Object::ConfigMap(key(&map.name)));

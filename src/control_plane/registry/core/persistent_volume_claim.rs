@@ -144,7 +144,8 @@ impl Resource for PersistentVolumeClaims {
     }
 }
 
-fn validate_spec(spec: &PersistentVolumeClaimSpec, path: &Path) -> Vec<FieldError> {
+/// What holds for any claim, and for what one is to be made from.
+pub(super) fn validate_spec(spec: &PersistentVolumeClaimSpec, path: &Path) -> Vec<FieldError> {
     let at = path.child("accessModes");
     let mut faults = match spec.access_modes.as_deref().unwrap_or_default() {
         [] => vec![FieldError::required(at, "at least 1 access mode is required")],

@@ -213,6 +213,10 @@ fn default_volume(volume: &mut Volume) {
     if let Some(projected) = &mut volume.projected {
         default_projected(projected);
     }
+    let ephemeral = volume.ephemeral.as_mut();
+    if let Some(template) = ephemeral.and_then(|source| source.volume_claim_template.as_mut()) {
+        set_default(&mut template.spec.volume_mode, "Filesystem");
+    }
     if let Some(host) = &mut volume.host_path {
         host.type_.get_or_insert_default();
     }

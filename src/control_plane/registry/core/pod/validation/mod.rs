@@ -10,6 +10,7 @@ mod containers;
 mod downward;
 mod env;
 mod ephemeral;
+mod ephemeral_volumes;
 mod handlers;
 mod networking;
 pub(super) mod resources;
@@ -40,6 +41,8 @@ pub(super) fn validate(pod: &Pod) -> Vec<FieldError> {
     };
     let path = Path::new("spec");
     let mut faults = validate_pod_spec(spec);
+    let name = text(&pod.metadata.name);
+    faults.extend(ephemeral_volumes::validate_names(name, spec, &path));
     if spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()) {
         let path = path.child("ephemeralContainers");
         faults.push(FieldError::forbidden(path, "cannot be set on create"));

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount, VolumeProjection,
 };
 
-use super::{downward, text};
+use super::{downward, ephemeral_volumes, text};
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 use crate::api::quantity::Quantity;
@@ -147,8 +147,7 @@ fn validate_type(volume: &Volume, name: &str, path: &Path) -> Vec<FieldError> {
     } else if let ("csi", Some(csi)) = (name, &volume.csi) {
         faults.extend(required(&csi.driver, "driver"));
     } else if let ("ephemeral", Some(ephemeral)) = (name, &volume.ephemeral) {
-        let missing = ephemeral.volume_claim_template.is_none();
-        faults.extend(missing.then(|| FieldError::required(path.child("volumeClaimTemplate"), "")));
+        faults.extend(ephemeral_volumes::validate(ephemeral, path));
     } else if let ("image", Some(image)) = (name, &volume.image) {
         faults.extend(required(text(&image.reference), "reference"));
     }
