@@ -5,6 +5,7 @@
 mod completion;
 mod delete;
 mod down;
+mod errand;
 mod ip;
 mod output;
 mod play;
@@ -14,6 +15,7 @@ mod ssh;
 mod status;
 mod up;
 mod version;
+mod volume;
 mod which;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ const COMMANDS: &[Subcommand] = &[
     ip::COMMAND,
     service::COMMAND,
     ssh::COMMAND,
+    volume::COMMAND,
     version::COMMAND,
     completion::COMMAND,
 ];

@@ -291,7 +291,8 @@ fn a_claim_that_is_in_the_way_of_a_pods_own_is_left_alone() {
     let why = "PVC default/p-scratch was not created for pod default/p (pod is not owner)";
     assert!(told.contains(&format!("ephemeral volume scratch: {why}")), "{told}");
     assert!(told.contains(&format!("0/1 nodes are available: {why}.")), "{told}");
-    cluster.kubectl("delete pvc p-scratch");
+    // The new one may be there before kubectl looks for the old one, and it would wait for that to go, too.
+    cluster.kubectl("delete pvc p-scratch --wait=false");
     cluster.wait_for("condition=Ready", "pod/p");
 
     let named = pod_with_own_volume("r").replace("metadata: {labels", "metadata: {name: x, labels");

@@ -45,4 +45,6 @@ mod tutorial;
 mod tutorial_services;
 #[cfg(unix)]
 mod tutorial_volumes;
+mod volume_command;
+mod volume_faults;
 mod volumes;

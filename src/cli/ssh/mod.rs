@@ -1,17 +1,8 @@
 //! `sampan ssh`: a shell, or one command, inside the cluster's network.
 //!
 //! The cluster has no machine to log in to: a Pod of its own in kube-system stands for it, with the
-//! built-in programs, and goes with the command.
-//!
-//! ```text
-//! create the Pod ─► wait until it runs ─┬─ attach: holds it; without us it ends     ─► delete the Pod
-//!                                       └─ exec: the shell or the command, our terminal
-//! ```
-//!
-//! The Pod's program only waits for its stdin to end: when this process is killed, its connection
-//! closes and the Pod ends by itself. The object of such a Pod is removed by the next `sampan ssh`.
+//! built-in programs, and goes with the command ([`super::errand`]).
 
-mod pod;
 mod session;
 mod terminal;
 
@@ -19,12 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, FromArgMatches};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client};
+use kube::Client;
+use serde_json::json;
 
+use super::errand::Errand;
 use super::which::WhichArguments;
 use super::{Subcommand, reach};
-use crate::client::clock::{Clock, Ids};
+use crate::client::clock::Clock;
 use crate::cluster::process::Signals;
 use crate::config::{Environment, Places};
 
@@ -44,6 +36,8 @@ pub(super) const COMMAND: Subcommand = Subcommand {
     },
     run,
 };
+
+const NAMESPACE: &str = "kube-system";
 
 /// As a shell reports a command that ^C ended: 128 + SIGINT.
 const STOPPED: u8 = 130;
@@ -68,25 +62,28 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
 
 /// Makes the Pod, enters it, and takes it away again, also if a signal ends us; answers the exit code.
 async fn visit(client: Client, command: Vec<String>, signals: &Signals) -> anyhow::Result<u8> {
-    let pods: Api<Pod> = Api::namespaced(client, pod::NAMESPACE);
-    let name = format!("ssh-{}", Ids::random().suffix());
-    pods.create(&Default::default(), &pod::manifest(&name)).await.context("make a Pod to enter")?;
+    let errand = Errand::new(client, NAMESPACE, "ssh");
+    let made = errand.create(|spec| {
+        spec["hostname"] = json!("sampan");
+        // Names of Services without a namespace are sought in `default` too, where users have them.
+        spec["dnsConfig"] = json!({ "searches": ["default.svc.cluster.local"] });
+    });
+    made.await?;
     let ended = tokio::select! {
-        ended = enter(&pods, &name, command) => ended,
+        ended = enter(&errand, command) => ended,
         () = signals.first() => Ok(STOPPED),
     };
-    pod::remove(&pods, &name, &Clock::system()).await;
+    errand.remove(&Clock::system()).await;
     ended
 }
 
-async fn enter(pods: &Api<Pod>, name: &str, command: Vec<String>) -> anyhow::Result<u8> {
-    pod::runs(pods, name).await?;
+async fn enter(errand: &Errand, command: Vec<String>) -> anyhow::Result<u8> {
+    errand.runs().await?;
     let session = async {
-        // First, so that from here on the Pod does not outlive us.
-        let hold = pod::hold(pods, name).await?;
-        let ended = session::run(pods, name, command).await;
+        let hold = errand.hold().await?;
+        let ended = session::run(&errand.pods, &errand.name, command).await;
         drop(hold);
         ended
     };
-    tokio::join!(session, pod::sweep(pods)).0
+    tokio::join!(session, errand.sweep()).0
 }

@@ -86,7 +86,7 @@ fn complaint(claim: &PersistentVolumeClaim) -> Option<&'static str> {
         return Some("claim Selector is not supported");
     }
     if spec.data_source.is_some() || spec.data_source_ref.is_some() {
-        return Some("a volume cannot be made from a dataSource here; copy what it shall hold");
+        return Some("a volume cannot be made from a dataSource here; `sampan volume cp` copies");
     }
     let is_block = spec.volume_mode.as_deref() == Some("Block");
     is_block.then_some("there are no block devices here; use volumeMode Filesystem")

@@ -62,6 +62,16 @@ impl Root {
         self.create_file(hidden, &walked.place)?.write_at(content, 0)
     }
 
+    /// Has the names of a volume's directory outlast a loss of power; the container's own go with it.
+    pub fn sync_directory(&self, place: &Place) -> Result<()> {
+        match self.mount_at(place) {
+            Some((_, MountPoint { source: Source::Directory(volume), .. }, rest)) => {
+                volume.sync_directory(or_itself(rest))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Removes a file or a symlink.
     pub fn unlink(&self, from: &Place, path: &str) -> Result<()> {
         let hidden = &mut self.hidden.write();

@@ -246,3 +246,18 @@ proptest! {
         prop_assert_eq!(on_disk(&directory.join("outside")), ["/secret: secret"]);
     }
 }
+
+#[test]
+fn a_directory_of_a_volume_is_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = root(directory.path());
+    let place = |path: &str| root.locate(&Place::root(), path, Follow::Yes).unwrap().0;
+    let sub = place("/data/sub");
+    for place in [place("/"), place("/etc"), place("/data"), sub.clone()] {
+        root.sync_directory(&place).unwrap();
+    }
+    fs::remove_dir_all(directory.path().join("volume/sub")).unwrap();
+    if cfg!(unix) {
+        assert_eq!(root.sync_directory(&sub), Err(Error::NotFound));
+    }
+}

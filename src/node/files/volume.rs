@@ -154,6 +154,15 @@ impl Volume {
         }
     }
 
+    /// Windows knows no such call, and needs none.
+    pub(super) fn sync_directory(&self, path: &str) -> Result<()> {
+        if cfg!(unix) {
+            // Not as a directory: that handle is for walking alone, and cannot be synced.
+            self.dir.open(path)?.sync_all()?;
+        }
+        Ok(())
+    }
+
     pub(super) fn symlink(&self, text: &str, path: &str) -> Result<()> {
         self.add(path, || Ok(self.dir.symlink_contents(text, path)?))
     }

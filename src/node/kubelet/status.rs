@@ -181,6 +181,7 @@ fn container_status(container: &ContainerRecord) -> ContainerStatus {
         image,
         image_id,
         container_id: container_id(shown).or_else(|| last.and_then(|end| end.id.clone())),
+        volume_mounts: (!container.mounts.is_empty()).then(|| container.mounts.clone()),
         ..ContainerStatus::default()
     }
 }

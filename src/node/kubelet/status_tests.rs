@@ -248,3 +248,23 @@ fn an_ephemeral_container_is_shown_apart_and_counts_for_nothing() {
     assert_eq!((&end["exitCode"], &status["phase"]), (&json!(1), &json!("Running")));
     assert_eq!(conditions(&status), ready);
 }
+
+#[test]
+fn a_container_shows_its_mounts_and_how_deep_they_are_read_only() {
+    let mounts = json!([
+        { "name": "data", "mountPath": "/data", "readOnly": false },
+        { "name": "settings", "mountPath": "/settings", "readOnly": true },
+        { "name": "deep", "mountPath": "/deep", "readOnly": true, "recursiveReadOnly": "IfPossible" },
+    ]);
+    let container = json!({ "name": "count", "image": "busybox", "volumeMounts": mounts });
+    let pod = pod("Always", json!({ "containers": [container] }));
+    let worker = PodWorker::new(&pod, LastStop::Unknown, T0);
+    assert_eq!(
+        built(&pod, &worker)["containerStatuses"][0]["volumeMounts"],
+        json!([
+            { "name": "data", "mountPath": "/data" },
+            { "name": "settings", "mountPath": "/settings", "readOnly": true, "recursiveReadOnly": "Disabled" },
+            { "name": "deep", "mountPath": "/deep", "readOnly": true, "recursiveReadOnly": "Enabled" },
+        ])
+    );
+}

@@ -12,6 +12,7 @@
 //!
 //! Upstream: `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -222,13 +223,26 @@ fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
 fn open(place: &Place, allowed: &[PathBuf]) -> Result<Dir, String> {
     match place {
         // The first to mount it makes it.
-        Place::Own(path) => std::fs::create_dir_all(path)
+        Place::Own(path) => make_to_last(path)
             .and_then(|()| Dir::open_ambient_dir(path, ambient_authority()))
             .map_err(|error| format!("failed to open {}: {error}", path.display())),
         Place::Host { path, type_ } => match host_path::open(path, type_, allowed)? {
             Opened::Directory(dir) => Ok(dir),
             Opened::File(..) => Err(format!("{path} is not a directory")),
         },
+    }
+}
+
+/// Makes a directory, and has its name outlast a loss of power: what a guest has synced in it must be
+/// found again. Windows knows no such call, and needs none.
+fn make_to_last(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path)?;
+    match path.parent() {
+        Some(parent) if cfg!(unix) => std::fs::File::open(parent)?.sync_all(),
+        _ => Ok(()),
     }
 }
 

@@ -92,7 +92,8 @@ pub fn sync(call: &Call) -> Done {
     }
     let act = |name: &str| {
         let file = File::open(call.path(name))?;
-        if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
+        let kind = file.metadata()?.file_type();
+        if kind.is_file() || kind.is_dir() { file.sync_all() } else { Ok(()) }
     };
     each(call, &options.operands, act, |name, why| format!("can't open '{name}': {why}"))
 }

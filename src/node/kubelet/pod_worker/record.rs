@@ -1,7 +1,7 @@
 //! What is known of a Pod's containers.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, VolumeMountStatus};
 
 use super::backoff::Backoff;
 
@@ -82,6 +82,8 @@ pub(in crate::node::kubelet) struct ContainerRecord {
     pub(in crate::node::kubelet) kind: Kind,
     /// The image as the spec names it.
     pub(in crate::node::kubelet) asked: String,
+    /// As the status shows them.
+    pub(in crate::node::kubelet) mounts: Vec<VolumeMountStatus>,
     pub(in crate::node::kubelet) state: State,
     /// The run before the one that `state` speaks of.
     pub(in crate::node::kubelet) last: Option<Terminated>,
@@ -103,6 +105,7 @@ impl ContainerRecord {
             name: container.name.clone(),
             kind,
             asked: container.image.clone().unwrap_or_default(),
+            mounts: mounts(container),
             state: waiting(reason, None),
             last: None,
             runs: 0,
@@ -153,6 +156,27 @@ impl ContainerRecord {
     pub(super) fn has_succeeded(&self) -> bool {
         matches!(&self.state, State::Terminated(end) if end.exit_code == 0)
     }
+}
+
+/// Nothing is mounted within a volume, so that one that is mounted read-only is so to its depth: who
+/// asks for that has it.
+///
+/// Upstream: `convertToAPIContainerStatuses`, KEP-3857.
+fn mounts(container: &Container) -> Vec<VolumeMountStatus> {
+    let mounts = container.volume_mounts.iter().flatten();
+    mounts
+        .map(|mount| {
+            let read_only = mount.read_only.filter(|read_only| *read_only);
+            let asked = mount.recursive_read_only.as_deref().unwrap_or("Disabled");
+            let mode = if asked == "Disabled" { "Disabled" } else { "Enabled" };
+            VolumeMountStatus {
+                mount_path: mount.mount_path.clone(),
+                name: mount.name.clone(),
+                read_only,
+                recursive_read_only: read_only.map(|_| mode.to_owned()),
+            }
+        })
+        .collect()
 }
 
 pub(super) fn waiting(reason: &str, message: Option<String>) -> State {

@@ -1,4 +1,5 @@
-//! wasi:filesystem over a container's [`Root`]. Calls are small and run on the guest's thread.
+//! wasi:filesystem over a container's [`Root`]. Calls are small and run on the guest's thread, but for
+//! those that wait for the host's disk.
 //!
 //! The bindings are wasmtime-wasi's, and name its own descriptor type; ours stands in the table under
 //! the same number, and no value of theirs is ever made.
@@ -6,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::task::{JoinHandle, spawn_blocking};
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
@@ -21,7 +23,7 @@ use super::error::{code, fs_error};
 use super::file_stream::{FileInput, FileOutput};
 use super::stdio::{Input, Output};
 use crate::node::files::{
-    Device, Entry, Error, File, Follow, Kind, OpenOptions, Opened, Place, Root, Stat,
+    self, Device, Entry, Error, File, Follow, Kind, OpenOptions, Opened, Place, Root, Stat,
 };
 
 /// What a guest's descriptor refers to.
@@ -45,6 +47,26 @@ impl Process {
 
     fn descriptor(&self, fd: &Fd) -> FsResult<&Descriptor> {
         Ok(self.table.get(&Resource::<Descriptor>::new_borrow(fd.rep()))?)
+    }
+
+    /// Has the host write a file or a directory to its disk, where that keeps no other guest from
+    /// running; a device has nothing to be written.
+    fn sync_by(
+        &self,
+        fd: &Fd,
+        file_by: fn(&File) -> files::Result<()>,
+    ) -> FsResult<Option<JoinHandle<files::Result<()>>>> {
+        Ok(match self.descriptor(fd)? {
+            Descriptor::File { file, .. } => {
+                let file = file.clone();
+                Some(spawn_blocking(move || file_by(&file)))
+            }
+            Descriptor::Directory { place, .. } => {
+                let (root, place) = (self.root(), place.clone());
+                Some(spawn_blocking(move || root.sync_directory(&place)))
+            }
+            Descriptor::Device { .. } => None,
+        })
     }
 
     fn push_descriptor(&mut self, descriptor: Descriptor) -> FsResult<Fd> {
@@ -165,17 +187,11 @@ impl types::HostDescriptor for Process {
     }
 
     async fn sync_data(&mut self, fd: Fd) -> FsResult<()> {
-        match self.descriptor(&fd)? {
-            Descriptor::File { file, .. } => file.sync_data().map_err(fs_error),
-            _ => Ok(()),
-        }
+        synced(self.sync_by(&fd, File::sync_data)?).await
     }
 
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
-        match self.descriptor(&fd)? {
-            Descriptor::File { file, .. } => file.sync_all().map_err(fs_error),
-            _ => Ok(()),
-        }
+        synced(self.sync_by(&fd, File::sync_all)?).await
     }
 
     async fn get_flags(&mut self, fd: Fd) -> FsResult<DescriptorFlags> {
@@ -416,6 +432,13 @@ impl types::HostDirectoryEntryStream for Process {
     fn drop(&mut self, fd: ListingFd) -> wasmtime::Result<()> {
         self.table.delete(Resource::<Listing>::new_own(fd.rep()))?;
         Ok(())
+    }
+}
+
+async fn synced(under_way: Option<JoinHandle<files::Result<()>>>) -> FsResult<()> {
+    match under_way {
+        None => Ok(()),
+        Some(work) => work.await.map_err(|_| ErrorCode::Io)?.map_err(fs_error),
     }
 }
 

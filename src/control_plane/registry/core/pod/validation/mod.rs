@@ -20,6 +20,8 @@ pub(super) mod selectors;
 mod status;
 mod update;
 mod volumes;
+#[cfg(test)]
+mod volumes_tests;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 

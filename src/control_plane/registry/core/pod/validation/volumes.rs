@@ -398,7 +398,8 @@ fn validate_propagation(
         let path = list.child("recursiveReadOnly");
         let modes = ["Disabled", "Enabled", "IfPossible"];
         if !modes.contains(&mode) {
-            return vec![FieldError::not_supported(path, mode, &modes)];
+            faults.push(FieldError::not_supported(path, mode, &modes));
+            return faults;
         }
         if mount.read_only != Some(true) {
             let detail = "may only be specified when readOnly is true";
@@ -466,7 +467,7 @@ pub(super) fn descending_path(value: &str, path: &Path) -> Vec<FieldError> {
 /// The same, and no name that begins with two dots: those are ours in volumes made of objects.
 fn local_path(value: &str, path: &Path) -> Vec<FieldError> {
     let mut faults = descending_path(value, path);
-    if value.starts_with("..") && value != ".." && !value.starts_with("../") {
+    if value.starts_with("..") && !value.starts_with("../") {
         faults.push(FieldError::invalid(path.clone(), value, "must not start with '..'"));
     }
     faults
