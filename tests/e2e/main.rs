@@ -22,6 +22,7 @@ mod ingress;
 mod ingress_traffic;
 #[cfg(unix)]
 mod interactive;
+mod lifecycle;
 mod limits;
 mod names;
 mod network_tools;

@@ -18,6 +18,7 @@ mod env;
 mod etc;
 mod eviction;
 mod heartbeat;
+mod hooks;
 mod lifecycle;
 mod logs;
 mod mirror;

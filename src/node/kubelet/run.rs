@@ -16,6 +16,7 @@ use super::logs::{Log, Stream};
 use super::pod_worker::StartFailure;
 use super::references;
 use super::stats::Meter;
+use super::termination;
 use super::volumes::{self, Volumes};
 use crate::api::downward::Facts;
 use crate::api::object::ObjectKey;
@@ -58,6 +59,8 @@ pub(super) struct Live {
     pub(super) upper: Arc<Dir>,
     /// For `kubectl top`.
     pub(super) meter: Arc<Meter>,
+    /// The host's file that has its termination message, if it is not among its own.
+    pub(super) message: Option<PathBuf>,
 }
 
 /// What came of an order.
@@ -109,12 +112,16 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     if argv.is_empty() {
         return Err(StartFailure::Create("no command specified".to_owned()));
     }
-    let mounts = volumes::mounts(spec, &order.volumes, &env).map_err(StartFailure::Config)?;
+    let mut mounts = volumes::mounts(spec, &order.volumes, &env).map_err(StartFailure::Config)?;
     let made = |error: &dyn std::fmt::Display| {
         StartFailure::Create(format!("failed to make the container's files: {error}"))
     };
     forget_layers(order).await.map_err(|error| made(&error))?;
     let (upper, log) = prepare(ctx, order).map_err(|error| made(&error))?;
+    let message = termination::mount(spec, &layers(order), order.run);
+    let message = message.map_err(|error| made(&error))?;
+    let (message_mount, message) = message.unzip();
+    mounts.extend(message_mount);
     let writable = upper.try_clone().map_err(|error| made(&error))?;
     let mut root =
         Root::new(image.layers.iter().cloned(), Volume::empty(writable, order.quota.clone()));
@@ -150,7 +157,8 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let container = sandbox.start(container).await.map_err(start_failure)?;
     tell(ctx, order, "Started", format!("Started container {}", spec.name));
     let meter = Arc::new(Meter::starting(&ctx.rooms.clock));
-    Ok(Live { container: Arc::new(container), log, hub, upper: Arc::new(upper), meter })
+    let upper = Arc::new(upper);
+    Ok(Live { container: Arc::new(container), log, hub, upper, meter, message })
 }
 
 /// Where a container's requests are counted, if it serves any.

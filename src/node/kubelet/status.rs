@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
 use super::pod_worker::{ContainerRecord, Ending, Kind, PodWorker, State, Terminated};
+use super::termination;
 
 /// What the node adds to a Pod's status.
 #[derive(Debug, Clone, Copy)]
@@ -33,18 +34,14 @@ pub(super) fn build(
     now: Timestamp,
 ) -> PodStatus {
     let phase = phase(pod, worker);
-    let (reason, message) = match &worker.ending {
-        Some(Ending::Failed { reason, message }) => {
-            (Some(reason.clone()), (!message.is_empty()).then(|| message.clone()))
-        }
-        _ => (None, None),
-    };
+    let (reason, message) = worker.failure().unzip();
+    let message = message.filter(|message| !message.is_empty());
     let pod_ip = place.pod_ip.map(|ip| ip.to_string());
     let host_ip = place.host_ip.to_string();
     PodStatus {
         phase: Some(phase.name().to_owned()),
-        reason,
-        message,
+        reason: reason.map(str::to_owned),
+        message: message.map(str::to_owned),
         start_time: Some(Time(worker.started_at)),
         host_ips: Some(vec![HostIP { ip: host_ip.clone() }]),
         host_ip: Some(host_ip),
@@ -85,7 +82,7 @@ impl Phase {
 pub(super) fn phase(pod: &Pod, worker: &PodWorker) -> Phase {
     let lives = worker.containers.iter().any(ContainerRecord::lives);
     match &worker.ending {
-        Some(Ending::Failed { .. }) if !lives => return Phase::Failed,
+        Some(_) if !lives && worker.failure().is_some() => return Phase::Failed,
         Some(Ending::Deleted | Ending::Gone) if !lives => return phase_at_end(pod, worker),
         _ => {}
     }
@@ -153,6 +150,15 @@ fn has_failed(container: &ContainerRecord) -> bool {
 fn statuses(worker: &PodWorker, kinds: &[Kind]) -> Option<Vec<ContainerStatus>> {
     let containers = worker.containers.iter().filter(|container| kinds.contains(&container.kind));
     let mut statuses: Vec<ContainerStatus> = containers.map(container_status).collect();
+    for status in &mut statuses {
+        for state in [&mut status.state, &mut status.last_state].into_iter().flatten() {
+            let message = state.terminated.as_mut().and_then(|end| end.message.as_mut());
+            if let Some(message) = message {
+                let shared = termination::shared(message, worker.containers.len()).len();
+                message.truncate(shared);
+            }
+        }
+    }
     // Upstream sorts them by name but for the init containers, which it keeps in order.
     if !kinds.contains(&Kind::Init) {
         statuses.sort_by(|a, b| a.name.cmp(&b.name));
@@ -222,7 +228,9 @@ fn state(state: &State) -> ContainerState {
             }),
             ..ContainerState::default()
         },
-        State::Starting { before } => self::state(before),
+        State::Starting { before } | State::Running { before: Some(before), .. } => {
+            self::state(before)
+        }
         State::Running { run, .. } => ContainerState {
             running: Some(ContainerStateRunning { started_at: Some(Time(run.started_at)) }),
             ..ContainerState::default()

@@ -3,13 +3,19 @@
 //! Upstream: `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`getTerminationMessage`),
 //! containerd's reasons.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 
 use super::pod_worker::Terminated;
 use super::run::Live;
+use crate::node::files::{Mount, Quota, Volume};
 use crate::node::runtime::Exit;
 
 /// Upstream's `MaxContainerTerminationMessageLength`.
@@ -17,6 +23,10 @@ const MESSAGE_BYTES_MAX: u64 = 4_096;
 /// Upstream's `MaxContainerTerminationMessageLogLength` and `…LogLines`.
 const LOG_BYTES_MAX: usize = 2_048;
 const LOG_LINES_MAX: u64 = 80;
+/// Upstream's `MaxPodTerminationMessageLogLength`: of all of a Pod's containers together.
+const POD_BYTES_MAX: usize = 12 << 10;
+/// Bound: what a container may write into a termination file of its own; its end is what is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 pub(super) fn end(
     exit: &Exit,
@@ -40,21 +50,77 @@ pub(super) fn end(
     }
 }
 
+/// A file of this run alone, to be mounted where the container leaves its message, if that is in a
+/// volume: there others write, too, and earlier runs have written.
+///
+/// # Errors
+/// If the host cannot make it.
+///
+/// Upstream: `makeMounts` in `kuberuntime_container.go`, which mounts one into every container.
+pub(super) fn mount(
+    spec: &Container,
+    directory: &Path,
+    run: u32,
+) -> io::Result<Option<(Mount, PathBuf)>> {
+    let path = path(spec);
+    let mut mounts = spec.volume_mounts.iter().flatten();
+    if path.is_empty() || !mounts.any(|mount| is_below(path, &mount.mount_path)) {
+        return Ok(None);
+    }
+    std::fs::create_dir_all(directory)?;
+    let name = format!("{run}.message");
+    let file = directory.join(&name);
+    std::fs::write(&file, "")?;
+    let dir = Dir::open_ambient_dir(directory, ambient_authority())?;
+    let quota = Arc::new(Quota::new(FILE_BYTES_MAX));
+    let source = Volume::with_quota(dir, quota).part(&name, false).map_err(io::Error::other)?;
+    let path = format!("/{}", path.trim_start_matches('/'));
+    Ok(Some((Mount { path, source, read_only: false }, file)))
+}
+
+fn path(spec: &Container) -> &str {
+    spec.termination_message_path.as_deref().unwrap_or("/dev/termination-log")
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    let names = |path: &str| -> Vec<String> {
+        let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+        names.map(str::to_owned).collect()
+    };
+    names(path).starts_with(&names(directory))
+}
+
 /// What the container left in its termination file; else, if it failed and asked for that, the end
-/// of its log; else what the host has to say.
+/// of its log. What the host has to say goes before.
 pub(super) fn message(spec: &Container, live: &Live, exit: &Exit) -> Option<String> {
-    let path = spec.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
-    let left = file(live, path);
+    let left = file(live, path(spec));
     let wants_log = spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
         && exit.code != 0;
     let log = || if wants_log { live.log.last_lines(LOG_LINES_MAX, LOG_BYTES_MAX) } else { None };
-    left.or_else(log).or_else(|| exit.message.clone())
+    match (exit.message.clone(), left.or_else(log)) {
+        (Some(of_host), Some(own)) => Some(format!("{of_host}: {own}")),
+        (of_host, own) => of_host.or(own),
+    }
 }
 
+/// The end of it, as upstream's `tail.ReadAtMost`.
 fn file(live: &Live, path: &str) -> Option<String> {
-    let file = live.upper.open(path.trim_start_matches('/')).ok()?;
+    let mut file = match &live.message {
+        Some(path) => File::open(path).ok()?,
+        None => live.upper.open(path.trim_start_matches('/')).ok()?.into_std(),
+    };
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MESSAGE_BYTES_MAX))).ok()?;
     let mut text = Vec::new();
     file.take(MESSAGE_BYTES_MAX).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
     (!text.is_empty()).then_some(text)
+}
+
+/// As much of a message as each of so many containers may have in their Pod's status.
+///
+/// Upstream: `normalizeStatus` in `pkg/kubelet/status/status_manager.go`.
+pub(super) fn shared(message: &str, containers: usize) -> &str {
+    let bytes_max = POD_BYTES_MAX / containers.max(1);
+    &message[..message.floor_char_boundary(bytes_max)]
 }

@@ -179,6 +179,20 @@ impl Container {
         exit
     }
 
+    /// Whether its first process has something to do when it is to end: it catches or ignores SIGTERM.
+    /// Any other would be ended by [`Container::tell`].
+    pub fn listens(&self) -> bool {
+        let first = self.first.as_ref();
+        first.is_some_and(|first| first.entry.signals.is_handled(signals::TERMINATE))
+    }
+
+    /// Asks it to end: SIGTERM to its first process.
+    pub fn tell(&self) {
+        if let Some(first) = &self.first {
+            first.entry.signals.deliver(signals::TERMINATE);
+        }
+    }
+
     /// Ends all its processes with 128 + signal, within milliseconds, busy or blocked.
     pub fn kill(&self, signal: u8) {
         self.shared.kill.kill(signal);

@@ -11,6 +11,7 @@ pub(super) const HANGUP: u8 = 1;
 pub(super) const INTERRUPT: u8 = 2;
 pub(super) const QUIT: u8 = 3;
 pub(super) const KILL: u8 = 9;
+pub(super) const TERMINATE: u8 = 15;
 /// The terminal's size has changed.
 pub(super) const WINDOW: u8 = 28;
 
@@ -97,6 +98,12 @@ impl Signals {
         }
     }
 
+    /// The process catches or ignores it: it does not end by it.
+    pub(super) fn is_handled(&self, signal: u8) -> bool {
+        let state = self.state.lock();
+        state.caught.contains(signal) || state.ignored.contains(signal)
+    }
+
     /// The lowest that was caught and not taken yet.
     pub(super) fn take(&self) -> Option<u8> {
         let mut state = self.state.lock();
@@ -108,6 +115,15 @@ impl Signals {
     /// Until there is something to take.
     pub(super) async fn caught(&self) {
         wait_until(&self.arrived, || self.state.lock().pending != Set::default()).await;
+    }
+
+    /// Until this one waits to be taken.
+    pub(super) async fn arrived(&self, signal: u8) {
+        wait_until(&self.arrived, || self.is_pending(signal)).await;
+    }
+
+    pub(super) fn is_pending(&self, signal: u8) -> bool {
+        self.state.lock().pending.contains(signal)
     }
 
     pub(super) fn ignored(&self) -> Set {
@@ -144,6 +160,8 @@ mod tests {
         for signal in [15, HANGUP, INTERRUPT, 15] {
             signals.deliver(signal);
         }
+        assert!([15, HANGUP, INTERRUPT].into_iter().all(|signal| signals.is_handled(signal)));
+        assert!(!signals.is_handled(QUIT));
         assert_eq!([signals.take(), signals.take(), signals.take()], [Some(2), Some(15), None]);
         assert!(!kill.token.is_cancelled());
         assert!(Signals::new(kill, signals.ignored()).ignored().contains(HANGUP));

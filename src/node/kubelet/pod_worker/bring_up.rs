@@ -23,7 +23,9 @@ impl PodWorker {
             let goes_on = match container.kind {
                 Kind::Init => container.has_succeeded(),
                 Kind::Sidecar => initialized || container.is_running(),
-                Kind::App | Kind::Ephemeral => true,
+                // Upstream starts one after the other, each with its hook: users rely on that.
+                Kind::App => !(container.hooks.post_start && container.is_coming_up()),
+                Kind::Ephemeral => true,
             };
             if !goes_on {
                 return;

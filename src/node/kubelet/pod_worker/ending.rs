@@ -1,23 +1,24 @@
 //! How a Pod ends: its connections first, then its containers.
 //!
 //! Upstream: `pkg/kubelet/kuberuntime/kuberuntime_container.go` (`killContainersWithSyncResult`). There
-//! a container is told to end and closes its connections by itself; no guest can be told, so the node
-//! waits for the connections instead, at most the grace period.
+//! a container is told to end and closes its connections by itself; most guests cannot be told, so the
+//! node waits for the connections instead, at most the grace period.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::machine::{Happening, Plan, PodWorker, Step, told};
-use super::record::{ContainerRecord, Ending, State, waiting};
-use crate::client::events::EventType;
+use super::machine::{Happening, Plan, PodWorker, Step};
+use super::record::{ContainerRecord, Ending};
 
 /// How far a Pod that is being deleted is with its connections.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Draining {
     #[default]
     NotBegun,
-    /// Its containers are said to be stopping, and serve on.
+    /// Its containers are said to be stopping, and serve on; their preStop hooks run.
     Begun,
+    /// Nobody is to be connected any more.
+    Retiring,
     Over,
 }
 
@@ -28,9 +29,25 @@ impl PodWorker {
             (&self.ending, &ending),
             (None, _) | (_, Ending::Gone) | (Some(Ending::Failed { .. }), Ending::Deleted)
         );
-        if stronger {
-            self.ending = Some(ending);
+        if stronger && let Some(weaker) = self.ending.replace(ending) {
+            self.ended_before = Some(weaker);
         }
+    }
+
+    /// The node cannot wait as long as the Pod would like. Upstream: `immediateEvictionGracePeriodSeconds`
+    /// in `pkg/kubelet/eviction/eviction_manager.go`.
+    pub(in crate::node::kubelet) fn hurry(&mut self) {
+        self.grace_seconds = self.grace_seconds.min(1);
+    }
+
+    /// Why the Pod failed as a whole, if it did: reason and message. A DELETE that comes later does not
+    /// change it.
+    pub(in crate::node::kubelet) fn failure(&self) -> Option<(&str, &str)> {
+        let endings = [&self.ending, &self.ended_before];
+        endings.into_iter().flatten().find_map(|ending| match ending {
+            Ending::Failed { reason, message } => Some((reason.as_str(), message.as_str())),
+            Ending::Deleted | Ending::Gone => None,
+        })
     }
 
     /// Nobody is connected to the Pod any more, and nobody will be.
@@ -44,12 +61,22 @@ impl PodWorker {
     }
 
     pub(super) fn wind_up(&mut self, now: Timestamp, plan: &mut Plan) -> Vec<Happening> {
-        let mut happenings = self.drain(now, plan);
-        let serves_on = self.draining == Draining::Begun;
+        let until = match self.ending {
+            Some(Ending::Deleted) => self.kill_at.unwrap_or(now),
+            Some(Ending::Failed { .. }) => self.grace_end(now),
+            Some(Ending::Gone) | None => now,
+        };
+        let mut happenings = Vec::new();
         for index in 0..self.containers.len() {
-            if !(serves_on && self.containers[index].is_running()) {
-                happenings.extend(self.stop(index, plan));
-            }
+            happenings.extend(self.stop(index, until, plan));
+        }
+        self.drain(now < until, plan);
+        let serves = matches!(self.draining, Draining::Begun | Draining::Retiring);
+        happenings.extend(self.go_on_stopping(now, serves, plan));
+        // Not before: a hook may be there to have connections come for a while, or make one itself.
+        if self.draining == Draining::Begun && !self.hooks_are_under_way() {
+            self.draining = Draining::Retiring;
+            plan.steps.push(Step::Retire);
         }
         let removes = matches!(self.ending, Some(Ending::Deleted | Ending::Gone));
         if removes && !self.containers.iter().any(ContainerRecord::lives) {
@@ -58,50 +85,16 @@ impl PodWorker {
         happenings
     }
 
-    fn drain(&mut self, now: Timestamp, plan: &mut Plan) -> Vec<Happening> {
-        let serves = self.containers.iter().any(ContainerRecord::is_running);
-        let drains = self.ending == Some(Ending::Deleted) && self.draining != Draining::Over;
-        let Some(until) = self.kill_at.filter(|at| drains && serves && *at > now) else {
-            if self.draining == Draining::Begun {
-                self.draining = Draining::Over;
+    fn drain(&mut self, has_time: bool, plan: &mut Plan) {
+        let serves = self.containers.iter().any(|container| container.run().is_some());
+        let drains = self.ending == Some(Ending::Deleted) && serves && has_time;
+        match self.draining {
+            Draining::NotBegun if drains => {
+                self.draining = Draining::Begun;
+                plan.steps.push(Step::Drain);
             }
-            return Vec::new();
-        };
-        plan.wake_at(until);
-        if self.draining == Draining::Begun {
-            return Vec::new();
-        }
-        self.draining = Draining::Begun;
-        plan.steps.push(Step::Drain);
-        let running = self.containers.iter().enumerate().filter(|(_, one)| one.is_running());
-        running.map(|(index, container)| stopping(index, container)).collect()
-    }
-
-    pub(super) fn stop(&mut self, index: usize, plan: &mut Plan) -> Option<Happening> {
-        let container = &mut self.containers[index];
-        container.start_at = None;
-        container.relabel = None;
-        match &mut container.state {
-            State::Running { stopping: is_stopping, .. } if !*is_stopping => {
-                *is_stopping = true;
-                plan.steps.push(Step::Kill(index));
-                // Else it was told when the draining began.
-                let is_news = self.draining == Draining::NotBegun;
-                is_news.then(|| stopping(index, &self.containers[index]))
-            }
-            State::Starting { before } => {
-                let before = std::mem::replace(&mut **before, waiting("ContainerCreating", None));
-                container.state = before;
-                container.runs -= 1;
-                plan.steps.push(Step::Abandon(index));
-                None
-            }
-            _ => None,
+            Draining::Begun | Draining::Retiring if !drains => self.draining = Draining::Over,
+            _ => {}
         }
     }
-}
-
-fn stopping(index: usize, container: &ContainerRecord) -> Happening {
-    let text = format!("Stopping container {}", container.name);
-    told(index, EventType::Normal, "Killing", text)
 }

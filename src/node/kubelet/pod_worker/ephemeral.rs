@@ -7,10 +7,11 @@ use super::record::{ContainerRecord, Kind};
 use crate::api::pod::as_container;
 
 impl PodWorker {
-    /// The object has changed: it may have got ephemeral containers, or less time to end. A Pod whose
-    /// work is over takes no more of them. Nothing else that the machine decides by can change.
+    /// The object has changed: it may have got ephemeral containers, or less time to run or to end. A
+    /// Pod whose work is over takes no more of them. Nothing else that the machine decides by can change.
     pub(in crate::node::kubelet) fn update(&mut self, pod: &Pod) {
         self.note_deletion(pod);
+        pod.spec.iter().for_each(|spec| self.note_deadline(spec));
         if let Some(spec) = &pod.spec
             && self.ending.is_none()
             && !self.apps_are_done()

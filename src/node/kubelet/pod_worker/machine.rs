@@ -9,6 +9,9 @@ use super::record::{ContainerRecord, Ending, Kind, State};
 use super::resume::{self, LastStop};
 use crate::client::events::EventType;
 
+/// The API server's default, for a Pod that it did not see.
+const GRACE_SECONDS: i64 = 30;
+
 /// One Pod on this node.
 #[derive(Debug)]
 pub(in crate::node::kubelet) struct PodWorker {
@@ -17,9 +20,13 @@ pub(in crate::node::kubelet) struct PodWorker {
     pub(in crate::node::kubelet) containers: Vec<ContainerRecord>,
     pub(in crate::node::kubelet) started_at: Timestamp,
     pub(in crate::node::kubelet) ending: Option<Ending>,
+    /// What `ending` was before.
+    pub(super) ended_before: Option<Ending>,
     /// `name_namespace(uid)`, as the kubelet calls a Pod in messages.
     pub(super) called: String,
     pub(super) restart_policy: RestartPolicy,
+    /// What its containers have to end, in seconds.
+    pub(super) grace_seconds: i64,
     deadline: Option<Timestamp>,
     /// Nothing may be started.
     held: bool,
@@ -59,10 +66,18 @@ pub(in crate::node::kubelet) enum Step {
     Start(usize),
     /// Give up starting this container.
     Abandon(usize),
-    /// Have the Pod's connections come to an end; say so by [`PodWorker::drained`].
+    /// Have new connections go to other Pods, if there are any.
     Drain,
-    /// End this container.
-    Kill(usize),
+    /// Have the Pod's connections come to an end; say so by [`PodWorker::drained`].
+    Retire,
+    /// Run this container's preStop hook; say so by [`PodWorker::pre_stop_ended`] when it is over.
+    PreStop(usize),
+    /// Its grace period is over: give up its preStop hook.
+    CutPreStop(usize),
+    /// Tell this container to end, as it has asked for.
+    Tell(usize),
+    /// End this container with this signal.
+    Kill(usize, u8),
     /// Nothing lives, and the object is to go.
     Finish,
 }
@@ -92,27 +107,34 @@ impl PodWorker {
         let status = pod.status.as_ref();
         let started_at =
             status.and_then(|status| status.start_time.as_ref()).map_or(now, |at| at.0);
-        let deadline = spec.active_deadline_seconds.and_then(|seconds| {
-            started_at.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()
-        });
         let mut worker = Self {
             containers: init.chain(apps).collect(),
             started_at,
             ending: None,
+            ended_before: None,
             called: called(pod),
             restart_policy: RestartPolicy::parse(spec.restart_policy.as_deref()),
-            deadline,
+            grace_seconds: spec.termination_grace_period_seconds.unwrap_or(GRACE_SECONDS),
+            deadline: None,
             held: false,
             volumes: Volumes::Ready,
             draining: Draining::default(),
             kill_at: None,
         };
+        worker.note_deadline(&spec);
         worker.note_deletion(pod);
         worker.add_ephemeral(&spec, status);
         if let Some(status) = status {
             resume::resume(&mut worker, status, last_stop, now);
         }
         worker
+    }
+
+    /// It may be set, or brought forward, while the Pod runs.
+    pub(super) fn note_deadline(&mut self, spec: &PodSpec) {
+        self.deadline = spec.active_deadline_seconds.and_then(|seconds| {
+            self.started_at.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()
+        });
     }
 
     /// Something that containers need is missing: none is started.
@@ -155,7 +177,8 @@ impl PodWorker {
             if !self.held && self.volumes == Volumes::Ready {
                 self.bring_up(now, &mut plan);
             }
-            happenings.extend(self.retire_companions(&mut plan));
+            happenings.extend(self.retire_companions(now, &mut plan));
+            happenings.extend(self.go_on_stopping(now, false, &mut plan));
         }
         (plan, happenings)
     }
@@ -194,7 +217,7 @@ impl PodWorker {
     }
 
     /// Ends what only accompanies the Pod's work when that is over.
-    fn retire_companions(&mut self, plan: &mut Plan) -> Vec<Happening> {
+    fn retire_companions(&mut self, now: Timestamp, plan: &mut Plan) -> Vec<Happening> {
         if !self.apps_are_done() {
             return Vec::new();
         }
@@ -203,7 +226,8 @@ impl PodWorker {
         });
         // The last started goes first, as upstream.
         let companions: Vec<usize> = companions.rev().collect();
-        companions.into_iter().filter_map(|index| self.stop(index, plan)).collect()
+        let until = self.grace_end(now);
+        companions.into_iter().filter_map(|index| self.stop(index, until, plan)).collect()
     }
 }
 
@@ -240,7 +264,7 @@ fn init_kind(container: &Container) -> Kind {
 }
 
 /// Upstream: `format.Pod`.
-fn called(pod: &Pod) -> String {
+pub(in crate::node::kubelet) fn called(pod: &Pod) -> String {
     let part = |text: &Option<String>| text.clone().unwrap_or_default();
     let meta = &pod.metadata;
     format!("{}_{}({})", part(&meta.name), part(&meta.namespace), part(&meta.uid))

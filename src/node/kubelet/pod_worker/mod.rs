@@ -4,13 +4,13 @@
 //! [`PodWorker::started`], [`PodWorker::failed`] and [`PodWorker::exited`].
 //!
 //! ```text
-//! container:  Waiting -> Starting -> Running -> Terminated
-//!                ^          |                      |
-//!                |          v                      |
-//!                `---- (back-off, by restartPolicy)'
+//! container:  Waiting -> Starting -> (postStart) -> Running -> Terminated
+//!                ^          |                         |            |
+//!                |          v                         v (stopping) |
+//!                `---- (back-off, by restartPolicy) ---------------'
 //! ephemeral:  the same, but once: it comes while the Pod runs, and is not started again
 //! pod:        Serving -> Ending (deleted, or its deadline passed) -> no container lives
-//!             (deleted: Draining first, while containers serve on, until nobody is connected)
+//!             (deleted: draining, while containers serve on, until nobody is connected)
 //! ```
 //!
 //! Upstream: `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (`computePodActions`, `doBackOff`),
@@ -24,10 +24,11 @@ mod machine;
 mod record;
 mod resume;
 mod runs;
+mod stopping;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) use machine::{Happening, PodWorker, Step, Volumes};
+pub(super) use machine::{Happening, PodWorker, Step, Volumes, called};
 pub(super) use record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated};
 pub(super) use resume::LastStop;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, VolumeMountStatus};
 
 use super::backoff::Backoff;
+use super::stopping::Stop;
 
 /// When a container runs within its Pod's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,9 @@ pub(in crate::node::kubelet) enum State {
     },
     Running {
         run: Run,
-        stopping: bool,
+        /// What the status still shows, until its postStart hook is over.
+        before: Option<Box<Self>>,
+        stop: Option<Stop>,
     },
     Terminated(Terminated),
 }
@@ -97,6 +100,25 @@ pub(in crate::node::kubelet) struct ContainerRecord {
     pub(super) start_at: Option<Timestamp>,
     /// What a waiting container is to be shown as from then on.
     pub(super) relabel: Option<(Timestamp, State)>,
+    pub(super) hooks: Hooks,
+    /// Its first process wants to be told that it is to end, and ends by itself then.
+    pub(super) listens: bool,
+    /// Why its postStart hook failed, in this run.
+    pub(super) hook_error: Option<String>,
+}
+
+/// What a container has done for it when it starts and before it ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hooks {
+    pub(super) post_start: bool,
+    pub(super) pre_stop: bool,
+}
+
+impl Hooks {
+    fn of(container: &Container) -> Self {
+        let Some(lifecycle) = &container.lifecycle else { return Self::default() };
+        Self { post_start: lifecycle.post_start.is_some(), pre_stop: lifecycle.pre_stop.is_some() }
+    }
 }
 
 impl ContainerRecord {
@@ -114,19 +136,22 @@ impl ContainerRecord {
             image_backoff: Backoff::default(),
             start_at: Some(Timestamp::MIN),
             relabel: None,
+            hooks: Hooks::of(container),
+            listens: false,
+            hook_error: None,
         }
     }
 
     /// What the API calls `restartCount`: runs before the one that is shown.
     pub(in crate::node::kubelet) fn restart_count(&self) -> u32 {
-        let under_way = u32::from(matches!(self.state, State::Starting { .. }));
+        let under_way = u32::from(self.is_coming_up());
         self.runs.saturating_sub(1 + under_way)
     }
 
     /// The start that was under way has led to something: the run before it is the last one now.
     pub(super) fn settle(&mut self) {
-        if let State::Starting { before } = &self.state
-            && let State::Terminated(end) = &**before
+        if self.is_coming_up()
+            && let State::Terminated(end) = self.shown()
         {
             self.last = Some(end.clone());
         }
@@ -136,14 +161,42 @@ impl ContainerRecord {
         matches!(self.state, State::Starting { .. } | State::Running { .. })
     }
 
+    /// Its start is over, and its postStart hook, too.
     pub(in crate::node::kubelet) fn is_running(&self) -> bool {
-        matches!(self.state, State::Running { .. })
+        matches!(self.state, State::Running { before: None, .. })
+    }
+
+    /// It is being started, or its postStart hook runs: the status shows what was before.
+    pub(super) fn is_coming_up(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::Running { before: Some(_), .. })
+    }
+
+    /// The run that is going on.
+    pub(in crate::node::kubelet) fn run(&self) -> Option<&Run> {
+        match &self.state {
+            State::Running { run, .. } => Some(run),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stop(&self) -> Option<&Stop> {
+        match &self.state {
+            State::Running { stop, .. } => stop.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stop_mut(&mut self) -> Option<&mut Stop> {
+        match &mut self.state {
+            State::Running { stop, .. } => stop.as_mut(),
+            _ => None,
+        }
     }
 
     /// What the status shows.
     pub(in crate::node::kubelet) fn shown(&self) -> &State {
         match &self.state {
-            State::Starting { before } => before,
+            State::Starting { before } | State::Running { before: Some(before), .. } => before,
             state => state,
         }
     }

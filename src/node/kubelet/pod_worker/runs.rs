@@ -16,11 +16,50 @@ const PULL_ERROR_SHOWN: Duration = Duration::from_secs(2);
 const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
 impl PodWorker {
-    /// The container runs.
+    /// The container's program runs; if it has a postStart hook, that is to run now, and its end to be
+    /// told by [`PodWorker::post_start_ended`].
     pub(in crate::node::kubelet) fn started(&mut self, index: usize, run: Run) {
         let container = &mut self.containers[index];
-        container.settle();
-        container.state = State::Running { run, stopping: false };
+        let before = match &mut container.state {
+            State::Starting { before } if container.hooks.post_start => {
+                Some(std::mem::replace(before, Box::new(waiting("", None))))
+            }
+            _ => None,
+        };
+        if before.is_none() {
+            container.settle();
+        }
+        container.hook_error = None;
+        container.state = State::Running { run, before, stop: None };
+    }
+
+    /// The postStart hook is over; an error is shown to the user. A container whose hook failed is
+    /// ended, and what becomes of it is as with any other failure.
+    ///
+    /// Upstream: `startContainer` in `kuberuntime_container.go`, which keeps the error out of the
+    /// Event, so that it tells no secrets to whoever may read only Events.
+    pub(in crate::node::kubelet) fn post_start_ended(
+        &mut self,
+        index: usize,
+        result: Result<(), String>,
+    ) -> Vec<Happening> {
+        let container = &mut self.containers[index];
+        if !matches!(container.state, State::Running { before: Some(_), .. }) {
+            return Vec::new();
+        }
+        let Err(error) = result else {
+            container.settle();
+            if let State::Running { before, .. } = &mut container.state {
+                *before = None;
+            }
+            return Vec::new();
+        };
+        container.hook_error = Some(error);
+        let text = "PostStartHook failed".to_owned();
+        let failed = told(index, EventType::Warning, "FailedPostStartHook", text);
+        let grace = self.grace_seconds;
+        let stopping = self.stop_alone(index, "FailedPostStartHook".to_owned(), grace, false);
+        [failed].into_iter().chain(stopping).collect()
     }
 
     /// The image that the container uses.
@@ -72,7 +111,11 @@ impl PodWorker {
         end: Terminated,
         now: Timestamp,
     ) -> Vec<Happening> {
-        self.ended(index, end, None, now)
+        let container = &mut self.containers[index];
+        container.settle();
+        let error = container.hook_error.take();
+        let shown = error.map(|error| waiting("PostStartHookError", Some(error)));
+        self.ended(index, end, shown, now)
     }
 
     fn image_failed(
@@ -124,7 +167,14 @@ impl PodWorker {
         shown: Option<State>,
         now: Timestamp,
     ) -> Vec<Happening> {
-        let again = self.ending.is_none() && self.restarts(index, end.exit_code);
+        let is_restart = self.containers[index].stop().is_some_and(|stop| stop.restarts);
+        let again = self.ending.is_none()
+            && if is_restart {
+                self.restart_policy != RestartPolicy::Never
+                    || self.containers[index].kind == Kind::Sidecar
+            } else {
+                self.restarts(index, end.exit_code)
+            };
         let called = self.called.clone();
         let container = &mut self.containers[index];
         let finished_at = end.finished_at.unwrap_or(now);

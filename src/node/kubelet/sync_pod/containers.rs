@@ -32,7 +32,7 @@ impl Task {
             quota: self.live.storage.layer(&record.name),
         };
         let (abort, registration) = AbortHandle::new_pair();
-        self.containers[index] = Slot { run, abort: Some(abort), live: None };
+        self.containers[index] = Slot { run, abort: Some(abort), ..Slot::default() };
         let start = Abortable::new(run::start(self.ctx.clone(), order), registration);
         self.under_way.push(Box::pin(async move {
             match start.await {
@@ -57,7 +57,7 @@ impl Task {
         }
     }
 
-    fn spec(&self, name: &str) -> Option<ContainerSpec> {
+    pub(super) fn spec(&self, name: &str) -> Option<ContainerSpec> {
         let spec = self.pod.spec.as_ref()?;
         let init = spec.init_containers.iter().flatten();
         let ephemeral = spec.ephemeral_containers.iter().flatten();
@@ -74,9 +74,21 @@ impl Task {
             Event::Exited { index, run, exit } if self.containers[index].run == run => {
                 self.exited(index, &exit);
             }
+            Event::PostStartEnded { index, run, result } if self.containers[index].run == run => {
+                let happenings = self.worker.post_start_ended(index, result);
+                self.tell(happenings);
+            }
+            Event::PreStopEnded { index, run, result } if self.containers[index].run == run => {
+                let happening = self.worker.pre_stop_ended(index, result);
+                self.tell(happening.into_iter().collect());
+            }
             Event::Drained => self.worker.drained(),
             // Of a run that was given up: what it left is dropped, and so ended, here.
-            Event::Started { .. } | Event::Exited { .. } | Event::Abandoned => {}
+            Event::Started { .. }
+            | Event::PostStartEnded { .. }
+            | Event::PreStopEnded { .. }
+            | Event::Exited { .. }
+            | Event::Abandoned => {}
         }
     }
 
@@ -101,8 +113,14 @@ impl Task {
                 slot.live = Some((live.clone(), now));
                 self.live.started(&self.worker.containers[index].name, live);
                 self.worker.started(index, Run { id: self.container_id(), started_at: now });
+                let post_started = self.post_start(index);
                 self.under_way.push(Box::pin(async move {
-                    Event::Exited { index, run, exit: container.wait().await }
+                    let exit = container.wait().await;
+                    // What came of the hook is told first; who gave it up need not be waited for.
+                    if let Some(post_started) = post_started {
+                        let _ = post_started.await;
+                    }
+                    Event::Exited { index, run, exit }
                 }));
             }
             Err(failure) => {
@@ -121,7 +139,7 @@ impl Task {
         let name = self.worker.containers[index].name.clone();
         self.live.ended(&name);
         info!(pod = %key_of(&*self.pod), container = %name, code = exit.code, "Container ended");
-        let State::Running { run, .. } = &self.worker.containers[index].state else { return };
+        let Some(run) = self.worker.containers[index].run() else { return };
         let now = self.ctx.rooms.clock.now();
         let spec = self.spec(&name);
         let message = spec.and_then(|spec| termination::message(&spec, &live, exit));

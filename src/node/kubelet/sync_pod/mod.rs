@@ -3,6 +3,7 @@
 //! Upstream: `pkg/kubelet/kubelet.go` (`SyncPod`, `SyncTerminatingPod`, `SyncTerminatedPod`).
 
 mod containers;
+mod hooks;
 mod removal;
 mod setup;
 
@@ -29,9 +30,6 @@ use crate::api::downward::Facts;
 use crate::client::events::EventType;
 use crate::node::network::PodNetwork;
 use crate::node::runtime::{Exit, Sandbox};
-
-/// SIGTERM: no guest handles it, so it ends them at once.
-const TERM: u8 = 15;
 
 /// Runs the Pod until it is gone or the kubelet stops.
 pub(super) async fn run(
@@ -91,10 +89,14 @@ struct Slot {
     run: u32,
     abort: Option<AbortHandle>,
     live: Option<(Live, Timestamp)>,
+    /// The hook that runs.
+    hook: Option<AbortHandle>,
 }
 
 enum Event {
     Started { index: usize, run: u32, outcome: Box<Outcome> },
+    PostStartEnded { index: usize, run: u32, result: Result<(), String> },
+    PreStopEnded { index: usize, run: u32, result: Result<(), String> },
     Exited { index: usize, run: u32, exit: Exit },
     Abandoned,
     Drained,
@@ -104,7 +106,7 @@ impl Task {
     /// Does what is to be done now, then waits for something to happen. Answers whether the Pod is
     /// gone.
     async fn step(&mut self, desired_rx: &mut watch::Receiver<Desired>) -> bool {
-        if self.worker.ending.is_none() && self.pod.metadata.deletion_timestamp.is_some() {
+        if self.pod.metadata.deletion_timestamp.is_some() {
             self.worker.end(Ending::Deleted);
         }
         let wake = self.act();
@@ -181,6 +183,7 @@ impl Task {
             return;
         }
         let reason = eviction::REASON;
+        self.worker.hurry();
         self.worker.end(Ending::Failed { reason: reason.to_owned(), message: message.clone() });
         let type_ = EventType::Warning;
         self.tell(vec![Happening { container: None, type_, reason, message }]);
@@ -190,6 +193,10 @@ impl Task {
     /// clock.
     fn act(&mut self) -> Option<Duration> {
         let (now, monotonic) = (self.ctx.rooms.clock.now(), self.ctx.rooms.clock.monotonic());
+        for (index, slot) in self.containers.iter().enumerate() {
+            let listens = slot.live.as_ref().is_some_and(|(live, _)| live.container.listens());
+            self.worker.listens(index, listens);
+        }
         let (plan, happenings) = self.worker.plan(now);
         self.tell(happenings);
         for step in plan.steps {
@@ -200,12 +207,12 @@ impl Task {
                         abort.abort();
                     }
                 }
-                Step::Drain => self.drain(),
-                Step::Kill(index) => {
-                    if let Some((live, _)) = &self.containers[index].live {
-                        live.container.kill(TERM);
-                    }
-                }
+                Step::Drain => self.network.iter().for_each(PodNetwork::drain),
+                Step::Retire => self.retire(),
+                Step::PreStop(index) => self.pre_stop(index),
+                Step::CutPreStop(index) => self.containers[index].cut_hook(),
+                Step::Tell(index) => self.containers[index].tell(),
+                Step::Kill(index, signal) => self.containers[index].kill(signal),
                 Step::Finish => self.finishing = true,
             }
         }
@@ -216,10 +223,9 @@ impl Task {
         [planned, self.status_writer.wake()].into_iter().flatten().min()
     }
 
-    /// New connections go elsewhere if they can; those that are open may end.
-    fn drain(&self) {
+    /// Waits until nobody is connected to the Pod, and from then on nobody can be.
+    fn retire(&self) {
         let network = self.network.clone();
-        network.iter().for_each(PodNetwork::drain);
         self.under_way.push(Box::pin(async move {
             if let Some(network) = network {
                 network.retire().await;

@@ -7,6 +7,7 @@ mod error;
 mod file_stream;
 mod filesystem;
 mod http;
+mod lifecycle;
 mod network;
 mod process;
 mod sockets;
@@ -37,6 +38,7 @@ pub(super) const PROVIDED: &[&str] = &[
     "wasi:io/",
     "wasi:random/",
     "wasi:sockets/",
+    "sampan:lifecycle/",
     "sampan:network/",
     "sampan:process/",
     "sampan:runtime/",
@@ -52,6 +54,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Process>> {
     monotonic_clock::add_to_linker::<Process, HasSelf<Process>>(&mut linker, |process| process)?;
     sockets::add_to_linker(&mut linker)?;
     network::add_to_linker(&mut linker)?;
+    lifecycle::add_to_linker(&mut linker)?;
     process::add_to_linker(&mut linker)?;
     http::add_to_linker(&mut linker)?;
     linker.instance(EXIT_INTERFACE)?.func_wrap(

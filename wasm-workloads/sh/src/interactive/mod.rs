@@ -14,3 +14,4 @@ mod session;
 mod startup;
 
 pub use session::{Entered, Session};
+pub use startup::own_disposition;

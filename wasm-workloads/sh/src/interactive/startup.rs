@@ -9,6 +9,15 @@ use crate::shell::{Ran, Shell, Stream};
 /// Of a shell called `bash`, as Debian sets it.
 const PROMPT_OF_BASH: &str = "\\u@\\h:\\w\\$ ";
 
+/// What an interactive shell does with a signal that shall not end it. A container's first process is
+/// ended by SIGTERM all the same: it means the container, which nobody should have to wait for.
+pub fn own_disposition(signal: u8) -> Disposition {
+    match signal {
+        signals::TERMINATE if sampan_process::pid() == 1 => Disposition::Default,
+        _ => Disposition::Catch,
+    }
+}
+
 impl Shell {
     /// An interactive shell at a terminal: catches what shall not end it, loads the history and
     /// runs `$ENV`, or `~/.bashrc` for a `bash`.
@@ -24,7 +33,7 @@ impl Shell {
         };
         // Caught, not ignored: children would ignore them, too.
         for signal in [signals::INTERRUPT, signals::QUIT, signals::TERMINATE] {
-            signals::handle(signal, Disposition::Catch);
+            signals::handle(signal, own_disposition(signal));
         }
         history_file::load(&self.variables, &mut session.history);
         self.session = Some(Box::new(session));

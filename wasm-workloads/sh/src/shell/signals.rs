@@ -5,6 +5,7 @@ use std::time::Duration;
 use sampan_process::signals::{self, Disposition};
 
 use super::{INTERRUPTED, Ran, Shell, Unwind};
+use crate::interactive::own_disposition;
 
 /// Signals by number; 0 is the shell's own end.
 pub const SIGNALS: &[(u8, &str)] = &[
@@ -56,13 +57,13 @@ impl Shell {
     /// `None` puts the signal back to what it does by itself.
     pub fn set_trap(&mut self, name: &str, action: Option<String>) {
         let own = ["INT", "QUIT", "TERM"].contains(&name) && self.session.is_some();
-        let disposition = match &action {
-            None if own => Disposition::Catch,
-            None => Disposition::Default,
-            Some(action) if action.is_empty() => Disposition::Ignore,
-            Some(_) => Disposition::Catch,
-        };
         if let Some((number @ 1.., _)) = signal(name) {
+            let disposition = match &action {
+                None if own => own_disposition(number),
+                None => Disposition::Default,
+                Some(action) if action.is_empty() => Disposition::Ignore,
+                Some(_) => Disposition::Catch,
+            };
             signals::handle(number, disposition);
         }
         match action {

@@ -1,3 +1,5 @@
+mod stopping;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -46,7 +48,11 @@ impl Story {
             Step::Start(index) => format!("start {}", name(*index)),
             Step::Abandon(index) => format!("abandon {}", name(*index)),
             Step::Drain => "drain".to_owned(),
-            Step::Kill(index) => format!("kill {}", name(*index)),
+            Step::Retire => "retire".to_owned(),
+            Step::PreStop(index) => format!("preStop {}", name(*index)),
+            Step::CutPreStop(index) => format!("cut preStop {}", name(*index)),
+            Step::Tell(index) => format!("tell {}", name(*index)),
+            Step::Kill(index, signal) => format!("kill -{signal} {}", name(*index)),
             Step::Finish => "finish".to_owned(),
         });
         let wake = plan.wake.map(|at| format!("wake +{}s", at.duration_since(self.now).as_secs()));
@@ -62,6 +68,23 @@ impl Story {
     fn started(&mut self, index: usize) {
         let run = Run { id: format!("sampan://{index}"), started_at: self.now };
         self.worker.started(index, run);
+    }
+
+    fn post_started(&mut self, index: usize, result: Result<(), &str>) {
+        let happenings = self.worker.post_start_ended(index, result.map_err(str::to_owned));
+        self.tell(happenings);
+    }
+
+    fn pre_stopped(&mut self, index: usize, result: Result<(), &str>) {
+        let happening = self.worker.pre_stop_ended(index, result.map_err(str::to_owned));
+        self.tell(happening.into_iter().collect());
+    }
+
+    /// A DELETE has come that gives this many seconds from now on.
+    fn deleted(&mut self, pod: &Pod, seconds: i64) {
+        let since = self.now.duration_since(T0).as_secs();
+        self.worker.update(&deleted(pod.clone(), since + seconds));
+        self.worker.end(Ending::Deleted);
     }
 
     fn exited(&mut self, index: usize, exit_code: i32) {
@@ -208,7 +231,7 @@ fn sidecars_run_beside_the_others_and_end_after_them() {
     assert_eq!(story.plan(), ["start side"]);
     story.started(0);
     story.exited(1, 0);
-    assert_eq!(story.plan(), ["kill side"]);
+    assert_eq!(story.plan(), ["kill -15 side"]);
     assert!(story.plan().is_empty());
     story.exited(0, 143);
     assert!(story.plan().is_empty());
@@ -280,7 +303,7 @@ fn deletion_ends_what_lives_then_finishes() {
     story.plan();
     story.started(0);
     story.worker.end(Ending::Deleted);
-    assert_eq!(story.plan(), ["kill a", "abandon b"]);
+    assert_eq!(story.plan(), ["abandon b", "kill -15 a"]);
     assert_eq!(story.events, ["Killing: Stopping container a"]);
     assert!(story.plan().is_empty());
     story.exited(0, 143);
@@ -295,7 +318,7 @@ fn a_passed_deadline_fails_the_pod() {
     assert_eq!(story.plan(), ["start count", "wake +60s"]);
     story.started(0);
     story.wait(60);
-    assert_eq!(story.plan(), ["kill count"]);
+    assert_eq!(story.plan(), ["kill -15 count"]);
     story.exited(0, 143);
     assert!(story.plan().is_empty());
     assert!(
@@ -303,6 +326,19 @@ fn a_passed_deadline_fails_the_pod() {
     );
     story.worker.end(Ending::Deleted);
     assert_eq!(story.plan(), ["finish"]);
+}
+
+#[test]
+fn a_deadline_may_be_set_while_the_pod_runs() {
+    let mut story = Story::of(&one("Always"));
+    story.plan();
+    story.started(0);
+    let mut pod = one("Always");
+    pod.spec.as_mut().unwrap().active_deadline_seconds = Some(5);
+    story.worker.update(&pod);
+    assert_eq!(story.plan(), ["wake +5s"]);
+    story.wait(5);
+    assert_eq!(story.plan(), ["kill -15 count"]);
 }
 
 fn resumed(policy: &str, last_stop: LastStop, state: Value) -> Story {
@@ -412,7 +448,7 @@ fn ephemeral_containers_end_with_the_pod() {
     story.started(0);
     story.started(1);
     story.exited(0, 0);
-    assert_eq!(story.plan(), ["kill debugger"]);
+    assert_eq!(story.plan(), ["kill -15 debugger"]);
     story.exited(1, 143);
     story.worker.update(&with_debugger(one("Never"), &["debugger", "late"]));
     assert!(story.plan().is_empty());
@@ -456,12 +492,12 @@ fn a_deleted_pod_serves_until_nobody_is_connected() {
     story.started(0);
     story.worker.update(&deleted(one("Always"), 30));
     story.worker.end(Ending::Deleted);
-    assert_eq!(story.plan(), ["drain", "wake +30s"]);
+    assert_eq!(story.plan(), ["drain", "retire", "wake +30s"]);
     assert_eq!(story.events, ["Killing: Stopping container count"]);
     assert_eq!(story.plan(), ["wake +30s"]);
     assert_eq!(story.shown(0), "Running x0");
     story.worker.drained();
-    assert_eq!(story.plan(), ["kill count"]);
+    assert_eq!(story.plan(), ["kill -15 count"]);
     story.exited(0, 143);
     assert_eq!(story.plan(), ["finish"]);
     assert_eq!(story.events.len(), 1);
@@ -479,7 +515,7 @@ fn connections_last_no_longer_than_the_grace_period() {
     story.worker.update(&deleted(one("Always"), 10));
     assert_eq!(story.plan(), ["wake +10s"]);
     story.wait(10);
-    assert_eq!(story.plan(), ["kill count"]);
+    assert_eq!(story.plan(), ["kill -15 count"]);
     assert_eq!(story.events.len(), 1);
 }
 
@@ -490,7 +526,7 @@ fn a_pod_without_grace_or_without_an_object_is_ended_at_once() {
     story.started(0);
     story.worker.update(&deleted(one("Always"), 0));
     story.worker.end(Ending::Deleted);
-    assert_eq!(story.plan(), ["kill count"]);
+    assert_eq!(story.plan(), ["kill -15 count"]);
     let mut story = Story::of(&one("Always"));
     story.plan();
     story.started(0);
@@ -498,7 +534,7 @@ fn a_pod_without_grace_or_without_an_object_is_ended_at_once() {
     story.worker.end(Ending::Deleted);
     story.plan();
     story.worker.end(Ending::Gone);
-    assert_eq!(story.plan(), ["kill count"]);
+    assert_eq!(story.plan(), ["kill -15 count"]);
 }
 
 #[test]
