@@ -42,7 +42,8 @@ Options:
   -t            : test configuration and exit
   -T            : test configuration, dump it and exit
   -q            : suppress non-error messages during configuration testing
-  -s signal     : reload: test the configuration, which is then read by itself
+  -s signal     : stop, quit: end the container's server once all are served;
+                  reload, reopen: test the configuration, which is read by itself
   -c filename   : set configuration file (default: /etc/nginx/nginx.conf)
   -g directives : set global directives out of configuration file
 ";

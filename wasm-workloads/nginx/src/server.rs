@@ -5,6 +5,7 @@ mod forward;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use sampan_process::{signals, system};
 use wasip2::cli::stdout::get_stdout;
 use wasip2::exports::http::incoming_handler;
 use wasip2::http::types::{
@@ -91,12 +92,25 @@ impl bindings::exports::sampan::network::listeners::Guest for Component {
             Task::Signal(signal) if signal == "reload" || signal == "reopen" => {
                 read(&line).map(|_| Vec::new())
             }
-            Task::Signal(signal) if signal == "stop" || signal == "quit" => Err(format!(
-                "nginx: -s {signal} is not supported: the container serves until its Pod is deleted"
-            )),
+            Task::Signal(signal) if signal == "stop" || signal == "quit" => quit(),
             Task::Signal(signal) => Err(format!("nginx: invalid option: \"-s {signal}\"")),
         }
     }
+}
+
+/// Has the container's server end when those whom it serves are served. nginx's `stop` would not wait for
+/// them: here it does.
+fn quit() -> Result<Vec<u16>, String> {
+    let own = sampan_process::pid();
+    let is_nginx = |name: &String| name.rsplit('/').next() == Some("nginx");
+    let mut processes = system::processes().into_iter();
+    let server =
+        processes.find(|other| other.pid != own && other.args.first().is_some_and(is_nginx));
+    let told = server.is_some_and(|server| {
+        i32::try_from(server.pid).is_ok_and(|pid| system::kill(pid, signals::QUIT))
+    });
+    let nobody = "nginx: [error] open() \"/run/nginx.pid\" failed (2: No such file or directory)";
+    if told { Ok(Vec::new()) } else { Err(nobody.to_owned()) }
 }
 
 fn print_file(path: &str) {

@@ -36,7 +36,7 @@ const STREAM_BYTES_MAX: u32 = 64 * 1024;
 const CONNECTION_BYTES_MAX: u32 = 256 * 1024;
 /// How often a client that is silent over HTTP/2 must prove that it is there.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// How long a connection of a Pod that drains may be silent before it is closed: a request that was
+/// How long a connection of a Pod that drains, or a server that quits, may be silent before it is closed: a request that was
 /// on its way when the Pod began to drain arrives before that, and gets its answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -81,7 +81,7 @@ async fn http1(
         .serve_connection(wire, service);
     let mut connection = pin!(connection);
     let farewell = async {
-        server.pod.draining().await;
+        server.leaving().await;
         server.start.container.runtime.clock.sleep(FAREWELL).await;
     };
     tokio::select! {
@@ -100,7 +100,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Download> {
     let mut response = request::answer(server, ends, request).await;
-    if server.pod.is_draining() {
+    if server.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -127,7 +127,7 @@ async fn http2(server: &Arc<Server>, wire: Wire, ends: Ends) -> hyper::Result<()
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
-        () = server.pod.draining() => {}
+        () = server.leaving() => {}
     }
     // GOAWAY: requests that it crosses are answered still.
     connection.as_mut().graceful_shutdown();

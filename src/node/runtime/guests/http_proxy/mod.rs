@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -30,6 +32,7 @@ use crate::node::network::{Error, Listener, PodNetwork};
 use crate::node::runtime::container::Shared;
 use crate::node::runtime::metered::Metered;
 use crate::node::runtime::process::{self, Process, Start};
+use crate::node::runtime::signals::{self, Disposition};
 use crate::node::runtime::wasi::Listen;
 use crate::telemetry::{HttpRequests, HttpServer};
 
@@ -52,6 +55,9 @@ struct Server {
     requests: HttpRequests,
     /// For connections whose heads may be large.
     roomy: Semaphore,
+    connections: TaskTracker,
+    /// Its connections are to end when they have nothing to do.
+    quits: CancellationToken,
 }
 
 impl Guest for HttpProxy {
@@ -103,11 +109,16 @@ impl Runnable for Linked {
             let counted = start.container.http.server.as_ref();
             let requests = counted.map(HttpServer::requests).unwrap_or_default();
             let roomy = Semaphore::new(connection::ROOMY_MAX);
-            let server = Arc::new(Server { start, pod, instances, requests, roomy });
-            let accepting = listeners.map(|listener| server.clone().accept(listener));
-            let clock = &server.start.container.runtime.clock;
-            let all = futures::future::join_all(accepting);
-            tokio::join!(all, server.instances.forget_idle(clock));
+            let server = Arc::new(Server {
+                start,
+                pod,
+                instances,
+                requests,
+                roomy,
+                connections: TaskTracker::new(),
+                quits: CancellationToken::new(),
+            });
+            server.run(listeners).await;
             Ok(0)
         })
     }
@@ -183,11 +194,40 @@ impl Start {
 }
 
 impl Server {
-    /// Until the Pod leaves the network.
+    /// Until the Pod leaves the network, or the process is told to quit: then nobody is let in any more,
+    /// and those who are there are served to their end, as nginx does by this signal.
+    async fn run(self: &Arc<Self>, listeners: impl Iterator<Item = Listener>) {
+        let told = &self.start.entry.signals;
+        told.handle(signals::QUIT, Disposition::Catch);
+        let accepting = listeners.map(|listener| self.clone().accept(listener));
+        let serve = futures::future::join_all(accepting);
+        let clock = &self.start.container.runtime.clock;
+        tokio::select! {
+            _ = futures::future::join(serve, self.instances.forget_idle(clock)) => return,
+            () = told.arrived(signals::QUIT) => {}
+        }
+        self.quits.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+    }
+
     async fn accept(self: Arc<Self>, listener: Listener) {
         while let Ok(stream) = listener.accept().await {
-            self.spawn(connection::serve(self.clone(), stream));
+            let connection = connection::serve(self.clone(), stream);
+            self.spawn(self.connections.track_future(connection));
         }
+    }
+
+    /// Until its connections are to come to their end.
+    async fn leaving(&self) {
+        tokio::select! {
+            () = self.pod.draining() => {}
+            () = self.quits.cancelled() => {}
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.pod.is_draining() || self.quits.is_cancelled()
     }
 
     /// Ends with the server.
