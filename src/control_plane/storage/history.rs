@@ -32,6 +32,10 @@ impl Default for Retention {
     }
 }
 
+/// Bound: how many of the last changes keep what was decoded of objects of the past. Watchers compare
+/// with it; those that are further behind decode again.
+const DECODED_MAX: usize = 100;
+
 /// What an entry holds beside its objects' bytes: two `Stored`, their keys, and the entry itself.
 const ENTRY_BYTES: usize = 320;
 
@@ -52,6 +56,15 @@ struct Entry {
     at: Duration,
 }
 
+impl Entry {
+    fn forget_decoded(&self) {
+        self.change.previous.iter().for_each(|previous| previous.close_memo());
+        if self.change.kind == ChangeKind::Deleted {
+            self.change.object.close_memo();
+        }
+    }
+}
+
 impl History {
     pub(super) fn new(floor: Revision, retention: Retention) -> Self {
         Self { entries: VecDeque::new(), floor, bytes: 0, retention }
@@ -62,6 +75,8 @@ impl History {
         debug_assert_eq!(change.revision, Revision(self.newest().0 + 1), "revisions have no gaps");
         self.bytes += cost(&change);
         self.entries.push_back(Entry { change, at: now });
+        let late = self.entries.len().checked_sub(DECODED_MAX + 1);
+        late.and_then(|index| self.entries.get(index)).into_iter().for_each(Entry::forget_decoded);
         while self.has_too_much(now) {
             self.forget_oldest();
         }
@@ -165,6 +180,29 @@ mod tests {
             history.push(change, Duration::from_secs(n + idle));
         }
         assert_eq!((history.floor().0 + 1, history.newest().0), expect);
+    }
+
+    #[test]
+    fn only_the_last_changes_keep_what_was_decoded() {
+        let mut history = History::new(Revision(0), Retention::default());
+        let stored =
+            |revision| Arc::new(Stored::new(key("/a"), Revision(revision), &draft("object")));
+        let mut objects = vec![stored(0)];
+        for n in 1..=DECODED_MAX as u64 + 1 {
+            let (previous, object) = (objects.last().unwrap().clone(), stored(n));
+            objects.push(object.clone());
+            let (revision, kind) = (Revision(n), ChangeKind::Modified);
+            object.memo(|_| n);
+            let change = Change { revision, kind, object, previous: Some(previous) };
+            history.push(change, Duration::ZERO);
+        }
+        let again = |object: &Stored| *object.memo(|_| u64::MAX);
+        assert_eq!(again(&objects[0]), u64::MAX);
+        assert_eq!(again(&objects[1]), 1);
+        let newest = objects.last().unwrap();
+        assert_eq!(again(newest), newest.revision.0);
+        let two = [0, 1].map(|answer| *objects[0].memo(|_| answer));
+        assert_eq!(two, [0, 1], "what is closed keeps nothing");
     }
 
     const RETENTION: Retention = Retention {

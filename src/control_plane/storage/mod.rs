@@ -34,11 +34,12 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::RwLock;
 use tokio_util::task::TaskTracker;
 
 use crate::client::clock::Clock;
@@ -108,7 +109,17 @@ pub struct Stored {
     pub bytes: Bytes,
     /// Where the revision's digits begin in `bytes`.
     pub revision_at: usize,
-    memo: OnceLock<Arc<dyn Any + Send + Sync>>,
+    memo: RwLock<Memo>,
+}
+
+/// What was decoded from an object's bytes: several times their size.
+#[derive(Default)]
+enum Memo {
+    #[default]
+    Empty,
+    Kept(Arc<dyn Any + Send + Sync>),
+    /// Nothing is kept any more: the object is of the past.
+    Closed,
 }
 
 impl Stored {
@@ -121,7 +132,7 @@ impl Stored {
 
     /// An object as it was written to disk, its revision in the bytes.
     fn at_rest(key: Key, revision: Revision, bytes: Bytes, revision_at: usize) -> Self {
-        Self { key, revision, bytes, revision_at, memo: OnceLock::new() }
+        Self { key, revision, bytes, revision_at, memo: RwLock::default() }
     }
 
     /// The same object at a later revision: its last state, for a deletion or a watcher it left.
@@ -143,11 +154,29 @@ impl Stored {
         self.bytes.starts_with(before) && self.bytes[self.revision_at + digits..] == *after
     }
 
-    /// What the caller decoded from the bytes, kept for the next reader. The first caller's type
-    /// wins; all callers of one resource use the same type.
+    /// What the caller decoded from the bytes, kept for the next reader while the object is not long
+    /// past. The first caller's type wins; all callers of one resource use the same type.
     pub fn memo<T: Any + Send + Sync>(&self, decode: impl FnOnce(&Bytes) -> T) -> Arc<T> {
-        let any = self.memo.get_or_init(|| Arc::new(decode(&self.bytes))).clone();
-        any.downcast::<T>().expect("one decoded type per resource")
+        let typed = |any: Arc<dyn Any + Send + Sync>| {
+            any.downcast::<T>().expect("one decoded type per resource")
+        };
+        if let Memo::Kept(any) = &*self.memo.read() {
+            return typed(any.clone());
+        }
+        let fresh = Arc::new(decode(&self.bytes));
+        match &mut *self.memo.write() {
+            Memo::Kept(any) => typed(any.clone()),
+            Memo::Closed => fresh,
+            memo @ Memo::Empty => {
+                *memo = Memo::Kept(fresh.clone());
+                fresh
+            }
+        }
+    }
+
+    /// Lets go of what was decoded, for good.
+    fn close_memo(&self) {
+        *self.memo.write() = Memo::Closed;
     }
 }
 

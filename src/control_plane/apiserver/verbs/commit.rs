@@ -148,7 +148,10 @@ pub(crate) async fn put(
     let write =
         Write { key, draft, precondition, durability: resource.durability(), ttl: resource.ttl() };
     let written = call.server.storage().put(write).await;
-    if let Ok(stored) = &written {
+    // What expires (Events) is written often and read seldom.
+    if let Ok(stored) = &written
+        && resource.ttl().is_none()
+    {
         resource.remember(stored, object);
     }
     Ok(written)
