@@ -2,10 +2,10 @@ use std::fs::FileTimes;
 use std::io;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use cap_std::fs::{Metadata, Permissions};
 use parking_lot::Mutex;
 
-use super::layers::Kind;
 use super::quota::{Counted, Quota};
 use super::read::Stat;
 use super::{Error, Result, mode};
@@ -30,14 +30,14 @@ enum Content {
     Host(std::fs::File),
     /// Of the host's making, as it was when it was opened.
     Made {
-        bytes: Vec<u8>,
-        inode: u64,
+        bytes: Bytes,
+        stat: Stat,
     },
 }
 
 impl File {
-    pub(super) fn made(bytes: Vec<u8>, inode: u64) -> Self {
-        let content = Content::Made { bytes, inode };
+    pub(super) fn made(bytes: Bytes, stat: Stat) -> Self {
+        let content = Content::Made { bytes, stat };
         Self { content, counted: None, readable: true, writable: false }
     }
 
@@ -251,7 +251,7 @@ impl File {
     pub fn stat(&self) -> Result<Stat> {
         match &self.content {
             Content::Host(_) => Ok(Stat::of(&self.metadata()?)),
-            Content::Made { inode, .. } => Ok(Stat::made(Kind::File, *inode)),
+            Content::Made { stat, .. } => Ok(stat.clone()),
         }
     }
 

@@ -4,7 +4,7 @@ use cap_std::fs::{Dir, Metadata};
 
 use super::mounts::{MountPoint, or_itself};
 use super::root::Hidden;
-use super::{Error, Layer, Place, Result, Root, Source};
+use super::{About, Error, Layer, Place, Result, Root, Source};
 
 /// A file's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub(super) struct Found {
     pub(super) kind: Kind,
     /// None of the built-ins.
     pub(super) metadata: Option<Metadata>,
+    /// Of those instead.
+    pub(super) about: About,
 }
 
 impl Root {
@@ -163,11 +165,16 @@ impl Root {
 
 impl Found {
     pub(super) fn built_in(kind: Kind) -> Self {
-        Self { origin: Origin::BuiltIn, kind, metadata: None }
+        Self { origin: Origin::BuiltIn, kind, metadata: None, about: About::default() }
     }
 
     pub(super) fn new(origin: Origin, metadata: Metadata) -> Self {
-        Self { origin, kind: kind_of(metadata.file_type()), metadata: Some(metadata) }
+        Self {
+            origin,
+            kind: kind_of(metadata.file_type()),
+            metadata: Some(metadata),
+            about: About::default(),
+        }
     }
 }
 

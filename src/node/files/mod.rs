@@ -65,7 +65,7 @@ pub use error::Error;
 pub use file::File;
 pub use layer::Layer;
 pub use layers::{Device, Kind, Origin};
-pub use made::{Made, Node};
+pub use made::{About, Made, Node};
 pub use mounts::{Mount, MountInfo, Space};
 pub use place::Place;
 pub use quota::{Quota, Usage};

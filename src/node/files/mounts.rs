@@ -121,7 +121,7 @@ impl Root {
     pub(super) fn made_at(&self, place: &Place) -> Option<Node> {
         match self.mount_at(place)? {
             (_, MountPoint { source: Source::Made(made), .. }, rest) => {
-                made.node(self.caller, rest)
+                Some(made.node(self.caller, rest)?.0)
             }
             _ => None,
         }
@@ -173,8 +173,10 @@ impl Root {
         };
         let volume = |mount: &MountPoint| {
             let space = mount.source.space();
-            let is_made = matches!(mount.source, Source::Made(_));
-            let kind = if is_made { "proc" } else { "volume" };
+            let kind = match &mount.source {
+                Source::Made(made) => made.filesystem,
+                Source::Directory(_) | Source::File(_) => "volume",
+            };
             info(&mount.place.absolute(), kind, mount.read_only, space)
         };
         let mut volumes: Vec<_> = self.mounts.iter().map(|mount| volume(mount)).collect();
@@ -192,7 +194,7 @@ impl MountPoint {
             Source::Directory(volume) => volume.metadata(or_itself(rest))?,
             Source::File(file) if rest.is_empty() => Some(file.metadata()?),
             Source::File(_) => None,
-            Source::Made(made) => return Ok(made.node(caller, rest).map(|node| node.found())),
+            Source::Made(made) => return Ok(made.find(caller, rest)),
         };
         Ok(metadata.map(|metadata| Found::new(Origin::Mount, metadata)))
     }
@@ -209,7 +211,11 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
 
 impl Source {
     fn kind(&self) -> Kind {
-        if matches!(self, Self::File(_)) { Kind::File } else { Kind::Directory }
+        match self {
+            Self::Directory(_) => Kind::Directory,
+            Self::File(_) => Kind::File,
+            Self::Made(made) => made.kind(),
+        }
     }
 
     fn space(&self) -> Option<Space> {

@@ -10,7 +10,7 @@ use super::layers::{Device, Found, Kind, Origin, built_ins_in, kind_of};
 use super::mounts::or_itself;
 use super::root::Hidden;
 use super::walk::{Follow, Walked};
-use super::{Error, File, Node, Place, Result, Root, Source, mode};
+use super::{About, Error, File, Node, Place, Result, Root, Source, mode};
 
 /// What is known of a file without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl Root {
                 how.read(options.read || !options.write)
                     .write(options.write || options.truncate)
                     .follow(FollowSymlinks::No);
-                let file = self.open_regular(place, found.origin, &mut how, options.truncate)?;
+                let file = self.open_regular(place, found, &mut how, options.truncate)?;
                 Ok(Opened::File(file.allow(options.read, options.write)))
             }
         }
@@ -208,11 +208,11 @@ impl Root {
     fn open_regular(
         &self,
         place: &Place,
-        origin: Origin,
+        found: &Found,
         how: &mut cap_std::fs::OpenOptions,
         truncate: bool,
     ) -> Result<File> {
-        let volume = match (origin, self.mount_at(place)) {
+        let volume = match (found.origin, self.mount_at(place)) {
             (Origin::Upper, _) => Some((&self.upper, place.relative())),
             (Origin::Mount, Some((_, mount, rest))) => match &mount.source {
                 Source::Directory(volume) => Some((volume, or_itself(rest))),
@@ -225,10 +225,10 @@ impl Root {
             _ => None,
         };
         if let Some(Node::File(content)) = self.made_at(place) {
-            return Ok(File::made(content, built_in_inode(place)));
+            return Ok(File::made(content, stat_of(place, found)));
         }
         let Some((volume, path)) = volume else {
-            let (dir, path) = self.source(origin, place)?;
+            let (dir, path) = self.source(found.origin, place)?;
             return Ok(File::plain(dir.open_with(path, how.truncate(truncate))?.into_std()));
         };
         if volume.quota.is_none() {
@@ -243,16 +243,16 @@ impl Root {
 }
 
 impl Stat {
-    /// Of what is not on the host's disk: its size is 0, as in Linux' `/proc`.
-    pub(super) fn made(kind: Kind, inode: u64) -> Self {
+    /// Of what is not on the host's disk.
+    fn made(kind: Kind, inode: u64, about: About) -> Self {
         Self {
             kind,
-            size: 0,
-            mode: None,
+            size: about.size,
+            mode: about.mode,
             links: 1,
-            accessed: None,
-            modified: None,
-            changed: None,
+            accessed: about.modified,
+            modified: about.modified,
+            changed: about.modified,
             identity: (0, inode),
         }
     }
@@ -274,7 +274,7 @@ impl Stat {
 pub(super) fn stat_of(place: &Place, found: &Found) -> Stat {
     match &found.metadata {
         Some(metadata) => Stat::of(metadata),
-        None => Stat::made(found.kind, built_in_inode(place)),
+        None => Stat::made(found.kind, built_in_inode(place), found.about),
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::limits::{CpuBudget, MemoryBudget};
 use super::processes::{Entry as Live, Processes};
 use crate::client::clock::Clock;
-use crate::node::files::{Device, Entry, Kind, Made, Mount, Node, Root, Source};
+use crate::node::files::{About, Device, Entry, Kind, Made, Mount, Node, Root, Source};
 
 /// Clock ticks of a second, as `sysconf(_SC_CLK_TCK)` has it on Linux.
 const TICKS: u64 = 100;
@@ -65,7 +65,9 @@ impl Proc {
     pub(super) fn mounted(self, root: &Root) -> Root {
         let mut with = root.clone();
         if !root.has_mount_at("/proc") {
-            let made = Made::new(move |caller, path| self.node(caller, path));
+            let made = Made::new("proc", move |caller, path| {
+                Some((self.node(caller, path)?, About::default()))
+            });
             let mount =
                 Mount { path: "/proc".to_owned(), source: Source::Made(made), read_only: true };
             // An image with something else there has no use for ours.
@@ -109,7 +111,7 @@ impl Proc {
             return stream.map(|(_, device)| Node::Device(*device));
         }
         let (_, content) = OF_A_PROCESS.iter().find(|(name, _)| *name == path)?;
-        Some(Node::File(content(self, live)))
+        Some(Node::File(content(self, live).into()))
     }
 
     fn top(&self, caller: u32) -> Vec<Entry> {

@@ -11,13 +11,12 @@
 //!                          | token is to be renewed, and after a failure
 //! ```
 //!
-//! What shows objects (configMap, secret, downwardAPI, projected) is written by [`atomic_writer`]:
-//! a guest sees all of a change or nothing of it. All of a Pod's own volumes are in
-//! `pods/<uid>/volumes/<name>` and go with the Pod's directory.
+//! What shows objects (configMap, secret, downwardAPI, projected) is in memory ([`shown`]): a guest
+//! sees all of a change or nothing of it. A Pod's emptyDirs are in `pods/<uid>/volumes/<name>` and go
+//! with the Pod's directory.
 //!
 //! Upstream: `pkg/volume`, `pkg/kubelet/volumemanager`.
 
-mod atomic_writer;
 mod claim;
 mod config_map;
 mod downward_api;
@@ -31,6 +30,7 @@ mod pod;
 mod projected;
 mod secret;
 mod shares;
+mod shown;
 mod token;
 
 use k8s_openapi::api::core::v1::Volume;

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::interests::Object;
 use super::node::Shared;
 use super::shares::Share;
+use super::shown::Shown;
 use crate::api::downward::Facts;
 use crate::node::files::{self, Source};
 
@@ -74,7 +75,7 @@ impl From<Mounted> for SetUp {
 /// A directory or a file that containers can be given. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(in crate::node) struct Mounted {
-    pub(super) volume: files::Volume,
+    pub(super) content: Content,
     /// The path in it of what is meant, if that is not all.
     pub(super) part: Option<String>,
     /// For all of its mounts.
@@ -84,14 +85,27 @@ pub(in crate::node) struct Mounted {
     pub(super) share: Option<Arc<Share>>,
 }
 
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Directory(files::Volume),
+    Shown(Shown),
+}
+
 impl Mounted {
     pub(super) fn new(volume: files::Volume, read_only: bool) -> Self {
-        Self { volume, part: None, read_only, share: None }
+        Self { content: Content::Directory(volume), part: None, read_only, share: None }
+    }
+
+    pub(super) fn shown(files: Shown) -> Self {
+        Self { content: Content::Shown(files), part: None, read_only: true, share: None }
     }
 
     /// What is in it; 0 if nobody counts.
     pub(in crate::node) fn bytes(&self) -> u64 {
-        self.volume.usage().map_or(0, |usage| usage.bytes)
+        match &self.content {
+            Content::Directory(volume) => volume.usage().map_or(0, |usage| usage.bytes),
+            Content::Shown(_) => 0,
+        }
     }
 
     /// What is mounted for a `subPath`, which may be empty. What is missing is made, a directory.
@@ -99,10 +113,14 @@ impl Mounted {
     /// # Errors
     /// If it leads out of the volume, or cannot be opened.
     pub(in crate::node) fn source(&self, sub_path: &str) -> files::Result<Source> {
-        match &self.part {
-            None => self.volume.part(sub_path, true),
-            Some(part) if sub_path.is_empty() => self.volume.part(part, false),
-            Some(_) => Err(files::Error::NotDirectory),
+        match (&self.content, &self.part) {
+            (Content::Shown(shown), _) if sub_path.is_empty() => Ok(shown.whole()),
+            (Content::Shown(shown), _) => Ok(shown.part(sub_path)),
+            (Content::Directory(volume), None) => volume.part(sub_path, true),
+            (Content::Directory(volume), Some(part)) if sub_path.is_empty() => {
+                volume.part(part, false)
+            }
+            (Content::Directory(_), Some(_)) => Err(files::Error::NotDirectory),
         }
     }
 }

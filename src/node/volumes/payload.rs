@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::KeyToPath;
-use sha2::{Digest, Sha256};
 
 /// Files by their path in the volume: relative, without empty parts and without `..`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub(super) struct Payload(BTreeMap<String, File>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
-    pub(super) data: Vec<u8>,
-    /// Its rights on the host: guests know none.
+    pub(super) data: Bytes,
+    /// Permission bits, for those who look at them.
     pub(super) mode: u32,
 }
 
@@ -35,7 +35,7 @@ impl Payload {
         if parts[0].starts_with("..") {
             return Err(format!("invalid path: must not start with '..': {path}"));
         }
-        self.0.insert(parts.join("/"), File { data, mode });
+        self.0.insert(parts.join("/"), File { data: data.into(), mode });
         Ok(())
     }
 
@@ -44,30 +44,44 @@ impl Payload {
         self.0.extend(other.0);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &File)> {
-        self.0.iter().map(|(path, file)| (path.as_str(), file))
+    pub(super) fn get(&self, path: &str) -> Option<&File> {
+        self.0.get(path)
     }
 
-    /// The first parts of all paths, sorted, each once.
-    pub(super) fn top_names(&self) -> Vec<&str> {
-        let names = self.0.keys().map(|path| path.split('/').next().unwrap_or(path));
-        let mut names: Vec<&str> = names.collect();
+    /// What is directly in a directory, empty for the top: names, sorted, and whether each is a file.
+    pub(super) fn names_in(&self, directory: &str) -> Vec<(&str, bool)> {
+        let below = |path: &'_ String| {
+            let rest = path.strip_prefix(directory)?;
+            if directory.is_empty() {
+                Some(path.len())
+            } else {
+                rest.strip_prefix('/').map(str::len)
+            }
+        };
+        let mut names = Vec::new();
+        for path in self.0.keys() {
+            let Some(length) = below(path) else { continue };
+            let rest = &path[path.len() - length..];
+            match rest.split_once('/') {
+                Some((name, _)) => names.push((name, false)),
+                None => names.push((rest, true)),
+            }
+        }
         names.sort_unstable();
         names.dedup();
         names
     }
 
-    /// Equal only for equal payloads.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for (path, file) in &self.0 {
-            for part in [path.as_bytes(), &file.data] {
-                hash.update((part.len() as u64).to_le_bytes());
-                hash.update(part);
+    /// # Errors
+    /// If a file would have to be a directory, too.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for path in self.0.keys() {
+            let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+            if let Some(file) = above.into_iter().find(|above| self.0.contains_key(*above)) {
+                return Err(format!("failed to write its files: {file} of {path} is a file"));
             }
-            hash.update(file.mode.to_le_bytes());
         }
-        hash.finalize().into()
+        Ok(())
     }
 }
 
@@ -118,6 +132,7 @@ mod tests {
         let missing: fn(&str) -> String = |key| format!("no {key}");
         let payload = project(&entries, &items, 0o644, (!optional).then_some(missing))?;
         let shown = payload
+            .0
             .iter()
             .map(|(path, file)| format!("{path}={} ", String::from_utf8_lossy(&file.data)));
         Ok(shown.collect())
@@ -142,14 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_tells_paths_from_contents() {
-        let payload = |path: &str, data: &str, mode| {
-            let mut payload = Payload::default();
-            payload.put(path, data.into(), mode).unwrap();
-            payload.digest()
-        };
-        assert_eq!(payload("a", "bc", 1), payload("a", "bc", 1));
-        assert_ne!(payload("a", "bc", 1), payload("ab", "c", 1));
-        assert_ne!(payload("a", "bc", 1), payload("a", "bc", 2));
+    fn names_are_those_of_one_directory() {
+        let mut payload = Payload::default();
+        for path in ["a", "deep/b", "deep/er/c", "deeper/d"] {
+            payload.put(path, Vec::new(), 0).unwrap();
+        }
+        assert_eq!(payload.names_in(""), [("a", true), ("deep", false), ("deeper", false)]);
+        assert_eq!(payload.names_in("deep"), [("b", true), ("er", false)]);
+        assert_eq!(payload.names_in("a"), []);
+        payload.check().unwrap();
+        payload.put("deep/b/x", Vec::new(), 0).unwrap();
+        assert_eq!(
+            payload.check().unwrap_err(),
+            "failed to write its files: deep/b of deep/b/x is a file"
+        );
     }
 }

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Volume, VolumeProjection};
 
-use super::atomic_writer::AtomicWriter;
 use super::interests::Object;
-use super::mounter::{Context, Error, Mounted, Mounter, SetUp, blocking};
+use super::mounter::{Context, Error, Mounted, Mounter, SetUp};
 use super::payload::Payload;
+use super::shown::Shown;
 use super::token::Token;
 use super::{config_map, downward_api, secret};
 use crate::api::object::ObjectKey;
@@ -23,7 +23,7 @@ pub(super) struct Projected {
     default_mode: u32,
     /// One for each source; most stay unused.
     tokens: Vec<Token>,
-    writer: Option<AtomicWriter>,
+    shown: Shown,
 }
 
 pub(super) fn of(volume: &Volume) -> Option<Box<dyn Mounter>> {
@@ -37,7 +37,7 @@ impl Projected {
         let mut tokens = Vec::new();
         tokens.resize_with(sources.len(), Token::default);
         let default_mode = super::payload::mode(default_mode, MODE_DEFAULT);
-        Self { sources, default_mode, tokens, writer: None }
+        Self { sources, default_mode, tokens, shown: Shown::default() }
     }
 
     /// All files, and when one of them is to be made anew.
@@ -102,20 +102,10 @@ impl Mounter for Projected {
 
     async fn set_up(&mut self, ctx: &Context<'_>) -> Result<SetUp, Error> {
         let (payload, again_at) = self.collect(ctx).await?;
-        if let Some(writer) = self.writer.as_ref().filter(|writer| writer.shows(&payload)) {
-            return Ok(SetUp { mounted: Mounted::new(writer.volume(), true), again_at });
+        if !self.shown.shows(&payload) {
+            self.shown.put(payload, ctx.now())?;
         }
-        let (path, now, writer) = (ctx.path(), ctx.now(), self.writer.take());
-        let written = blocking(move || {
-            let failed = |error: std::io::Error| format!("failed to write its files: {error}");
-            let mut writer =
-                writer.map_or_else(|| AtomicWriter::open(&path), Ok).map_err(failed)?;
-            // One that failed is opened anew, and finds out what is there.
-            writer.write(&payload, now).map_err(failed)?;
-            Ok(writer)
-        });
-        let writer = self.writer.insert(written.await?);
-        Ok(SetUp { mounted: Mounted::new(writer.volume(), true), again_at })
+        Ok(SetUp { mounted: Mounted::shown(self.shown.clone()), again_at })
     }
 }
 
