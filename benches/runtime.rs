@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use sampan::client::clock::Clock;
-use sampan::node::files::{Layer, Root};
+use sampan::node::files::{Layer, Mount, Root, Volume};
 use sampan::node::runtime::{
     Config, Container, ContainerSpec, ExecSpec, Http, LogSink, Output, Runtime, Stdio,
 };
@@ -35,6 +35,7 @@ async fn run() {
     println!("warm up (pool of {} instances)          {:>10.1?}", MANY + 200, began.elapsed());
     bench.first().await;
     bench.starts(2000).await;
+    bench.mounted(1000).await;
     bench.execs(2000).await;
     bench.spawns(200).await;
     for count in [100, MANY] {
@@ -81,13 +82,22 @@ impl<'a> Bench<'a> {
 
     /// Started, and the moment of its first write to stdout.
     async fn start(&self, argv: &[&str], root: Arc<Root>) -> (Container, Duration) {
+        self.start_with(argv, root, Vec::new()).await
+    }
+
+    async fn start_with(
+        &self,
+        argv: &[&str],
+        root: Arc<Root>,
+        env: Vec<(String, String)>,
+    ) -> (Container, Duration) {
         let first = Arc::new(Notify::new());
         let told = first.clone();
         let log: LogSink = Arc::new(move |_| told.notify_one());
         let spec = ContainerSpec {
             name: "bench".to_owned(),
             argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
-            env: Vec::new(),
+            env,
             working_dir: "/".to_owned(),
             root,
             tools: None,
@@ -120,6 +130,39 @@ impl<'a> Bench<'a> {
         }
         print("container: start -> first write", firsts);
         print("container: start -> ended", lives);
+    }
+
+    /// What three mounts and ten variables add, the mounting itself included; in turns.
+    async fn mounted(&self, count: usize) {
+        let open = |name: &str| {
+            let path = self.directory.join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            Dir::open_ambient_dir(path, ambient_authority()).unwrap()
+        };
+        let volumes = ["one", "two", "three"].map(|name| Volume::from(open(name)));
+        let (mut plain, mut mounted) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let root = self.root();
+            let began = Instant::now();
+            let (container, _) = self.start(&["tool", "echo"], root).await;
+            plain.push(began.elapsed());
+            container.wait().await;
+            let mut root = Root::clone(&*self.root());
+            let began = Instant::now();
+            let mounts = volumes.iter().enumerate().map(|(number, volume)| Mount {
+                path: format!("/mnt/{number}"),
+                source: volume.whole(),
+                read_only: number == 0,
+            });
+            root.mount_all(mounts).unwrap();
+            let env = (0..10).map(|number| (format!("NAME_{number}"), format!("value {number}")));
+            let (container, _) =
+                self.start_with(&["tool", "echo"], Arc::new(root), env.collect()).await;
+            mounted.push(began.elapsed());
+            container.wait().await;
+        }
+        print("in turns: start -> first write", plain);
+        print("the same with 3 mounts and 10 variables", mounted);
     }
 
     async fn execs(&self, count: usize) {

@@ -34,6 +34,7 @@ mod port_forward;
 mod programs;
 mod proxy;
 mod reach;
+mod reasons;
 mod restart;
 mod services;
 mod shell;
