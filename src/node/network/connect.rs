@@ -83,13 +83,25 @@ fn deliver(
     asked: SocketAddr,
     to: SocketAddr,
 ) -> Result<Stream, Error> {
+    // A Pod's connections to itself do not keep it from ending.
+    let is_visit = !Arc::ptr_eq(from, pod);
+    hand_over(from, pod, local, to, is_visit).map(|stream| stream.seen_as(asked))
+}
+
+/// `is_visit`: the Pod is in use as long as the connection is open.
+pub(super) fn hand_over(
+    from: &Arc<Pod>,
+    pod: &Arc<Pod>,
+    local: SocketAddr,
+    to: SocketAddr,
+    is_visit: bool,
+) -> Result<Stream, Error> {
     from.network.allow(from, pod, to.port(), Protocol::Tcp)?;
     if !pod.listens(to) {
         return Err(Error::Refused);
     }
     let client = End { address: local, slots: from.open_to(pod)?, buffered: &from.buffered };
-    // A Pod's connections to itself do not keep it from ending.
-    let slot = pod.open(!Arc::ptr_eq(from, pod)).map_err(|error| match error {
+    let slot = pod.open(is_visit).map_err(|error| match error {
         // Nobody answers: it is not this Pod that has too many.
         Error::LimitReached if !Arc::ptr_eq(from, pod) => Error::TimedOut,
         error => error,
@@ -98,7 +110,7 @@ fn deliver(
     let server = End { address: to, slots, buffered: &pod.buffered };
     let (client, server) = Stream::pair(client, server);
     pod.deliver(to, server).map_err(|(error, _)| error)?;
-    Ok(client.seen_as(asked))
+    Ok(client)
 }
 
 /// Tries the door's endpoints in turn; none of them may know that one has just gone.

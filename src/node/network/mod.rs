@@ -32,6 +32,7 @@ mod pipe;
 mod pod;
 mod policy;
 mod ports;
+mod probe;
 mod routes;
 mod stream;
 mod udp;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::buffered::Buffered;
@@ -55,6 +56,8 @@ pub(super) struct Pod {
     draining: CancellationToken,
     /// Whether one of its sockets has listened, at any port.
     has_listened: AtomicBool,
+    /// One of its sockets has begun to listen.
+    pub(super) listens_anew: Notify,
     /// When a connection through a Service first found that none had, on the monotonic clock.
     awaited_since: OnceLock<Duration>,
     left: AtomicBool,
@@ -190,6 +193,7 @@ impl Pod {
             next_port: AtomicU16::new(EPHEMERAL_PORTS.start),
             draining: CancellationToken::new(),
             has_listened: AtomicBool::new(false),
+            listens_anew: Notify::new(),
             awaited_since: OnceLock::new(),
             left: AtomicBool::new(false),
         }
@@ -202,6 +206,7 @@ impl Pod {
     /// One of its sockets listens.
     pub(super) fn began_to_listen(&self) {
         self.has_listened.store(true, Ordering::Release);
+        self.listens_anew.notify_waiters();
         // A connection to a Service may be waiting for just this.
         self.network.routes().changed();
     }

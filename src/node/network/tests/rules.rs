@@ -103,3 +103,36 @@ async fn pings_are_answered_by_what_is_there() {
     assert!(one.ping("10.42.0.3".parse().unwrap(), 0, Duration::from_secs(5)).await.is_ok());
     assert!(one.ping("10.42.0.3".parse().unwrap(), 1 << 30, Duration::from_secs(5)).await.is_ok());
 }
+
+#[tokio::test]
+async fn the_nodes_probes_pass_policy_and_leave_a_pod_as_quiet_as_it_was() {
+    let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+    let network = Network::new(Config::default(), clock.clone());
+    assert_eq!(network.probe(at(2, 80)).await.unwrap_err(), Error::Down);
+    let (_node, pod) = (join(&network, 1), join(&network, 2));
+    network.policies().apply([(key(2), Some(CLOSED))]);
+    assert_eq!(network.probe(at(2, 80)).await.unwrap_err(), Error::Refused);
+    assert_eq!(network.probe(at(3, 80)).await.unwrap_err(), Error::HostUnreachable);
+    let listener = pod.listen(any(80)).unwrap();
+    clock.advance(Duration::from_secs(9));
+    let probe = network.probe(at(2, 80)).await.unwrap();
+    let seen = listener.accept().await.unwrap();
+    assert_eq!(seen.peer_address().ip(), IpAddr::V4(network.gateway()));
+    assert_eq!((pod.inbound(), pod.quiet_since()), (0, Some(Duration::ZERO)));
+    drop((probe, seen));
+    assert_eq!(pod.quiet_since(), Some(Duration::ZERO));
+}
+
+#[tokio::test]
+async fn a_port_is_waited_for_until_somebody_listens_there() {
+    let network = network();
+    let pod = join(&network, 2);
+    let _elsewhere = pod.listen(any(81)).unwrap();
+    let mut listening = std::pin::pin!(pod.listening(80));
+    assert!(futures::poll!(&mut listening).is_pending());
+    let bound = pod.bind(any(80)).unwrap();
+    assert!(futures::poll!(&mut listening).is_pending());
+    bound.start();
+    listening.await;
+    pod.listening(80).await;
+}
