@@ -8,6 +8,7 @@
 mod clock;
 mod connect;
 mod flags;
+mod grpc_health;
 mod json;
 mod liveness;
 mod logs;
@@ -51,6 +52,11 @@ static SUBCOMMANDS: &[Subcommand] = &[
     subcommand("dns-suffix", "Prints the host's DNS suffix list", resolver::suffixes),
     subcommand("entrypoint-tester", "Prints the args it's passed and exits", entrypoint_tester),
     subcommand("etc-hosts", "Prints the host's /etc/hosts file", resolver::hosts),
+    subcommand(
+        "grpc-health-checking",
+        "Starts a gRPC server that says how it is, and an HTTP server that tells it",
+        grpc_health::run,
+    ),
     subcommand("liveness", "Starts a server that is alive for 10 seconds", liveness::run),
     subcommand("logs-generator", "Outputs lines of logs to stdout uniformly", logs::run),
     subcommand("mounttest", "Writes and prints files of volumes", mounttest::run),
@@ -94,7 +100,7 @@ fn run(arguments: &[String]) -> Done {
 fn usage() -> String {
     let mut text = "Usage:\n  app [command]\n\nAvailable Commands:\n".to_owned();
     for Subcommand { name, about, .. } in SUBCOMMANDS {
-        text.push_str(&format!("  {name:<18}{about}\n"));
+        text.push_str(&format!("  {name:<21}{about}\n"));
     }
     text
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use super::http::{Parsed, Reply, Request, parse};
+use super::http2::Session;
 use super::{Answer, IDLE_MAX, Job, Service};
 use crate::poll::Interest;
 
@@ -17,6 +18,8 @@ pub(super) struct Connection {
     input: Vec<u8>,
     /// The client says no more; what it said is still answered.
     input_ended: bool,
+    /// Of HTTP/2.
+    session: Session,
     last: Instant,
 }
 
@@ -50,6 +53,7 @@ impl Connection {
             state: State::Reading,
             input: Vec::new(),
             input_ended: false,
+            session: Session::default(),
             last: now,
         }
     }
@@ -150,10 +154,23 @@ impl Connection {
 
     /// Answers the next request, if it is whole.
     fn take_request(&mut self, service: &mut Service) -> bool {
-        let Service::Http(service) = service else { return false };
         if self.input.is_empty() {
             return false;
         }
+        let service = match service {
+            Service::Http(service) => service,
+            Service::Grpc(service) => {
+                match self.session.feed(&mut self.input, service) {
+                    Ok(bytes) if bytes.is_empty() => return false,
+                    Ok(bytes) => {
+                        self.state = State::Writing { bytes, written: 0, then: Then::Read };
+                    }
+                    Err(_) => self.state = State::Over,
+                }
+                return true;
+            }
+            Service::Text(..) => return false,
+        };
         match parse(&self.input, self.peer) {
             Parsed::More => false,
             Parsed::Bad(status) => {

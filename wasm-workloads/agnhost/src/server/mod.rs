@@ -8,6 +8,7 @@
 
 mod connection;
 mod http;
+mod http2;
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use connection::{Connection, State};
 pub(crate) use http::{Reply, Request, decoded};
+pub(crate) use http2::Called;
 
 use crate::poll::{self, Interest};
 
@@ -58,10 +60,13 @@ impl Job for Later {
 }
 
 type HttpService = Box<dyn FnMut(&Request) -> Answer>;
+type GrpcService = Box<dyn FnMut(&[u8]) -> Called>;
 type UdpService = Box<dyn FnMut(&[u8], SocketAddr) -> Option<Vec<u8>>>;
 
 enum Service {
     Http(HttpService),
+    /// Messages of one method's calls.
+    Grpc(GrpcService),
     /// These bytes, and the end.
     Text(Vec<u8>, fn(SocketAddr)),
 }
@@ -81,6 +86,14 @@ impl Server {
         service: impl FnMut(&Request) -> Answer + 'static,
     ) -> Result<u16, String> {
         self.listen(port, Service::Http(Box::new(service)))
+    }
+
+    pub(crate) fn grpc(
+        &mut self,
+        port: u16,
+        service: impl FnMut(&[u8]) -> Called + 'static,
+    ) -> Result<u16, String> {
+        self.listen(port, Service::Grpc(Box::new(service)))
     }
 
     /// `seen` is told of each client.
