@@ -16,6 +16,7 @@ mod hostile;
 mod http;
 mod peers;
 mod pods;
+mod probes;
 mod server;
 mod servers;
 mod services;
@@ -45,6 +46,7 @@ const SECTIONS: &[(&str, Section)] = &[
     ("configmaps", |table| Box::pin(config_maps::run(table))),
     ("watches", |table| Box::pin(watches::run(table))),
     ("pods", |table| Box::pin(pods::run(table))),
+    ("probes", |table| Box::pin(probes::run(table))),
     ("footprint", |table| Box::pin(footprint::stored_pods(table))),
     ("servers", |table| Box::pin(servers::run(table))),
     ("edges", |table| Box::pin(edges::run(table))),
