@@ -30,6 +30,7 @@ mod nginx;
 mod objects;
 mod policy;
 mod port_forward;
+mod probes;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;
 mod proxy;

@@ -4,7 +4,7 @@
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
-use super::pod_worker::{Kind, PodWorker};
+use super::pod_worker::{ContainerRecord, Kind, PodWorker};
 use super::status::{Phase, is_ready};
 
 /// In upstream's order; transition times are the caller's. `known` has the conditions that readiness
@@ -54,13 +54,14 @@ fn initialized(worker: &PodWorker, phase: Phase) -> PodCondition {
         done.reason = Some("PodCompleted".to_owned());
         return done;
     }
-    let missing = names(worker, |kind, ready, ran| match kind {
-        Kind::Init => !ready,
-        // A sidecar that has run once has let the others start.
-        Kind::Sidecar => !ran,
+    let missing = names(worker, |container| match container.kind {
+        Kind::Init => !is_ready(container),
+        Kind::Sidecar => !container.has_started(),
         Kind::App | Kind::Ephemeral => false,
     });
-    let verdict = if missing.is_empty() {
+    // One that is started again later leaves the Pod initialized.
+    let has_begun = worker.containers.iter().any(|one| one.kind == Kind::App && one.has_run());
+    let verdict = if missing.is_empty() || has_begun {
         Ok(())
     } else {
         let text = format!("containers with incomplete status: [{}]", missing.join(" "));
@@ -76,7 +77,7 @@ fn containers_ready(worker: &PodWorker, phase: Phase) -> Result<(), Why> {
         Phase::Pending | Phase::Running => {}
     }
     let lasts = |kind| matches!(kind, Kind::Sidecar | Kind::App);
-    let unready = names(worker, |kind, ready, _| lasts(kind) && !ready);
+    let unready = names(worker, |container| lasts(container.kind) && !is_ready(container));
     if unready.is_empty() {
         return Ok(());
     }
@@ -111,16 +112,7 @@ fn pod_ready(
     Err(Why::Reason("ReadinessGatesNotReady", Some(complaints.join(", "))))
 }
 
-fn names(worker: &PodWorker, wanted: impl Fn(Kind, bool, bool) -> bool) -> Vec<&str> {
-    let containers = worker.containers.iter();
-    containers
-        .filter(|container| {
-            wanted(
-                container.kind,
-                is_ready(container),
-                container.is_running() || container.runs > 1,
-            )
-        })
-        .map(|container| container.name.as_str())
-        .collect()
+fn names(worker: &PodWorker, wanted: impl Fn(&ContainerRecord) -> bool) -> Vec<&str> {
+    let containers = worker.containers.iter().filter(|container| wanted(container));
+    containers.map(|container| container.name.as_str()).collect()
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, ObjectReference, PersistentVolume, Pod, Secret, Service,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -20,6 +20,7 @@ use super::heartbeat;
 use super::mirror;
 use super::pod_worker::LastStop;
 use super::pod_workers::{self, LivePods};
+use super::prober::PROBES_AT_ONCE_MAX;
 use super::reclaim;
 use super::stats;
 use crate::client::cache::Cache;
@@ -78,6 +79,8 @@ pub(super) struct Context {
     pub(super) live: LivePods,
     /// What the node itself has used.
     pub(super) node_meter: stats::Meter,
+    /// Turns of probes.
+    pub(super) probes: Arc<Semaphore>,
     /// Told when a mirror Pod has changed.
     pub(super) mirror_changed: Notify,
     pub(super) tasks: TaskTracker,
@@ -127,6 +130,7 @@ impl Kubelet {
             addresses,
             last_stop,
             live: LivePods::default(),
+            probes: Arc::new(Semaphore::new(PROBES_AT_ONCE_MAX)),
             mirror_changed: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -6,6 +6,7 @@
 //! ```text
 //! pod_workers (which Pods are ours) -> sync_pod (one task per Pod: IO) <-> pod_worker (decides, pure)
 //!                                        |-> run (one container: image, environment, files, log, start)
+//!                                        |-> prober (asks containers how they are) -> pod_worker
 //!                                        |-> volumes (set up before the first, then kept up to date)
 //!                                        `-> status (pure) -> status_writer: PATCH pods/status
 //! ```
@@ -25,6 +26,7 @@ mod mirror;
 mod pod_worker;
 mod pod_workers;
 mod port_forward;
+mod prober;
 mod reclaim;
 mod references;
 mod run;

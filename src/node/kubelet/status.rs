@@ -173,7 +173,8 @@ fn container_status(container: &ContainerRecord) -> ContainerStatus {
         Some((reference, digest)) => (reference.clone(), image_id(reference, digest)),
         None => (container.asked.clone(), String::new()),
     };
-    let started = is_running(container) || container.kind == Kind::Init && has_succeeded(container);
+    let started =
+        container.has_started() || container.kind == Kind::Init && has_succeeded(container);
     ContainerStatus {
         name: container.name.clone(),
         state: Some(state(shown)),
@@ -192,12 +193,12 @@ fn container_status(container: &ContainerRecord) -> ContainerStatus {
     }
 }
 
-/// An init container is ready when it has succeeded, a lasting one while it runs; nobody waits for
-/// an ephemeral one.
+/// An init container is ready when it has succeeded, a lasting one while its probes say so; nobody waits
+/// for an ephemeral one.
 pub(super) fn is_ready(container: &ContainerRecord) -> bool {
     match container.kind {
         Kind::Init => has_succeeded(container),
-        Kind::Sidecar | Kind::App => is_running(container),
+        Kind::Sidecar | Kind::App => container.serves(),
         Kind::Ephemeral => false,
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Value, json};
 
-use super::pod_worker::{Ending, LastStop, PodWorker, Run, StartFailure, Terminated};
+use super::pod_worker::{Ending, Health, LastStop, PodWorker, Run, StartFailure, Terminated};
 use super::status::{Place, build};
 
 const T0: Timestamp = Timestamp::UNIX_EPOCH;
@@ -267,4 +267,23 @@ fn a_container_shows_its_mounts_and_how_deep_they_are_read_only() {
             { "name": "deep", "mountPath": "/deep", "readOnly": true, "recursiveReadOnly": "Enabled" },
         ])
     );
+}
+
+#[test]
+fn probes_say_whether_a_running_pod_is_ready() {
+    let (pod, mut worker) = one("Always");
+    start(&mut worker, 0);
+    let mut check = |started, ready, expect: &str| {
+        worker.health_is(0, Health { started, ready });
+        let status = built(&pod, &worker);
+        let container = &status["containerStatuses"][0];
+        assert_eq!((&status["phase"], &container["started"]), (&json!("Running"), &json!(started)));
+        assert_eq!(container["ready"], started && ready);
+        assert!(conditions(&status).contains(&expect.to_owned()), "{:?}", conditions(&status));
+    };
+    check(false, false, "ContainersReady=False(ContainersNotReady)");
+    check(true, false, "Ready=False(ContainersNotReady)");
+    // Nobody is ready who has not started.
+    check(false, true, "Ready=False(ContainersNotReady)");
+    check(true, true, "Ready=True()");
 }

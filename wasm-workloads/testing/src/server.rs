@@ -73,6 +73,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Server {
                 Ok((status, body)) => answer(out, status, &body),
                 Err(code) => answer(out, 502, &format!("{code:?}\n")),
             },
+            "/grpc.health.v1.Health/Check" => health(out),
             "/" | "/hello" => answer(out, 200, "hello\n"),
             _ => answer(out, 404, "no such path\n"),
         }
@@ -103,6 +104,23 @@ fn answer(out: ResponseOutparam, status: u16, text: &str) {
     let _ = stream.write_all(text.as_bytes());
     drop(stream);
     let _ = OutgoingBody::finish(body, None);
+}
+
+/// The answer of gRPC's health service: SERVING, unless a file says otherwise.
+fn health(out: ResponseOutparam) {
+    let serves = std::fs::metadata("/tmp/not-serving").is_err();
+    let headers = Fields::new();
+    headers.append("content-type", b"application/grpc").expect("a header");
+    let response = OutgoingResponse::new(headers);
+    let body = response.body().expect("the first time");
+    ResponseOutparam::set(out, Ok(response));
+    let mut stream = body.write().expect("the first time");
+    // Not compressed, two bytes long; field 1, a number.
+    let _ = stream.write_all(&[0, 0, 0, 0, 2, 8, if serves { 1 } else { 2 }]);
+    drop(stream);
+    let trailers = Fields::new();
+    trailers.append("grpc-status", b"0").expect("a header");
+    let _ = OutgoingBody::finish(body, Some(trailers));
 }
 
 fn big(out: ResponseOutparam, bytes: u64) {

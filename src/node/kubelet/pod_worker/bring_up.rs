@@ -22,7 +22,7 @@ impl PodWorker {
             let container = &self.containers[index];
             let goes_on = match container.kind {
                 Kind::Init => container.has_succeeded(),
-                Kind::Sidecar => initialized || container.is_running(),
+                Kind::Sidecar => initialized || container.has_started(),
                 // Upstream starts one after the other, each with its hook: users rely on that.
                 Kind::App => !(container.hooks.post_start && container.is_coming_up()),
                 Kind::Ephemeral => true,

@@ -21,6 +21,7 @@ mod bring_up;
 mod ending;
 mod ephemeral;
 mod machine;
+mod probes;
 mod record;
 mod resume;
 mod runs;
@@ -30,5 +31,6 @@ mod stopping;
 mod tests;
 
 pub(super) use machine::{Happening, PodWorker, Step, Volumes, called};
+pub(super) use probes::Health;
 pub(super) use record::{ContainerRecord, Ending, Kind, Run, StartFailure, State, Terminated};
 pub(super) use resume::LastStop;

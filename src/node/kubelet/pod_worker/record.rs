@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, VolumeMountStatus};
 
 use super::backoff::Backoff;
+use super::probes::Health;
 use super::stopping::Stop;
 
 /// When a container runs within its Pod's life.
@@ -94,6 +95,8 @@ pub(in crate::node::kubelet) struct ContainerRecord {
     pub(in crate::node::kubelet) runs: u32,
     /// The image in use: reference and digest.
     pub(in crate::node::kubelet) image: Option<(String, String)>,
+    /// Of the run that goes on.
+    pub(super) health: Health,
     pub(super) crash_backoff: Backoff,
     pub(super) image_backoff: Backoff,
     /// When to start it (again) when it is its turn; `None` is never.
@@ -132,6 +135,7 @@ impl ContainerRecord {
             last: None,
             runs: 0,
             image: None,
+            health: Health::WELL,
             crash_backoff: Backoff::default(),
             image_backoff: Backoff::default(),
             start_at: Some(Timestamp::MIN),
@@ -191,6 +195,21 @@ impl ContainerRecord {
             State::Running { stop, .. } => stop.as_mut(),
             _ => None,
         }
+    }
+
+    /// It runs, or has run before.
+    pub(in crate::node::kubelet) fn has_run(&self) -> bool {
+        !matches!(self.shown(), State::Waiting { .. }) || self.last.is_some()
+    }
+
+    /// It runs, and its startup probe has succeeded if it has one.
+    pub(in crate::node::kubelet) fn has_started(&self) -> bool {
+        self.is_running() && self.health.started
+    }
+
+    /// It has started, and its readiness probe says that it is ready, if it has one.
+    pub(in crate::node::kubelet) fn serves(&self) -> bool {
+        self.has_started() && self.health.ready
     }
 
     /// What the status shows.

@@ -56,7 +56,6 @@ impl PodWorker {
     /// Ends one container of a Pod that goes on, to be started again unless `restartPolicy` is Never.
     /// `message` tells why, in an Event; `grace_seconds` goes before the Pod's own. One that does not
     /// run, or is being stopped already, is left alone.
-    #[cfg_attr(not(test), expect(dead_code, reason = "probes are to call it"))]
     pub(in crate::node::kubelet) fn restart(
         &mut self,
         index: usize,

@@ -77,6 +77,7 @@ impl Task {
             Event::PostStartEnded { index, run, result } if self.containers[index].run == run => {
                 let happenings = self.worker.post_start_ended(index, result);
                 self.tell(happenings);
+                self.begin_probes(index);
             }
             Event::PreStopEnded { index, run, result } if self.containers[index].run == run => {
                 let happening = self.worker.pre_stop_ended(index, result);
@@ -114,6 +115,7 @@ impl Task {
                 self.live.started(&self.worker.containers[index].name, live);
                 self.worker.started(index, Run { id: self.container_id(), started_at: now });
                 let post_started = self.post_start(index);
+                self.begin_probes(index);
                 self.under_way.push(Box::pin(async move {
                     let exit = container.wait().await;
                     // What came of the hook is told first; who gave it up need not be waited for.
@@ -134,6 +136,7 @@ impl Task {
 
     fn exited(&mut self, index: usize, exit: &Exit) {
         let Some((live, started_at)) = self.containers[index].live.take() else { return };
+        self.prober.ended(index);
         live.log.close();
         live.hub.end();
         let name = self.worker.containers[index].name.clone();

@@ -4,6 +4,7 @@
 
 mod containers;
 mod hooks;
+mod probes;
 mod removal;
 mod setup;
 
@@ -21,6 +22,7 @@ use super::eviction;
 use super::lifecycle::Context;
 use super::pod_worker::{self, Ending, Happening, PodWorker, Step};
 use super::pod_workers::{Desired, LivePod};
+use super::prober::Prober;
 use super::references;
 use super::run::{Live, Outcome};
 use super::status::{self, Place};
@@ -73,6 +75,7 @@ struct Task {
     /// `None` for a Pod that starts nothing.
     keeper: Option<Keeper>,
     volumes: Arc<Volumes>,
+    prober: Prober,
     /// By index, as in the worker.
     containers: Vec<Slot>,
     under_way: FuturesUnordered<BoxFuture<'static, Event>>,
@@ -137,6 +140,7 @@ impl Task {
         };
         tokio::select! {
             progress = progress => self.volumes_came(progress),
+            (index, news) = self.prober.news() => self.probed(index, news),
             Ok(()) = desired_rx.changed() => self.desire(&desired_rx.borrow_and_update()),
             Some(event) = self.under_way.next() => self.happened(event),
             () = self.status_writer.finished() => {}
@@ -155,6 +159,7 @@ impl Task {
             Desired::Pod(pod) => {
                 self.pod = pod.clone();
                 self.worker.update(pod);
+                self.prober.update(pod);
                 self.keeper.iter().for_each(|keeper| keeper.update(pod));
                 self.containers.resize_with(self.worker.containers.len(), Slot::default);
             }
@@ -199,6 +204,9 @@ impl Task {
         }
         let (plan, happenings) = self.worker.plan(now);
         self.tell(happenings);
+        if self.worker.ending.is_some() {
+            self.prober.pod_ends();
+        }
         for step in plan.steps {
             match step {
                 Step::Start(index) => self.start(index),

@@ -11,8 +11,9 @@ use crate::api::downward::Facts;
 use crate::client::events::EventType;
 use crate::node::kubelet::etc::{self, Etc, HostDns, Name};
 use crate::node::kubelet::lifecycle::Context;
-use crate::node::kubelet::pod_worker::{self, PodWorker};
+use crate::node::kubelet::pod_worker::{self, ContainerRecord, PodWorker};
 use crate::node::kubelet::pod_workers::LivePod;
+use crate::node::kubelet::prober::Prober;
 use crate::node::kubelet::references;
 use crate::node::kubelet::status::{self, Place};
 use crate::node::kubelet::status_writer::StatusWriter;
@@ -60,7 +61,9 @@ impl Task {
         containers.resize_with(worker.containers.len(), Slot::default);
         let network = pod_ip.map(|address| ctx.rooms.network.join(member(&pod, address, resolver)));
         network.iter().for_each(|network| live.joined(network.clone()));
+        let prober = prober(&ctx, &pod, network.clone(), &worker);
         Self {
+            prober,
             sandbox: sandbox(&ctx, &pod, &name.kernel, network.clone()),
             network,
             status_writer: StatusWriter::new(ctx.clone(), pod.clone()),
@@ -80,6 +83,23 @@ impl Task {
             finishing: false,
         }
     }
+}
+
+/// Asks those of the Pod's containers that have probes. Which they are is said once and for all.
+fn prober(
+    ctx: &Arc<Context>,
+    pod: &Arc<Pod>,
+    network: Option<PodNetwork>,
+    worker: &PodWorker,
+) -> Prober {
+    let spec = pod.spec.as_ref();
+    let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
+    let all = init.chain(spec.map(|spec| &spec.containers).into_iter().flatten());
+    let with_index = all.filter_map(|container| {
+        let is_it = |record: &ContainerRecord| record.name == container.name;
+        Some((worker.containers.iter().position(is_it)?, container))
+    });
+    Prober::new(ctx.clone(), pod.clone(), network, with_index)
 }
 
 /// Why the Pod's containers cannot be started, if they cannot: an Event's reason and text.

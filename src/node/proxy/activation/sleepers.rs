@@ -189,7 +189,7 @@ impl Sleepers {
     }
 }
 
-/// A Pod of the Service's that accepts connections already.
+/// A Pod of the Service's that accepts connections already, and is ready if it says when it is.
 fn listening(ctx: &Context, hung: &Hung) -> Option<SocketAddr> {
     let selector = Labels::from_labels(&hung.selector);
     let port_of = |member: &crate::node::network::Member| {
@@ -198,6 +198,7 @@ fn listening(ctx: &Context, hung: &Hung) -> Option<SocketAddr> {
         let no_labels = BTreeMap::new();
         let labels = pod.metadata.labels.as_ref().unwrap_or(&no_labels);
         let fits = pod.metadata.deletion_timestamp.is_none() && selector.matches(labels);
+        let fits = fits && (!has_readiness_probe(&pod) || is_ready(&pod));
         fits.then(|| target_port(&hung.port, &pod)).flatten()
     };
     let namespace = &hung.service.namespace;
@@ -208,6 +209,19 @@ fn listening(ctx: &Context, hung: &Hung) -> Option<SocketAddr> {
     })?;
     let port = port_of(found.member())?;
     Some(SocketAddr::new(found.address().into(), port))
+}
+
+fn has_readiness_probe(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
+    let mut all = init.chain(spec.map(|spec| &spec.containers).into_iter().flatten());
+    all.any(|container| container.readiness_probe.is_some())
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn target_port(port: &ServicePort, pod: &Pod) -> Option<u16> {

@@ -1,3 +1,5 @@
+//! What the machine does, told as stories of a Pod.
+
 mod stopping;
 
 use std::time::Duration;
