@@ -2,44 +2,48 @@
 
 use std::time::Duration;
 
-/// What a guest may compute before it counts as busy; no more is saved up. Two ticks: one that
-/// answers requests, or a shell that starts a program, needs less.
+/// What may be computed before that counts as busy; no more is saved up. Two ticks: one that answers
+/// requests, or a shell that starts a program, needs less.
 const CREDIT_MAX: Duration = Duration::from_millis(10);
+/// So much is saved in the time that was waited: a server that is asked again and again, by few, computes
+/// most of the time.
+const SAVED_PER_WAITED: u32 = 4;
 /// With so much saved up, one that was busy is not any more. Less than all, or one that computes as
 /// much as it waits would be neither.
 const CREDIT_AGAIN: Duration = Duration::from_millis(5);
 
-/// What all new processes of a container may have of it together, and how fast that comes back: a
-/// quarter of a core. Whoever starts programs without end has spent it, and its programs are busy from
-/// the start.
-const STARTS_MAX: Duration = Duration::from_millis(50);
-const STARTS_REFILL: u32 = 4;
-
-/// How much one instance of a guest may compute ahead of those that only compute. Computing spends it;
-/// waiting for something (not for its turn, and not because of its limit) saves as much.
+/// How much those who share it (the processes of a container; an instance of a server, alone) may
+/// compute ahead of those that only compute. Computing spends it. As long as none of them wants to
+/// compute, it is saved; not while one waits for its turn, or for another one of them that does:
+/// else a crowd would have it for starving.
 #[derive(Debug)]
 pub(super) struct Credit {
     left: Duration,
     is_busy: bool,
-    /// On the clock's monotonic scale.
-    waits_since: Option<Duration>,
+    /// Of them, how many compute or are about to.
+    runnable: usize,
+    /// Since none does, on the clock's monotonic scale.
+    idle_since: Option<Duration>,
 }
 
 impl Credit {
     pub(super) fn new() -> Self {
-        Self { left: CREDIT_MAX, is_busy: false, waits_since: None }
+        Self { left: CREDIT_MAX, is_busy: false, runnable: 0, idle_since: None }
     }
 
-    /// One that begins with so much only.
-    fn with(left: Duration) -> Self {
-        Self { left, is_busy: left.is_zero(), waits_since: None }
+    /// One more wants to compute.
+    pub(super) fn wake(&mut self, now: Duration) {
+        self.save(now);
+        self.idle_since = None;
+        self.runnable += 1;
     }
 
-    /// It has its turn.
-    pub(super) fn begin(&mut self, now: Duration) {
-        let Some(since) = self.waits_since.take() else { return };
-        self.left = (self.left + now.saturating_sub(since)).min(CREDIT_MAX);
-        self.is_busy &= self.left < CREDIT_AGAIN;
+    /// One of them waits for something, or has ended.
+    pub(super) fn wait(&mut self, now: Duration) {
+        self.runnable = self.runnable.saturating_sub(1);
+        if self.runnable == 0 {
+            self.idle_since = Some(now);
+        }
     }
 
     pub(super) fn spend(&mut self, used: Duration) {
@@ -47,38 +51,23 @@ impl Credit {
         self.is_busy |= self.left.is_zero();
     }
 
-    /// It waits for something from now on.
-    pub(super) fn wait(&mut self, now: Duration) {
-        self.waits_since = Some(now);
+    /// They begin anew.
+    pub(super) fn fill(&mut self) {
+        (self.left, self.is_busy) = (CREDIT_MAX, false);
     }
 
-    /// Whether it has to step back behind others.
-    pub(super) fn is_busy(&self) -> bool {
+    /// Whether they have to step back behind others.
+    pub(super) fn is_busy(&mut self, now: Duration) -> bool {
+        self.save(now);
         self.is_busy
     }
-}
 
-/// What a container's new processes begin with: less, the more the container has computed of late.
-#[derive(Debug)]
-pub(super) struct Starts {
-    left: Duration,
-    /// When that was so on the clock's monotonic scale, and the container's CPU time then.
-    at: Duration,
-    total: Duration,
-}
-
-impl Starts {
-    pub(super) fn new() -> Self {
-        Self { left: STARTS_MAX, at: Duration::ZERO, total: Duration::ZERO }
-    }
-
-    /// A process starts; `total`: what the container has computed so far.
-    pub(super) fn start(&mut self, now: Duration, total: Duration) -> Credit {
-        let refilled = self.left + now.saturating_sub(self.at) / STARTS_REFILL;
-        let spent = total.saturating_sub(self.total);
-        self.left = refilled.saturating_sub(spent).min(STARTS_MAX);
-        (self.at, self.total) = (now, total);
-        Credit::with(self.left.min(CREDIT_MAX))
+    fn save(&mut self, now: Duration) {
+        let Some(since) = &mut self.idle_since else { return };
+        let saved = now.saturating_sub(*since) * SAVED_PER_WAITED;
+        self.left = (self.left + saved).min(CREDIT_MAX);
+        self.is_busy &= self.left < CREDIT_AGAIN;
+        *since = now;
     }
 }
 
@@ -93,45 +82,60 @@ mod tests {
     #[test]
     fn one_that_only_computes_is_busy_and_stays_so() {
         let mut credit = Credit::new();
+        credit.wake(millis(0));
         for tick in 0..100 {
-            credit.begin(millis(5 * tick));
-            assert_eq!(credit.is_busy(), tick >= 2);
+            assert_eq!(credit.is_busy(millis(5 * tick)), tick >= 2);
             credit.spend(millis(5));
         }
     }
 
     #[test]
-    fn one_that_waits_as_long_as_it_computes_is_not() {
+    fn one_that_waits_a_fifth_of_the_time_is_not() {
         let mut credit = Credit::new();
         for turn in 0..100 {
-            credit.begin(millis(10 * turn));
-            credit.spend(millis(5));
-            credit.wait(millis(10 * turn + 5));
-            assert!(!credit.is_busy());
+            credit.wake(millis(10 * turn));
+            credit.spend(millis(8));
+            credit.wait(millis(10 * turn + 8));
+            assert!(!credit.is_busy(millis(10 * turn + 8)));
         }
-    }
-
-    #[test]
-    fn a_container_that_starts_processes_without_end_starts_busy_ones() {
-        let mut starts = Starts::new();
-        // Each process computes for 2 ms, on two cores at once.
-        let busy: Vec<bool> =
-            (0..100).map(|n| starts.start(millis(n), millis(2 * n)).is_busy()).collect();
-        assert!(!busy[20] && busy[40..].iter().all(|busy| *busy), "{busy:?}");
-        // An hour later somebody enters it.
-        assert!(!starts.start(millis(3_600_000), millis(200)).is_busy());
     }
 
     #[test]
     fn one_that_was_busy_has_to_wait_first() {
         let mut credit = Credit::new();
-        credit.begin(millis(0));
+        credit.wake(millis(0));
         credit.spend(millis(100));
         credit.wait(millis(100));
-        credit.begin(millis(104));
-        assert!(credit.is_busy());
-        credit.wait(millis(104));
-        credit.begin(millis(105));
-        assert!(!credit.is_busy());
+        assert!(credit.is_busy(millis(101)));
+        credit.wake(millis(101));
+        credit.wait(millis(101));
+        assert!(!credit.is_busy(millis(102)));
+    }
+
+    #[test]
+    fn a_new_request_is_answered_with_all_of_it() {
+        let mut credit = Credit::new();
+        credit.wake(millis(0));
+        credit.spend(millis(10));
+        credit.wait(millis(10));
+        credit.fill();
+        assert!(!credit.is_busy(millis(10)));
+        credit.spend(millis(9));
+        assert!(!credit.is_busy(millis(10)));
+    }
+
+    #[test]
+    fn a_crowd_saves_nothing_while_one_of_it_wants_to_compute() {
+        let mut credit = Credit::new();
+        credit.wake(millis(0));
+        credit.spend(millis(10));
+        // Each starts another one and waits for it; their turns are far apart.
+        for turn in 1..100 {
+            credit.wake(millis(50 * turn));
+            credit.wait(millis(50 * turn));
+            assert!(credit.is_busy(millis(50 * turn)));
+        }
+        credit.wait(millis(5000));
+        assert!(!credit.is_busy(millis(5010)));
     }
 }

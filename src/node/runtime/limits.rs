@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use wasmtime::ResourceLimiter;
 
-use super::credit::{Credit, Starts};
+use super::credit::Credit;
 use super::kill::KillSwitch;
 use crate::client::clock::Clock;
 
@@ -132,7 +133,10 @@ impl Drop for MemoryShare {
 pub(super) struct CpuBudget {
     millis_max: Option<u64>,
     window: Mutex<Window>,
-    starts: Mutex<Starts>,
+    /// Of all its processes.
+    credit: Arc<Mutex<Credit>>,
+    /// For those of its processes that are busy.
+    busy_places: Arc<Semaphore>,
     /// Since the container's start, in nanoseconds.
     total: AtomicU64,
 }
@@ -152,7 +156,8 @@ impl CpuBudget {
         Self {
             millis_max,
             window: Mutex::default(),
-            starts: Mutex::new(Starts::new()),
+            credit: Arc::new(Mutex::new(Credit::new())),
+            busy_places: Arc::new(Semaphore::new(cores())),
             total: AtomicU64::new(0),
         }
     }
@@ -163,9 +168,12 @@ impl CpuBudget {
         self.charge(now, Duration::ZERO)
     }
 
-    /// What a process begins with that starts now.
-    pub(super) fn start(&self, now: Duration) -> Credit {
-        self.starts.lock().start(now, self.total())
+    pub(super) fn busy_places(&self) -> Arc<Semaphore> {
+        self.busy_places.clone()
+    }
+
+    pub(super) fn credit(&self) -> Arc<Mutex<Credit>> {
+        self.credit.clone()
     }
 
     /// Waits until something may be computed.
@@ -198,6 +206,10 @@ impl CpuBudget {
     pub(super) fn total(&self) -> Duration {
         Duration::from_nanos(self.total.load(Ordering::Relaxed))
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// How often `part` is in `whole`.

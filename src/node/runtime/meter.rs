@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::credit::Credit;
 use super::limits::CpuBudget;
+use super::turns::Turns;
 use crate::client::clock::Clock;
 
 /// A turn that takes no longer is short. Asking the kernel for a thread's CPU time costs as much as
@@ -31,7 +33,7 @@ pub(super) struct Meter {
     is_exact: AtomicBool,
     /// Short turns since the last long one, [`SHORT_TURNS`] at most.
     short_turns: AtomicUsize,
-    credit: Mutex<Credit>,
+    turns: Turns,
     /// It waits for its turn or because of its limit, for nothing else.
     is_paused: AtomicBool,
     process: Arc<Total>,
@@ -48,17 +50,18 @@ struct Total {
 
 impl Meter {
     pub(super) fn new(clock: Clock, budget: Arc<CpuBudget>) -> Arc<Self> {
-        let credit = budget.start(clock.monotonic());
-        Arc::new(Self::of(clock, budget, Arc::default(), credit))
+        let turns = Turns::new(budget.credit());
+        Arc::new(Self::of(clock, budget, Arc::default(), turns))
     }
 
     /// For one more instance of the same process: each is on one thread at a time.
     pub(super) fn another(&self) -> Arc<Self> {
         let (clock, budget) = (self.clock.clone(), self.budget.clone());
-        Arc::new(Self::of(clock, budget, self.process.clone(), Credit::new()))
+        let turns = Turns::new(Arc::new(Mutex::new(Credit::new())));
+        Arc::new(Self::of(clock, budget, self.process.clone(), turns))
     }
 
-    fn of(clock: Clock, budget: Arc<CpuBudget>, process: Arc<Total>, credit: Credit) -> Self {
+    fn of(clock: Clock, budget: Arc<CpuBudget>, process: Arc<Total>, turns: Turns) -> Self {
         Self {
             clock,
             budget,
@@ -66,7 +69,7 @@ impl Meter {
             began: AtomicU64::new(0),
             is_exact: AtomicBool::new(false),
             short_turns: AtomicUsize::new(SHORT_TURNS),
-            credit: Mutex::new(credit),
+            turns,
             is_paused: AtomicBool::new(false),
             process,
         }
@@ -83,7 +86,28 @@ impl Meter {
 
     /// Whether it computes too much to go before others.
     pub(super) fn is_busy(&self) -> bool {
-        self.credit.lock().is_busy()
+        self.turns.is_busy(self.clock.monotonic())
+    }
+
+    /// It answers another request: who is asked has not computed for its own sake.
+    pub(super) fn asked(&self) {
+        self.turns.fill();
+    }
+
+    /// For those that are busy: so many of a container compute at a time, and the others queue, so that
+    /// a container with very many gets no more than one with few.
+    pub(super) fn busy_places(&self) -> Arc<Semaphore> {
+        self.budget.busy_places()
+    }
+
+    /// It has something to compute.
+    pub(super) fn wake(&self) {
+        self.turns.wake(|| self.clock.monotonic());
+    }
+
+    /// It has ended, or nobody asks for it any more.
+    pub(super) fn rest(&self) {
+        self.turns.rest(self.clock.monotonic());
     }
 
     /// What a guest awaits that has computed for a tick: the others' turn, or until the container's
@@ -115,7 +139,7 @@ impl Meter {
     pub(super) fn begin(&self) {
         let monotonic = self.clock.monotonic();
         self.is_paused.store(false, Ordering::Relaxed);
-        self.credit.lock().begin(monotonic);
+        self.turns.begin(monotonic);
         self.start_counting(nanos(monotonic));
         self.process.computing.fetch_add(1, Ordering::Relaxed);
     }
@@ -124,9 +148,8 @@ impl Meter {
     pub(super) fn end(&self) {
         let _ = self.charge();
         self.process.computing.fetch_sub(1, Ordering::Relaxed);
-        if !self.is_paused.load(Ordering::Relaxed) {
-            self.credit.lock().wait(Duration::from_nanos(self.began.load(Ordering::Relaxed)));
-        }
+        let now = Duration::from_nanos(self.began.load(Ordering::Relaxed));
+        self.turns.end(now, self.is_paused.load(Ordering::Relaxed));
     }
 
     fn start_counting(&self, now: u64) {
@@ -151,7 +174,7 @@ impl Meter {
         let short_turns = if is_short { (short_turns + 1).min(SHORT_TURNS) } else { 0 };
         self.short_turns.store(short_turns, Ordering::Relaxed);
         self.process.nanos.fetch_add(used, Ordering::Relaxed);
-        self.credit.lock().spend(Duration::from_nanos(used));
+        self.turns.spend(Duration::from_nanos(used));
         self.budget.charge(monotonic, Duration::from_nanos(used))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! here: in the task that awaits it, on threads like all others   <─────────┐
-//!   │ has computed more than it has waited, or is one of very many         │ has waited
-//!   │ (`credit`)                                                           │
+//!   │ has, with the others of its container, computed more than            │ has waited
+//!   │ they all waited (`credit`)                                           │
 //!   └──> away: in a task of its own, on threads that step back ────────────┘
 //! ```
 //!
@@ -13,9 +13,10 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::machine::Machine;
@@ -25,29 +26,45 @@ use super::meter::Meter;
 /// computes much. Dropping it drops the guest, within a tick if that is away.
 pub(super) struct Metered<T> {
     place: Place<T>,
-    has_begun: bool,
     machine: Arc<Machine>,
-    meter: Arc<Meter>,
 }
 
 enum Place<T> {
-    Here(BoxFuture<'static, T>),
+    /// Has not had a turn yet.
+    New(Guest<T>),
+    Here(Guest<T>),
     Away(AbortOnDropHandle<Back<T>>),
+    /// It has ended, or its threads go down, and with them whoever waits for it.
+    Nowhere,
 }
 
 /// What comes back.
 enum Back<T> {
     Ended(T),
-    Waiting(BoxFuture<'static, T>),
+    Waiting(Guest<T>),
+}
+
+/// The future, in whatever task; dropping it ends its meter's turns.
+struct Guest<T> {
+    future: BoxFuture<'static, T>,
+    meter: Arc<Meter>,
+    alarm: Arc<Alarm>,
+    waker: Waker,
+}
+
+/// Wakes the task that the guest is in, and tells its meter.
+struct Alarm {
+    meter: Arc<Meter>,
+    task: Mutex<Waker>,
 }
 
 impl<T: Send + 'static> Metered<T> {
     pub(super) fn new(
-        inner: impl Future<Output = T> + Send + 'static,
+        future: impl Future<Output = T> + Send + 'static,
         machine: Arc<Machine>,
         meter: Arc<Meter>,
     ) -> Self {
-        Self { place: Place::Here(Box::pin(inner)), has_begun: false, machine, meter }
+        Self { place: Place::New(Guest::new(Box::pin(future), meter)), machine }
     }
 
     /// Whether it goes on without being polled.
@@ -55,11 +72,10 @@ impl<T: Send + 'static> Metered<T> {
         matches!(self.place, Place::Away(_))
     }
 
-    fn send_away(&mut self, inner: BoxFuture<'static, T>) {
-        let (machine, meter) = (self.machine.clone(), self.meter.clone());
-        let away = away(inner, machine, meter);
+    fn send_away(&self, guest: Guest<T>) -> Place<T> {
+        let away = away(guest, self.machine.clone());
         let task = self.machine.tasks.spawn_on(away, self.machine.busy_handle());
-        self.place = Place::Away(AbortOnDropHandle::new(task));
+        Place::Away(AbortOnDropHandle::new(task))
     }
 }
 
@@ -69,58 +85,94 @@ impl<T: Send + 'static> Future for Metered<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
         loop {
-            match &mut this.place {
-                Place::Here(inner) => {
-                    if this.has_begun || !this.meter.is_busy() {
-                        this.has_begun = true;
-                        let polled = turn(inner, &this.machine, &this.meter, cx);
-                        if polled.is_ready() || !this.meter.is_busy() {
-                            return polled;
+            match std::mem::replace(&mut this.place, Place::Nowhere) {
+                Place::New(guest) if guest.meter.is_busy() => this.place = this.send_away(guest),
+                Place::New(mut guest) | Place::Here(mut guest) => {
+                    match guest.turn(&this.machine, cx) {
+                        Poll::Ready(answer) => return Poll::Ready(answer),
+                        Poll::Pending if guest.meter.is_busy() => {
+                            this.place = this.send_away(guest);
+                        }
+                        Poll::Pending => {
+                            this.place = Place::Here(guest);
+                            return Poll::Pending;
                         }
                     }
-                    this.has_begun = true;
-                    let inner = std::mem::replace(inner, Box::pin(std::future::pending()));
-                    this.send_away(inner);
                 }
-                Place::Away(task) => match ready!(Pin::new(task).poll(cx)) {
-                    Ok(Back::Ended(answer)) => return Poll::Ready(answer),
-                    Ok(Back::Waiting(inner)) => this.place = Place::Here(inner),
-                    Err(error) => match error.try_into_panic() {
-                        Ok(panic) => resume_unwind(panic),
-                        // The threads are going down, and with them whoever waits here.
-                        Err(_) => this.place = Place::Here(Box::pin(std::future::pending())),
-                    },
+                Place::Away(mut task) => match Pin::new(&mut task).poll(cx) {
+                    Poll::Pending => {
+                        this.place = Place::Away(task);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(Back::Ended(answer))) => return Poll::Ready(answer),
+                    Poll::Ready(Ok(Back::Waiting(guest))) => this.place = Place::Here(guest),
+                    Poll::Ready(Err(error)) => {
+                        if let Ok(panic) = error.try_into_panic() {
+                            resume_unwind(panic);
+                        }
+                    }
                 },
+                Place::Nowhere => return Poll::Pending,
             }
         }
     }
 }
 
-async fn away<T>(
-    mut inner: BoxFuture<'static, T>,
-    machine: Arc<Machine>,
-    meter: Arc<Meter>,
-) -> Back<T> {
-    let ended = std::future::poll_fn(|cx| match turn(&mut inner, &machine, &meter, cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if meter.is_busy() => Poll::Pending,
-        Poll::Pending => Poll::Ready(None),
+/// One turn after another, each in a place of the container's: its others queue for that meanwhile.
+async fn away<T>(mut guest: Guest<T>, machine: Arc<Machine>) -> Back<T> {
+    let places = guest.meter.busy_places();
+    let mut place = None;
+    let ended = std::future::poll_fn(|cx| {
+        let place_of = place.get_or_insert_with(|| Box::pin(places.clone().acquire_owned()));
+        let held = ready!(place_of.as_mut().poll(cx));
+        place = None;
+        let polled = guest.turn(&machine, cx);
+        // Fails only if it were closed, which nobody does.
+        drop(held);
+        match polled {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if guest.meter.is_busy() => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        }
     });
     match ended.await {
         Some(answer) => Back::Ended(answer),
-        None => Back::Waiting(inner),
+        None => Back::Waiting(guest),
     }
 }
 
-fn turn<T>(
-    inner: &mut BoxFuture<'static, T>,
-    machine: &Machine,
-    meter: &Meter,
-    cx: &mut Context<'_>,
-) -> Poll<T> {
-    let _computing = machine.ticker.computing();
-    meter.begin();
-    let polled = inner.as_mut().poll(cx);
-    meter.end();
-    polled
+impl<T> Guest<T> {
+    fn new(future: BoxFuture<'static, T>, meter: Arc<Meter>) -> Self {
+        let task = Mutex::new(Waker::noop().clone());
+        let alarm = Arc::new(Alarm { meter: meter.clone(), task });
+        let waker = Waker::from(alarm.clone());
+        Self { future, meter, alarm, waker }
+    }
+
+    fn turn(&mut self, machine: &Machine, cx: &mut Context<'_>) -> Poll<T> {
+        self.alarm.task.lock().clone_from(cx.waker());
+        let _computing = machine.ticker.computing();
+        self.meter.begin();
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&self.waker));
+        self.meter.end();
+        polled
+    }
+}
+
+impl<T> Drop for Guest<T> {
+    fn drop(&mut self) {
+        self.meter.rest();
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.meter.wake();
+        let task = self.task.lock().clone();
+        task.wake();
+    }
 }

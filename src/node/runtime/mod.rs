@@ -32,6 +32,7 @@ mod streams;
 mod terminal;
 mod ticker;
 mod tools;
+mod turns;
 mod wasi;
 
 #[cfg(test)]

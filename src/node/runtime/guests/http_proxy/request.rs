@@ -121,6 +121,7 @@ fn call(
         Taken::Idle(instance) => instance.meter.clone(),
         Taken::New(_, meter) => meter.clone(),
     };
+    meter.asked();
     let machine = server.start.container.machine.clone();
     let server = server.clone();
     let run = async move {
