@@ -129,7 +129,7 @@ def main():
     strangers = [f"{t}.{f}" for t, names in pointers.items() for f in names if f not in known.get(t, {})]
     if strangers:
         sys.exit(f"pointers.txt names unknown fields: {strangers}")
-    missing = []
+    missing, types = [], {}
     print("# Facts of Kubernetes' API types; written by generate/table.py, read by table.rs. Do not edit.")
     for full, schema in sorted(definitions.items(), key=lambda item: short(item[0])):
         name = short(full)
@@ -137,7 +137,8 @@ def main():
             continue
         kinds = schema.get("x-kubernetes-group-version-kind", [])
         kinds = [f"{k['group']}/{k['version']}/{k['kind']}" for k in kinds] if len(kinds) < 4 else []
-        print("\t".join(["=" + name, ",".join(kinds), schema.get("x-kubernetes-map-type", "")]).rstrip())
+        head = ["=" + name, ",".join(kinds), schema.get("x-kubernetes-map-type", "")]
+        types[name] = ["\t".join(head).rstrip()]
         properties = schema.get("properties", {})
         message = pb.get(joined_type(name))
         paths = tag_paths(message, pb, {joined(p) for p in properties}) if message else {}
@@ -168,9 +169,13 @@ def main():
                 strategy,
                 inner.get("x-kubernetes-patch-merge-key", ""),
             ]
-            print("\t".join(columns).rstrip())
+            types[name].append("\t".join(columns).rstrip())
     # Types that neither source has.
-    print((pathlib.Path(__file__).parent / "extra.tsv").read_text(), end="")
+    extra = (pathlib.Path(__file__).parent / "extra.tsv").read_text()
+    for block in re.split(r"^=", extra, flags=re.M)[1:]:
+        types[re.split(r"\s", block)[0]] = ["=" + block.rstrip("\n")]
+    for _, lines in sorted(types.items()):
+        print("\n".join(lines))
     print("no protobuf:", *missing, file=sys.stderr)
 
 
