@@ -207,7 +207,7 @@ fn a_pod_of_another_node_is_worded_alike() {
     let cluster = home.up();
     let spec = "{nodeName: elsewhere, initContainers: [{name: i, image: busybox}], \
                 containers: [{name: c, image: busybox}]}";
-    let names = ELSEWHERE.iter().map(|(name, ..)| *name).chain(["preempted", "lost"]);
+    let names = ELSEWHERE.iter().map(|(name, ..)| *name).chain(["evicted", "preempted", "lost"]);
     let manifest: String = names.map(|name| pod(name, spec)).collect();
     let file = home.file("pods.yaml", manifest);
     cluster.kubectl(&format!("apply -f {file}"));
@@ -225,8 +225,10 @@ fn a_pod_of_another_node_is_worded_alike() {
         patch(name, &format!("{{{initialized}{status}{rest}}}"));
         assert_eq!(word(&cluster, name), *expect);
     }
-    patch("preempted", r#"{"phase":"Failed","reason":"Preempting"}"#);
-    assert_eq!(word(&cluster, "preempted"), "Preempting");
+    for (name, reason) in [("evicted", "Evicted"), ("preempted", "Preempting")] {
+        patch(name, &format!(r#"{{"phase":"Failed","reason":"{reason}"}}"#));
+        assert_eq!(word(&cluster, name), reason);
+    }
     patch("lost", r#"{"phase":"Running","reason":"NodeLost"}"#);
     assert_eq!(word(&cluster, "lost"), "NodeLost");
     cluster.kubectl("delete pod lost --wait=false");
