@@ -152,12 +152,14 @@ impl Node {
             directory: config.volumes_directory.clone(),
             allowed_directories: config.allowed_host_directories,
         };
+        let images = Images::new(config.images);
         let volumes = volumes::Rooms {
             client: clients.kubelet.clone(),
             config_maps: caches.config_maps.clone(),
             secrets: caches.secrets.clone(),
             claims: caches.persistent_volume_claims,
             persistent_volumes: caches.persistent_volumes.clone(),
+            images: images.clone(),
             clock: clock.clone(),
         };
         let rooms = kubelet::Rooms {
@@ -167,7 +169,7 @@ impl Node {
             secrets: caches.secrets,
             services: caches.services,
             persistent_volumes: caches.persistent_volumes,
-            images: Images::new(config.images),
+            images,
             network,
             runtime: runtime.clone(),
             volumes: Volumes::new(volumes_config, volumes),

@@ -226,6 +226,32 @@ fn the_hosts_files_are_there_where_its_operator_allows_it() {
 }
 
 #[test]
+fn an_image_is_a_volume_that_nobody_writes_to() {
+    let home = Home::new();
+    let cluster = home.up();
+    let volumes =
+        "[{name: one, image: {reference: busybox}}, {name: two, image: {reference: nginx}}]";
+    let container = format!(
+        "[{{name: c, {IDLE}, volumeMounts: [{{name: one, mountPath: /one}}, {{name: two, mountPath: /two}}]}}]"
+    );
+    apply(&home, &cluster, &pod("shown", volumes, &container));
+    let missing = "[{name: two, image: {reference: no.such.place/thing}}]";
+    let mount = format!("[{{name: c, {IDLE}, volumeMounts: [{{name: two, mountPath: /two}}]}}]");
+    let events = cluster.follow("get events --watch -o custom-columns=TEXT:.message");
+    apply(&home, &cluster, &pod("absent", missing, &mount));
+    cluster.wait_for("condition=Ready", "pod/shown");
+    // Of nginx' own layer, and of the one below it.
+    said(&cluster, "shown", "cmp /one/bin/busybox /two/bin/busybox");
+    assert!(said(&cluster, "shown", "cat /two/etc/nginx/nginx.conf").contains("http"));
+    let refused = shell(&cluster, "shown", "rm /two/etc/nginx/nginx.conf");
+    let told = refused.stderr.to_lowercase();
+    assert!(refused.code != 0 && told.contains("read-only file system"), "{}", refused.all());
+    let policies = "get pod shown -o jsonpath={.spec.volumes[*].image.pullPolicy}";
+    assert_eq!(cluster.kubectl(policies), "Always Always");
+    events.line_with("MountVolume.SetUp failed for volume \"two\" : ");
+}
+
+#[test]
 fn a_pod_speaks_to_the_api_server_as_its_account() {
     let home = Home::new();
     let cluster = home.up();

@@ -22,6 +22,7 @@ mod config_map;
 mod downward_api;
 mod empty_dir;
 mod host_path;
+mod image;
 mod interests;
 mod mounter;
 mod node;
@@ -55,6 +56,7 @@ static VOLUMES: &[Type] = &[
     Type { name: "emptyDir", of: empty_dir::of },
     Type { name: "ephemeral", of: claim::ephemeral },
     Type { name: "hostPath", of: host_path::of },
+    Type { name: "image", of: image::of },
     Type { name: "persistentVolumeClaim", of: claim::of },
     Type { name: "projected", of: projected::of },
     Type { name: "secret", of: secret::of },

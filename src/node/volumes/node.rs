@@ -15,6 +15,7 @@ use crate::api::object::ObjectKey;
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::lookup::look_up;
+use crate::node::images::Images;
 
 #[derive(Debug, Clone)]
 pub(in crate::node) struct Config {
@@ -32,6 +33,7 @@ pub(in crate::node) struct Rooms {
     pub(in crate::node) secrets: Cache<Secret>,
     pub(in crate::node) claims: Cache<PersistentVolumeClaim>,
     pub(in crate::node) persistent_volumes: Cache<PersistentVolume>,
+    pub(in crate::node) images: Images,
     pub(in crate::node) clock: Clock,
 }
 
@@ -43,6 +45,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) client: Client,
     pub(super) clock: Clock,
+    pub(super) images: Images,
     pub(super) shares: Arc<Shares>,
     pub(super) interests: Interests,
     config_maps: Cache<ConfigMap>,
@@ -53,11 +56,13 @@ pub(super) struct Shared {
 
 impl Volumes {
     pub(in crate::node) fn new(config: Config, rooms: Rooms) -> Self {
-        let Rooms { client, config_maps, secrets, claims, persistent_volumes, clock } = rooms;
+        let Rooms { client, config_maps, secrets, claims, persistent_volumes, images, clock } =
+            rooms;
         Self(Arc::new(Shared {
             config,
             client,
             clock,
+            images,
             shares: Arc::default(),
             interests: Interests::default(),
             config_maps,

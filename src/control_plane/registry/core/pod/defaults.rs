@@ -213,6 +213,10 @@ fn default_volume(volume: &mut Volume) {
     if let Some(projected) = &mut volume.projected {
         default_projected(projected);
     }
+    if let Some(image) = &mut volume.image {
+        let reference = image.reference.clone().unwrap_or_default();
+        set_default(&mut image.pull_policy, pull_policy(&reference));
+    }
     let ephemeral = volume.ephemeral.as_mut();
     if let Some(template) = ephemeral.and_then(|source| source.volume_claim_template.as_mut()) {
         set_default(&mut template.spec.volume_mode, "Filesystem");

@@ -11,6 +11,7 @@ use super::{downward, ephemeral_volumes, text};
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 use crate::api::quantity::Quantity;
+use crate::control_plane::registry::rules::one_of;
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 
@@ -150,6 +151,8 @@ fn validate_type(volume: &Volume, name: &str, path: &Path) -> Vec<FieldError> {
         faults.extend(ephemeral_volumes::validate(ephemeral, path));
     } else if let ("image", Some(image)) = (name, &volume.image) {
         faults.extend(required(text(&image.reference), "reference"));
+        let policies = &["Always", "IfNotPresent", "Never"];
+        faults.extend(one_of(&path.child("pullPolicy"), text(&image.pull_policy), policies));
     }
     faults
 }

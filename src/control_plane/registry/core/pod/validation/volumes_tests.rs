@@ -53,7 +53,13 @@ fn what_a_volume_is_made_of_is_said() {
     check(json!({"configMap": {}}), &["v[0].configMap.name: Required value"]);
     check(json!({"secret": {}}), &["v[0].secret.secretName: Required value"]);
     check(json!({"hostPath": {"path": ""}}), &["v[0].hostPath.path: Required value"]);
-    check(json!({"image": {}}), &["v[0].image.reference: Required value"]);
+    check(
+        json!({"image": {"pullPolicy": "Sometimes"}}),
+        &[
+            "v[0].image.reference: Required value",
+            "v[0].image.pullPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+        ],
+    );
     check(
         json!({"hostPath": {"path": "/a/../b", "type": "Folder"}}),
         &[
