@@ -124,3 +124,40 @@ pub(super) fn shared(message: &str, containers: usize) -> &str {
     let bytes_max = POD_BYTES_MAX / containers.max(1);
     &message[..message.floor_char_boundary(bytes_max)]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn container(path: &str) -> Container {
+        serde_json::from_value(json!({
+            "name": "c", "terminationMessagePath": path,
+            "volumeMounts": [{ "name": "v", "mountPath": "/data/" }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_message_in_a_volume_has_a_file_of_its_own() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("c");
+        for (path, run) in [("/data/message", 0), ("data//deep/message", 1)] {
+            let (mount, file) = mount(&container(path), &directory, run).unwrap().unwrap();
+            assert_eq!(mount.path, format!("/{}", path.trim_start_matches('/')));
+            assert_eq!(std::fs::read(file).unwrap(), b"");
+        }
+        for path in ["/dev/termination-log", "/database", ""] {
+            assert!(mount(&container(path), &directory, 2).unwrap().is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn containers_share_what_a_pod_may_say() {
+        assert_eq!(shared(&"x".repeat(5000), 1).len(), 5000);
+        assert_eq!(shared(&"x".repeat(5000), 4).len(), 3072);
+        // No character is cut in two.
+        assert_eq!(shared(&"é".repeat(5000), 5).len(), 2456);
+    }
+}
