@@ -72,7 +72,8 @@ fn a_shell_that_traps_sigterm_says_goodbye_and_completes() {
     let home = Home::new();
     let cluster = home.up();
     let script = "trap 'echo bye; exit 0' TERM\necho up\nwhile true; do sleep 0.1; done";
-    cluster.apply(&home, "polite", &shell("polite", 300, script, ""));
+    let more = "    lifecycle: {postStart: {sleep: {seconds: 1}}}\n";
+    cluster.apply(&home, "polite", &shell("polite", 300, script, more));
     cluster.wait_for("condition=Ready", "pod/polite");
     let log = cluster.follow("logs -f polite");
     log.line_with("up");

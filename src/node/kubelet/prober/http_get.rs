@@ -2,25 +2,32 @@
 
 use std::error::Error as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use k8s_openapi::api::core::v1::{HTTPGetAction, HTTPHeader};
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, HTTPHeader};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use super::ask::{Answer, Errored, USER_AGENT};
-use super::dial::{Deadline, Dialer};
+use super::dial::{self, Deadline, Dialer};
 use super::tls;
 use super::wire::{self, Version};
+use crate::client::clock::Clock;
+use crate::node::network::{Network, PodNetwork};
 
 /// Bound: what is read of a body, as upstream's `maxRespBodyLength`.
 const BODY_BYTES_MAX: usize = 10 << 10;
 /// Bound: redirects that are followed, as Go's client.
 const REDIRECTS_MAX: usize = 10;
+/// How long a hook waits for its answer: a year.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// As upstream calls itself in hooks.
+const HOOK_AGENT: &str = "kube-lifecycle/1.33";
 /// What is written otherwise in a path that a user gave.
 const NOT_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -70,7 +77,8 @@ pub(super) async fn ask(
 ) -> Result<Answer, Errored> {
     let mut place = Place::of(action, &dialer.pod_host(), port);
     let first_host = place.host.clone();
-    let mut headers = match headers(action.http_headers.as_deref().unwrap_or_default()) {
+    let given = action.http_headers.as_deref().unwrap_or_default();
+    let mut headers = match headers(given, USER_AGENT) {
         Ok(headers) => headers,
         Err(text) => return Ok(Answer::Failure(format!("Get {:?}: {text}", place.url))),
     };
@@ -105,6 +113,50 @@ pub(super) async fn ask(
     Ok(Answer::Success)
 }
 
+/// For a lifecycle hook: any answer will do, however long it takes. Answers with a text for an Event if a
+/// server that was to speak TLS does not, and was asked without.
+///
+/// # Errors
+/// Why there was no answer, in Go's words.
+///
+/// Upstream: `runHTTPHandler` in `pkg/kubelet/lifecycle/handlers.go`, which lets who asks wait; a hook is
+/// given up with its container.
+pub(in crate::node::kubelet) async fn hook(
+    network: &Network,
+    pod: &PodNetwork,
+    container: &Container,
+    action: &HTTPGetAction,
+    clock: &Clock,
+) -> Result<Option<String>, String> {
+    let dialer = Dialer { network: network.clone(), pod: pod.clone(), is_on_host: false };
+    let port = dial::port(&action.port, container)?;
+    let deadline = Deadline { clock: clock.clone(), at: clock.monotonic() + NEVER };
+    let mut place = Place::of(action, &dialer.pod_host(), port);
+    let given = action.http_headers.as_deref().unwrap_or_default();
+    let mut headers = headers(given, HOOK_AGENT)?;
+    let get = async |place: &Place, headers: &HeaderMap| {
+        match get(&dialer, place, headers, &deadline).await {
+            // Upstream reads no more of a body than is there.
+            Ok(_) | Err(Trouble::Body(_)) => Ok(()),
+            Err(Trouble::Request(text)) => Err(text),
+        }
+    };
+    let error = match get(&place, &headers).await {
+        Ok(()) => return Ok(None),
+        Err(error) => format!("Get {:?}: {error}", place.url),
+    };
+    if !error.ends_with(tls::NO_HANDSHAKE) {
+        return Err(error);
+    }
+    place.is_tls = false;
+    headers.remove(header::AUTHORIZATION);
+    get(&place, &headers).await.map_err(|_| error)?;
+    let host = authority(&place.host, place.port);
+    Ok(Some(format!(
+        "request to HTTPS lifecycle hook {host} got HTTP response, retry with HTTP succeeded"
+    )))
+}
+
 fn may_follow(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -123,14 +175,14 @@ fn judge(answered: &Answered) -> Answer {
 /// In Go's words, for a value that no header can have.
 ///
 /// Upstream: `pkg/probe/http/request.go`.
-fn headers(given: &[HTTPHeader]) -> Result<HeaderMap, String> {
+fn headers(given: &[HTTPHeader], agent: &'static str) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for HTTPHeader { name, value } in given {
         let invalid = || format!("net/http: invalid header field value for {name:?}");
         let key: HeaderName = name.parse().map_err(|_| invalid())?;
         headers.append(key, HeaderValue::from_str(value).map_err(|_| invalid())?);
     }
-    for (name, default) in [(header::USER_AGENT, USER_AGENT), (header::ACCEPT, "*/*")] {
+    for (name, default) in [(header::USER_AGENT, agent), (header::ACCEPT, "*/*")] {
         match headers.get(&name) {
             None => drop(headers.insert(name, HeaderValue::from_static(default))),
             // Whoever wants none says so.
@@ -333,7 +385,7 @@ mod tests {
     fn headers_are_those_of_kube_probe_unless_said_otherwise() {
         let with = |given: Value| {
             let given: Vec<HTTPHeader> = serde_json::from_value(given).unwrap();
-            headers(&given).map(|headers| {
+            headers(&given, USER_AGENT).map(|headers| {
                 let text =
                     |name| headers.get(name).map(|v: &HeaderValue| v.to_str().unwrap().to_owned());
                 [text("user-agent"), text("accept"), text("host")]

@@ -39,4 +39,5 @@ mod worker_tests;
 
 pub(super) use ask::PROBES_AT_ONCE_MAX;
 pub(super) use container::News;
+pub(super) use http_get::hook;
 pub(super) use pod::Prober;

@@ -2,16 +2,18 @@
 //!
 //! Upstream: `pkg/kubelet/lifecycle/handlers.go`.
 
-mod http;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container as ContainerSpec, LifecycleHandler, Pod};
+use k8s_openapi::api::core::v1::{
+    Container as ContainerSpec, HTTPGetAction, LifecycleHandler, Pod,
+};
 use parking_lot::Mutex;
 
 use super::lifecycle::Context;
 use super::pod_worker::called;
+use super::{prober, references};
+use crate::client::events::EventType;
 use crate::node::network::PodNetwork;
 use crate::node::runtime::{Container, ExecSpec, Output, Stdio};
 
@@ -44,7 +46,7 @@ pub(super) async fn run(ctx: &Context, hook: &Hook) -> Result<(), String> {
     if let Some(get) = &handler.http_get {
         let what = format!("HTTP lifecycle hook ({})", get.path.as_deref().unwrap_or_default());
         let answered = tokio::select! {
-            answered = http::get(hook, get) => answered,
+            answered = ask(ctx, hook, get) => answered,
             _ = hook.guest.wait() => Err("the container has ended".to_owned()),
         };
         return answered.map_err(|error| format!("{} - error: {error}", failed(hook, &what)));
@@ -60,6 +62,16 @@ pub(super) async fn run(ctx: &Context, hook: &Hook) -> Result<(), String> {
     // Upstream takes tcpSocket here, never ran it, and says no more than that.
     Err("Cannot run handler: invalid handler: a lifecycle hook is exec, httpGet or sleep"
         .to_owned())
+}
+
+async fn ask(ctx: &Context, hook: &Hook, get: &HTTPGetAction) -> Result<(), String> {
+    let (network, clock) = (&ctx.rooms.network, &ctx.rooms.clock);
+    let asked = prober::hook(network, &hook.network, &hook.container, get, clock).await;
+    if let Some(text) = asked? {
+        let reference = references::pod(&hook.pod);
+        ctx.recorder.record(&reference, EventType::Warning, "LifecycleHTTPFallback", text);
+    }
+    Ok(())
 }
 
 fn failed(hook: &Hook, what: &str) -> String {
