@@ -149,7 +149,7 @@ impl<T> Guest<T> {
         Self { future, meter, alarm, waker }
     }
 
-    fn turn(&mut self, machine: &Machine, cx: &mut Context<'_>) -> Poll<T> {
+    fn turn(&mut self, machine: &Machine, cx: &Context<'_>) -> Poll<T> {
         self.alarm.task.lock().clone_from(cx.waker());
         let _computing = machine.ticker.computing();
         self.meter.begin();

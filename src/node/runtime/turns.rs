@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn whoever_is_woken_or_paused_waits_for_nothing() {
         let credit = Arc::new(Mutex::new(Credit::new()));
-        let turns = Turns::new(credit.clone());
+        let turns = Turns::new(credit);
         let spent = |now| {
             turns.begin(now);
             turns.spend(millis(10));
