@@ -170,6 +170,7 @@ impl Wanted {
 }
 
 impl Drop for Wanted {
+    #[expect(clippy::print_stdout, reason = "told beside a panic's own words")]
     fn drop(&mut self) {
         if !self.0.is_empty() {
             println!("not seen: {:?}", self.0);
