@@ -50,23 +50,13 @@ impl Payload {
 
     /// What is directly in a directory, empty for the top: names, sorted, and whether each is a file.
     pub(super) fn names_in(&self, directory: &str) -> Vec<(&str, bool)> {
-        let below = |path: &'_ String| {
-            let rest = path.strip_prefix(directory)?;
-            if directory.is_empty() {
-                Some(path.len())
-            } else {
-                rest.strip_prefix('/').map(str::len)
-            }
-        };
-        let mut names = Vec::new();
-        for path in self.0.keys() {
-            let Some(length) = below(path) else { continue };
-            let rest = &path[path.len() - length..];
-            match rest.split_once('/') {
-                Some((name, _)) => names.push((name, false)),
-                None => names.push((rest, true)),
-            }
-        }
+        let below = self.0.keys().filter_map(|path| match directory {
+            "" => Some(path.as_str()),
+            _ => path.strip_prefix(directory)?.strip_prefix('/'),
+        });
+        let mut names: Vec<(&str, bool)> = below
+            .map(|rest| rest.split_once('/').map_or((rest, true), |(name, _)| (name, false)))
+            .collect();
         names.sort_unstable();
         names.dedup();
         names

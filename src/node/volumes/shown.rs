@@ -81,21 +81,17 @@ impl Shown {
         let generations = self.0.read();
         let names: Vec<&str> =
             sub_path.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
-        let (generation, names) = match names.split_first() {
-            Some((first, rest)) if *first == DATA => (generations.current.clone(), rest),
-            Some((first, rest)) if generations.find(first).is_some() => {
-                (generations.find(first).cloned(), rest)
-            }
-            _ => (generations.current.clone(), &names[..]),
-        };
-        let above = names.join("/");
+        let current = generations.current.clone();
+        let named = names.first().and_then(|first| match *first {
+            DATA => current.clone(),
+            first => generations.find(first).cloned(),
+        });
+        let above = names[usize::from(named.is_some())..].join("/");
+        let generation = named.or(current);
         Source::Made(Made::new("tmpfs", move |_, path| {
             let generation = generation.as_ref()?;
-            let below = match (above.as_str(), path) {
-                (above, "") => above.to_owned(),
-                ("", path) => path.to_owned(),
-                (above, path) => format!("{above}/{path}"),
-            };
+            let parts = [above.as_str(), path].into_iter().filter(|part| !part.is_empty());
+            let below = parts.collect::<Vec<_>>().join("/");
             let found = generation.node(&below);
             found.or_else(|| path.is_empty().then(|| directory(Vec::new(), generation.at)))
         }))
