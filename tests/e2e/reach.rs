@@ -52,8 +52,9 @@ fn a_shell_has_our_terminal() {
     let mut seat = Seat::take(sampan(&home, &["ssh"]), 100, 30);
     seat.until("/ # ");
     assert_eq!(seat.run("stty size", "/ # "), "30 100\n");
-    seat.type_in("sleep 1000\r");
-    seat.until("\r\n");
+    // What is typed before the line editor has left the terminal is text, as on a kernel's.
+    seat.type_in("echo begun; sleep 1000\r");
+    seat.until("\r\nbegun\r\n");
     seat.type_in("\x03");
     seat.until("/ # ");
     seat.type_in("exit 7\r");
