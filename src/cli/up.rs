@@ -36,6 +36,10 @@ struct Arguments {
     /// Keep everything in memory: nothing outlives the process
     #[arg(long)]
     ephemeral: bool,
+    /// Directory for what can be made again: compiled programs and laid-out images. Clusters may share
+    /// one [default: the directory for the cluster's data]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// Directory whose programs Pods may name as image: file:///...; may be repeated
     #[arg(long, value_name = "DIR")]
     allow_images: Vec<PathBuf>,
@@ -107,6 +111,7 @@ fn run(matches: &ArgMatches, env: &Environment) -> anyhow::Result<ExitCode> {
         listen: arguments.listen.map_or(Listen::Anywhere, Listen::At),
         node_address: arguments.node_address,
         ephemeral: arguments.ephemeral,
+        cache_dir: arguments.cache_dir,
         allow_images: arguments.allow_images,
         allow_host_path: arguments.allow_host_path,
         pod_cidr: arguments.pod_cidr,

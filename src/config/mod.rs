@@ -53,6 +53,8 @@ pub struct Flags {
     pub node_address: Option<IpAddr>,
     /// Nothing outlives the process, and no kubeconfig is written unless asked for.
     pub ephemeral: bool,
+    /// `--cache-dir`: where what can be made again is kept; clusters may share it.
+    pub cache_dir: Option<PathBuf>,
     /// `--allow-images`: directories whose files `image: file:///…` may name.
     pub allow_images: Vec<PathBuf>,
     /// `--allow-host-path`: directories that `hostPath` volumes may be in.
@@ -184,8 +186,9 @@ pub enum State {
 impl Config {
     pub fn new(flags: &Flags, env: &Environment) -> Result<Self, Error> {
         let places = Places::new(&flags.which, env)?;
-        let cache_directory = match (&flags.which.data_dir, flags.ephemeral, &env.cache_home) {
-            (None, true, Some(home)) => home.join("sampan"),
+        let cache_directory = match (&flags.cache_dir, &flags.which.data_dir, &env.cache_home) {
+            (Some(dir), _, _) => absolute(dir)?,
+            (None, None, Some(home)) if flags.ephemeral => home.join("sampan"),
             _ => places.data_directory.clone(),
         };
         let allowed_image_directories =
@@ -291,6 +294,8 @@ mod tests {
         let config = Config::new(&flags, &env()).unwrap();
         assert_eq!(config.state, State::Ephemeral);
         assert_eq!(config.cache_directory, Path::new("/cache/sampan"));
+        let flags = Flags { cache_dir: Some("/shared".into()), ..flags };
+        assert_eq!(Config::new(&flags, &env()).unwrap().cache_directory, Path::new("/shared"));
     }
 
     #[test]
