@@ -5,6 +5,7 @@
 //! changes it, [`status`] words what is wrong with it.
 
 pub mod claim;
+pub mod disruption;
 pub mod downward;
 pub mod fields;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod patch;
 pub mod pod;
 pub mod protobuf;
 pub mod quantity;
+pub mod scheduling;
 pub mod schema;
 pub mod selector;
 pub mod status;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount,
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -138,10 +138,11 @@ impl ControlPlane {
         let claims: Cache<PersistentVolumeClaim> = self.cache().await?;
         let volumes: Cache<PersistentVolume> = self.cache().await?;
         let storage_classes: Cache<StorageClass> = self.cache().await?;
+        let nodes: Cache<Node> = self.cache().await?;
         let scheduler = scheduler::Rooms {
             client: self.client(Identity::scheduler()),
             pods: self.pods.clone(),
-            nodes: self.cache().await?,
+            nodes: nodes.clone(),
             claims: claims.clone(),
             volumes: volumes.clone(),
             storage_classes: storage_classes.clone(),
@@ -151,15 +152,21 @@ impl ControlPlane {
         let caches = controllers::Caches {
             claims,
             config_maps: self.config_maps.clone(),
+            controller_revisions: self.cache().await?,
+            daemon_sets: self.cache().await?,
             deployments: self.cache().await?,
+            disruption_budgets: self.cache().await?,
             endpoint_slices: self.cache().await?,
             endpoints: self.cache().await?,
             namespaces: self.cache().await?,
+            nodes,
             owners: self.apiserver.owners().await.map_err(Error::Storage)?,
             pods: self.pods.clone(),
             replica_sets: self.cache().await?,
+            replication_controllers: self.cache().await?,
             service_accounts: self.service_accounts.clone(),
             services: self.cache().await?,
+            stateful_sets: self.cache().await?,
             storage_classes,
             volumes,
         };

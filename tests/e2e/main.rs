@@ -51,3 +51,4 @@ mod tutorial_volumes;
 mod volume_command;
 mod volume_faults;
 mod volumes;
+mod workloads;

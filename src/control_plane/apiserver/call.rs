@@ -36,6 +36,37 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The same request, as it were, for another object of its namespace.
+    pub(crate) fn about(
+        &self,
+        resource: &'static dyn AnyResource,
+        name: &str,
+        subresource: &str,
+    ) -> Self {
+        let request = ResourceRequest {
+            verb: "update",
+            group: resource.group().to_owned(),
+            version: resource.version().to_owned(),
+            namespace: self.request.namespace.clone(),
+            resource: resource.names().plural.to_owned(),
+            subresource: Some(subresource.to_owned()),
+            name: Some(name.to_owned()),
+            rest: Vec::new(),
+        };
+        Self {
+            server: self.server.clone(),
+            identity: self.identity.clone(),
+            request,
+            resource,
+            query: Query::default(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            output: self.output,
+            warnings: Vec::new(),
+            now: self.now,
+        }
+    }
+
     /// The name in the path; the router sends collections elsewhere.
     pub(crate) fn name(&self) -> &str {
         self.request.name.as_deref().unwrap_or_default()

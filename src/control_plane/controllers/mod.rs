@@ -9,19 +9,24 @@
 //! Upstream: `pkg/controller`.
 
 mod cluster_services;
+mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod ephemeral_volume;
 mod garbage_collector;
+mod history;
 mod local_path_provisioner;
 mod namespace;
 mod ownership;
 mod persistent_volume;
+mod pod_writes;
 mod pods;
 mod reconcile;
 mod replica_set;
 mod root_ca;
 mod service_account;
+mod stateful_set;
 mod storage_protection;
 mod volume_expand;
 
@@ -29,12 +34,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{
+    ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
+};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service,
-    ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ReplicationController, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use tokio_util::sync::CancellationToken;
 
@@ -52,15 +60,21 @@ pub(super) use root_ca::NAME as ROOT_CA;
 pub(crate) struct Caches {
     pub(crate) claims: Cache<PersistentVolumeClaim>,
     pub(crate) config_maps: Cache<ConfigMap>,
+    pub(crate) controller_revisions: Cache<ControllerRevision>,
+    pub(crate) daemon_sets: Cache<DaemonSet>,
     pub(crate) deployments: Cache<Deployment>,
+    pub(crate) disruption_budgets: Cache<PodDisruptionBudget>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) endpoints: Cache<Endpoints>,
     pub(crate) namespaces: Cache<Namespace>,
+    pub(crate) nodes: Cache<Node>,
     pub(crate) owners: Owners,
     pub(crate) pods: Cache<Pod>,
     pub(crate) replica_sets: Cache<ReplicaSet>,
+    pub(crate) replication_controllers: Cache<ReplicationController>,
     pub(crate) service_accounts: Cache<ServiceAccount>,
     pub(crate) services: Cache<Service>,
+    pub(crate) stateful_sets: Cache<StatefulSet>,
     pub(crate) storage_classes: Cache<StorageClass>,
     pub(crate) volumes: Cache<PersistentVolume>,
 }
@@ -112,7 +126,9 @@ static CONTROLLERS: &[Controller] = &[
         name: "endpointslicemirroring-controller",
         run: |ctx| Box::pin(endpoints::mirror(ctx)),
     },
+    Controller { name: "daemonset-controller", run: |ctx| Box::pin(daemon_set::run(ctx)) },
     Controller { name: "deployment-controller", run: |ctx| Box::pin(deployment::run(ctx)) },
+    Controller { name: "disruption-controller", run: |ctx| Box::pin(disruption::run(ctx)) },
     Controller {
         name: "ephemeral-volume-controller",
         run: |ctx| Box::pin(ephemeral_volume::run(ctx)),
@@ -139,12 +155,20 @@ static CONTROLLERS: &[Controller] = &[
         name: "pvc-protection-controller",
         run: |ctx| Box::pin(storage_protection::protect_claims(ctx)),
     },
-    Controller { name: "replicaset-controller", run: |ctx| Box::pin(replica_set::run(ctx)) },
+    Controller {
+        name: "replicaset-controller",
+        run: |ctx| Box::pin(replica_set::run_replica_sets(ctx)),
+    },
+    Controller {
+        name: "replication-controller",
+        run: |ctx| Box::pin(replica_set::run_replication_controllers(ctx)),
+    },
     Controller { name: "root-ca-cert-publisher", run: |ctx| Box::pin(root_ca::run(ctx)) },
     Controller {
         name: "service-account-controller",
         run: |ctx| Box::pin(service_account::run(ctx)),
     },
+    Controller { name: "statefulset-controller", run: |ctx| Box::pin(stateful_set::run(ctx)) },
 ];
 
 /// Runs all controllers until `stop` is cancelled. `client_of` makes the client that speaks for the

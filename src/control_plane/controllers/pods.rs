@@ -21,7 +21,7 @@ pub(super) fn is_over(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
-fn phase(pod: &Pod) -> &str {
+pub(super) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
@@ -54,6 +54,25 @@ pub(super) fn availability(pod: &Pod, min_ready_seconds: i32, now: Timestamp) ->
         Ok(left) => Availability::In(left + Duration::from_millis(1)),
         Err(_in_the_past) => Availability::Available,
     }
+}
+
+/// When the next of these Pods will have been ready for long enough.
+pub(super) fn next_available<'a>(
+    pods: impl IntoIterator<Item = &'a std::sync::Arc<Pod>>,
+    min_ready_seconds: i32,
+    now: Timestamp,
+) -> Option<Duration> {
+    let due = |pod: &std::sync::Arc<Pod>| match availability(pod, min_ready_seconds, now) {
+        Availability::In(left) => Some(left),
+        _ => None,
+    };
+    pods.into_iter().filter_map(due).min()
+}
+
+/// The value of one of the Pod's labels; empty if it does not have it.
+pub(super) fn label<'a>(pod: &'a Pod, key: &str) -> &'a str {
+    let labels = pod.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(key)).map_or("", String::as_str)
 }
 
 /// Puts first who is missed least. Pods on a node that holds more of the same set do not go before

@@ -3,6 +3,7 @@
 //! Enter by [`AnyResource`], which the table holds. To add a kind: one file with a [`Resource`],
 //! one line in the table. Everything here is a pure function of objects.
 
+mod amounts;
 mod any;
 mod apps;
 mod authentication;
@@ -14,6 +15,7 @@ mod core;
 mod discovery;
 mod metrics;
 mod networking;
+mod policy;
 mod print;
 mod ranges;
 mod resource;
@@ -24,13 +26,17 @@ pub(super) use any::*;
 pub(super) use authentication::TokenRequests;
 pub(super) use autoscaling::Scales;
 pub(super) use metrics::{NodeMetrics, PodMetrics};
+pub(super) use policy::Evictions;
 pub use ranges::ServiceRanges;
 pub(super) use resource::*;
 
 /// Every kind that the server knows. To add one: `&Kind::<Pods>::NEW`.
 pub(super) static RESOURCES: &[&dyn AnyResource] = &[
+    &Kind::<apps::ControllerRevisions>::NEW,
+    &Kind::<apps::DaemonSets>::NEW,
     &Kind::<apps::Deployments>::NEW,
     &Kind::<apps::ReplicaSets>::NEW,
+    &Kind::<apps::StatefulSets>::NEW,
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::EndpointsObjects>::NEW,
@@ -41,6 +47,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::PersistentVolumeClaims>::NEW,
     &Kind::<core::PersistentVolumes>::NEW,
     &Kind::<core::Pods>::NEW,
+    &Kind::<core::ReplicationControllers>::NEW,
     &Kind::<core::Secrets>::NEW,
     &Kind::<core::ServiceAccounts>::NEW,
     &Kind::<core::Services>::NEW,
@@ -51,6 +58,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<networking::IngressClasses>::NEW,
     &Kind::<networking::Ingresses>::NEW,
     &Kind::<networking::NetworkPolicies>::NEW,
+    &Kind::<policy::PodDisruptionBudgets>::NEW,
     &Kind::<storage::StorageClasses>::NEW,
     &Kind::<authentication::SelfSubjectReviews>::NEW,
     &Kind::<authorization::SelfSubjectAccessReviews>::NEW,
@@ -106,6 +114,12 @@ mod tests {
     fn columns_are_those_of_kubernetes() {
         let expect = [
             ("configmaps", "Name | Data | Age"),
+            ("controllerrevisions", "Name | Controller | Revision | Age"),
+            (
+                "daemonsets",
+                "Name | Desired | Current | Ready | Up-to-date | Available | Node Selector | Age | \
+                 (Containers) | (Images) | (Selector)",
+            ),
             (
                 "deployments",
                 "Name | Ready | Up-to-date | Available | Age | (Containers) | (Images) | (Selector)",
@@ -139,6 +153,10 @@ mod tests {
                  VolumeAttributesClass | Reason | Age | (VolumeMode)",
             ),
             (
+                "poddisruptionbudgets",
+                "Name | Min Available | Max Unavailable | Allowed Disruptions | Age",
+            ),
+            (
                 "pods",
                 "Name | Ready | Status | Restarts | Age | (IP) | (Node) | (Nominated Node) | \
                  (Readiness Gates)",
@@ -147,9 +165,14 @@ mod tests {
                 "replicasets",
                 "Name | Desired | Current | Ready | Age | (Containers) | (Images) | (Selector)",
             ),
+            (
+                "replicationcontrollers",
+                "Name | Desired | Current | Ready | Age | (Containers) | (Images) | (Selector)",
+            ),
             ("secrets", "Name | Type | Data | Age"),
             ("serviceaccounts", "Name | Age"),
             ("services", "Name | Type | Cluster-IP | External-IP | Port(s) | Age | (Selector)"),
+            ("statefulsets", "Name | Ready | Age | (Containers) | (Images)"),
             (
                 "storageclasses",
                 "Name | Provisioner | ReclaimPolicy | VolumeBindingMode | AllowVolumeExpansion | Age",
@@ -195,7 +218,8 @@ mod tests {
         let mut example = match kind.kind() {
             "Binding" => json!({"target": {"kind": "Node", "name": "n"}}),
             "ConfigMap" => json!({"data": {"key": "value"}}),
-            "Deployment" | "ReplicaSet" => json!({"spec": {
+            "ControllerRevision" => json!({"data": {"spec": {}}, "revision": 1}),
+            "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet" => json!({"spec": {
                 "selector": {"matchLabels": {"app": "a"}},
                 "template": {"metadata": {"labels": {"app": "a"}},
                     "spec": {"containers": [{"name": "c", "image": "busybox"}]}},
@@ -221,6 +245,11 @@ mod tests {
             "PersistentVolumeClaim" => json!({"spec": {"accessModes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": "1Gi"}}}}),
             "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "busybox"}]}}),
+            "PodDisruptionBudget" => json!({"spec": {"minAvailable": 1, "selector": {}}}),
+            "ReplicationController" => json!({"spec": {
+                "template": {"metadata": {"labels": {"app": "a"}},
+                    "spec": {"containers": [{"name": "c", "image": "busybox"}]}},
+            }}),
             "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),
             "SelfSubjectAccessReview" => {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use super::affinity;
 use super::filters::Refusal;
 use crate::api::claim::{self, BOUND_BY_CONTROLLER, SELECTED_NODE};
+use crate::api::scheduling::affinity;
 
 /// The claims of a Pod, as they are now.
 #[derive(Debug, Default)]

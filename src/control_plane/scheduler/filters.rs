@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, PodSpec};
 use super::ledger::NodeInfo;
 use super::ports::HostPort;
 use super::requests::Resources;
-use super::{affinity, taints};
+use crate::api::scheduling::{affinity, taints};
 
 /// A node's refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]

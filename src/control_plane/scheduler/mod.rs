@@ -16,7 +16,6 @@
 //!
 //! Upstream: `pkg/scheduler`.
 
-mod affinity;
 mod claims;
 mod decide;
 mod filters;
@@ -25,6 +24,5 @@ mod ports;
 mod requests;
 mod run;
 mod scores;
-mod taints;
 
 pub(crate) use run::{Rooms, run};

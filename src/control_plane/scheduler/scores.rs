@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, PodSpec};
 
 use super::ledger::NodeInfo;
 use super::requests::Resources;
-use super::{affinity, taints};
+use crate::api::scheduling::{affinity, taints};
 
 const SCORE_MAX: i64 = 100;
 

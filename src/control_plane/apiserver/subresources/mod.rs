@@ -2,6 +2,7 @@
 
 mod binding;
 mod ending;
+mod eviction;
 mod exec;
 mod finalize;
 mod log;
@@ -44,6 +45,7 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         "log" => log::run(call).await,
         "portforward" => port_forward::run(call, head).await,
         "binding" => binding::run(call).await,
+        "eviction" => eviction::run(call).await,
         "finalize" => finalize::run(call).await,
         "scale" => scale::run(call).await,
         "token" => token::run(call).await,

@@ -38,7 +38,7 @@ pub(super) async fn delete(call: Call) -> Outcome<Response<Body>> {
 }
 
 /// What became of the object.
-pub(super) enum Removal {
+pub(crate) enum Removal {
     /// Its last state.
     Gone(Arc<Stored>),
     /// Somebody still holds it.
@@ -49,7 +49,7 @@ pub(super) enum Removal {
 ///
 /// # Errors
 /// 404 if there is none, 409 if it is not the one the client means.
-pub(super) async fn remove(call: &Call, options: &DeleteOptions, dry: bool) -> Outcome<Removal> {
+pub(crate) async fn remove(call: &Call, options: &DeleteOptions, dry: bool) -> Outcome<Removal> {
     for _ in 0..ATTEMPTS_MAX {
         let Some(current) = call.server.storage().get(&call.key()).await? else {
             return Err(call.not_found());

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use super::Context;
 use super::ownership::{self, Concern, namespace, reference, revision, uid};
+use super::pod_writes::is_namespace_going;
 use super::pods;
 use super::reconcile::{self, Next, is_gone, text_of};
 use crate::api::object::ObjectKey;
@@ -149,6 +150,10 @@ async fn create(
         }
         Err(error) => error,
     };
+    if is_namespace_going(&error) {
+        // Nothing can be made there any more, and soon nobody will want to.
+        return Ok(0);
+    }
     let Some(spec) = &deployment.spec else { return Err(error) };
     let subject = Subject { deployment, spec, now: ctx.clock.now() };
     let mut status = subject.old();

@@ -23,8 +23,8 @@ struct World {
 
 #[derive(Debug, Clone)]
 enum Event {
-    /// The Deployment controller looks.
-    Plan,
+    /// The Deployment controller looks, and is stopped before the write of this number.
+    Plan(usize),
     /// The ReplicaSet controller makes and deletes Pods …
     Fill(usize),
     /// … and tells how it is.
@@ -37,7 +37,8 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        8 => Just(Event::Plan),
+        7 => Just(Event::Plan(usize::MAX)),
+        3 => (0usize..3).prop_map(Event::Plan),
         6 => (0usize..4).prop_map(Event::Fill),
         6 => (0usize..4).prop_map(Event::Tell),
         8 => (0usize..4, 0usize..12).prop_map(|(set, pod)| Event::Ready(set, pod)),
@@ -69,7 +70,7 @@ impl World {
     fn happen(&mut self, event: &Event) {
         self.now += SignedDuration::from_secs(1);
         match event {
-            Event::Plan => self.plan(),
+            Event::Plan(stop) => self.plan(*stop),
             Event::Fill(at) => self.fill(*at),
             Event::Tell(at) => self.tell(*at),
             Event::Ready(set, pod) => self.set_ready(*set, *pod, true),
@@ -116,7 +117,7 @@ impl World {
         status.observed_generation = set.metadata.generation;
     }
 
-    fn plan(&mut self) {
+    fn plan(&mut self, stop: usize) {
         let before = self.sizes();
         // A step that scales in proportion looks at sizes only, as upstream's does: it may cost available
         // Pods of old sets while new ones are not available yet.
@@ -129,11 +130,20 @@ impl World {
             has_pods: &|_| false,
             now: self.now,
         });
+        let mut left = stop;
         for (old, new) in plan.change {
+            if left == 0 {
+                // In the middle of scaling in proportion one set may have grown for another's shrinking.
+                return self.check(if scales { i32::MAX } else { before }, kept_before);
+            }
+            left -= 1;
             let at = self.sets.iter().position(|set| Arc::ptr_eq(set, &old)).unwrap();
             let mut new = new;
             new.metadata.generation = new.metadata.generation.map(|generation| generation + 1);
             self.sets[at] = Arc::new(new);
+        }
+        if left == 0 {
+            return self.check(before, kept_before);
         }
         for gone in plan.delete {
             let uid = gone.metadata.uid;
@@ -182,7 +192,7 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..200 {
             self.now += SignedDuration::from_secs(1);
-            self.plan();
+            self.plan(usize::MAX);
             for at in 0..self.sets.len() {
                 self.fill(at);
                 self.pods[at].fill(true);

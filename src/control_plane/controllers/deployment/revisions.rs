@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::sizes::{self, Leeway, size, wanted};
+use crate::control_plane::controllers::history::hash;
 use crate::control_plane::controllers::ownership::managed_by;
 
 /// The label that tells the Pods of one ReplicaSet of a Deployment from those of another.
@@ -87,24 +88,6 @@ fn plain_meta(template: &PodTemplateSpec) -> (BTreeMap<&str, &str>, BTreeMap<&st
     let mut labels = pairs(meta.and_then(|meta| meta.labels.as_ref()));
     labels.remove(HASH_LABEL);
     (labels, pairs(meta.and_then(|meta| meta.annotations.as_ref())))
-}
-
-/// The hash of a template, in upstream's alphabet (no vowels: no words). Not upstream's value, which is
-/// made of Go's way of printing structures; it need only be the same for the same template.
-pub(super) fn hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut text = serde_json::to_vec(template).unwrap_or_default();
-    if let Some(collisions) = collisions {
-        text.extend(collisions.to_le_bytes());
-    }
-    let digits = fnv_1a(&text).to_string();
-    digits.bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
-}
-
-/// FNV-1a of 32 bits. Upstream: `ComputeHash` in `pkg/controller/controller_utils.go`, which uses FNV-1a
-/// too.
-fn fnv_1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The ReplicaSet of the current template, when there is none yet.
@@ -246,15 +229,6 @@ mod tests {
             value["metadata"]["annotations"],
             json!({"kubernetes.io/change-cause": "why", REVISION: "5", DESIRED: "3", MAX: "3"})
         );
-    }
-
-    #[test]
-    fn hashes_differ_by_template_and_by_collision() {
-        let template = deployment().spec.unwrap().template;
-        assert_eq!(hash(&template, None), hash(&template.clone(), None));
-        assert_ne!(hash(&template, None), hash(&template, Some(1)));
-        assert_ne!(hash(&template, None), hash(&PodTemplateSpec::default(), None));
-        assert!(hash(&template, None).bytes().all(|c| b"bcdfghjklmnpqrstvwxz2456789".contains(&c)));
     }
 
     #[test]

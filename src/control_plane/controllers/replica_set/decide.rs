@@ -1,7 +1,6 @@
 //! What a ReplicaSet needs, and how it is: functions of the set and its Pods.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
@@ -12,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::selector::Labels;
 use crate::client::clock::whole_second;
+use crate::control_plane::controllers::pod_writes::Failure;
 use crate::control_plane::controllers::pods::{self, Availability};
 
 /// Bound: Pods made or deleted by one reconcile; what is left follows in the next. Upstream's
@@ -27,16 +27,6 @@ pub(super) enum Step {
     Delete(Vec<Arc<Pod>>),
 }
 
-/// Why the size could not be reached.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// `FailedCreate` or `FailedDelete`.
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-    /// What to try again for; none if it would be in vain.
-    pub(super) error: Option<kube::Error>,
-}
-
 pub(super) fn step(wanted: i32, pods: &[Arc<Pod>]) -> Step {
     let wanted = usize::try_from(wanted).unwrap_or(0);
     if pods.len() < wanted {
@@ -50,21 +40,6 @@ pub(super) fn step(wanted: i32, pods: &[Arc<Pod>]) -> Step {
     pods::in_order_of_deletion(&mut pods);
     pods.truncate(excess);
     Step::Delete(pods)
-}
-
-/// Sizes of the batches in which `count` Pods are made: 1, 2, 4 … If all would fail for the same
-/// reason, few are tried.
-///
-/// Upstream: `slowStartBatch`.
-pub(super) fn batches(count: usize) -> impl Iterator<Item = usize> {
-    let mut left = count;
-    let mut size = 1;
-    std::iter::from_fn(move || {
-        let batch = size.min(left);
-        left -= batch;
-        size *= 2;
-        (batch > 0).then_some(batch)
-    })
 }
 
 pub(super) fn status(
@@ -122,22 +97,10 @@ fn conditions(
     (!conditions.is_empty()).then_some(conditions)
 }
 
-/// When the next Pod will have been ready for long enough.
-pub(super) fn next_available(
-    spec: &ReplicaSetSpec,
-    pods: &[Arc<Pod>],
-    now: Timestamp,
-) -> Option<Duration> {
-    let min_ready = spec.min_ready_seconds.unwrap_or(0);
-    let due = |pod: &Arc<Pod>| match pods::availability(pod, min_ready, now) {
-        Availability::In(left) => Some(left),
-        _ => None,
-    };
-    pods.iter().filter_map(due).min()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -175,13 +138,6 @@ mod tests {
     }
 
     #[test]
-    fn batches_grow() {
-        assert_eq!(batches(0).collect::<Vec<_>>(), Vec::<usize>::new());
-        assert_eq!(batches(10).collect::<Vec<_>>(), [1, 2, 4, 3]);
-        assert_eq!(batches(500).sum::<usize>(), 500);
-    }
-
-    #[test]
     fn the_status_counts_pods() {
         let now = "2026-01-01T00:00:15Z".parse().unwrap();
         let set = set(10);
@@ -195,7 +151,7 @@ mod tests {
         let expect = json!({"replicas": 3, "fullyLabeledReplicas": 2, "readyReplicas": 2,
             "availableReplicas": 1, "observedGeneration": 3});
         assert_eq!(serde_json::to_value(status).unwrap(), expect);
-        let due = next_available(spec, &pods, now);
+        let due = pods::next_available(&pods, 10, now);
         assert_eq!(due, Some(Duration::from_millis(5_001)));
     }
 

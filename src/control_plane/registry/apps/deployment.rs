@@ -10,8 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
-use super::workload::{self, Counts, NEGATIVE, not_negative};
+use super::workload::{self, Counts, not_negative};
 use crate::api::fields::{FieldError, Path};
+use crate::control_plane::registry::amounts;
 use crate::control_plane::registry::autoscaling::SCALE;
 use crate::control_plane::registry::core::pod::template::{self, CONTAINERS, IMAGES};
 use crate::control_plane::registry::core::set_default;
@@ -159,7 +160,7 @@ fn validate_spec(spec: &DeploymentSpec) -> Vec<FieldError> {
     let mut faults = Vec::new();
     faults.extend(not_negative(path.child("replicas"), spec.replicas));
     faults.extend(workload::validate_selection(&spec.selector, &spec.template, &path));
-    faults.extend(workload::validate_endless(&spec.template, &path));
+    faults.extend(workload::validate_endless(&spec.template, &path, "ReplicaSet"));
     if let Some(strategy) = &spec.strategy {
         faults.extend(validate_strategy(strategy, &path.child("strategy")));
     }
@@ -203,47 +204,14 @@ fn validate_rolling_update(update: &RollingUpdateDeployment, path: &Path) -> Vec
     let surge = update.max_surge.as_ref().unwrap_or(&zero);
     let (unavailable_path, surge_path) = (path.child("maxUnavailable"), path.child("maxSurge"));
     let mut faults = Vec::new();
-    faults.extend(validate_amount(unavailable, &unavailable_path));
-    faults.extend(validate_amount(surge, &surge_path));
-    if number_of(unavailable) == 0 && number_of(surge) == 0 {
+    faults.extend(amounts::validate(unavailable, &unavailable_path));
+    faults.extend(amounts::validate(surge, &surge_path));
+    if amounts::number_of(unavailable) == 0 && amounts::number_of(surge) == 0 {
         let detail = "may not be 0 when `maxSurge` is 0";
         faults.push(FieldError::invalid(unavailable_path.clone(), json!(unavailable), detail));
     }
-    if percent(unavailable).is_some_and(|percent| percent > 100) {
-        let detail = "must not be greater than 100%";
-        faults.push(FieldError::invalid(unavailable_path, json!(unavailable), detail));
-    }
+    faults.extend(amounts::validate_share(unavailable, &unavailable_path));
     faults
-}
-
-/// Upstream: `ValidatePositiveIntOrPercent`.
-fn validate_amount(amount: &IntOrString, path: &Path) -> Option<FieldError> {
-    let detail = match amount {
-        IntOrString::Int(number) if *number < 0 => NEGATIVE,
-        IntOrString::String(_) if percent(amount).is_none() => {
-            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', \
-             or '93%', regex used for validation is '[0-9]+%')"
-        }
-        _ => return None,
-    };
-    Some(FieldError::invalid(path.clone(), json!(amount), detail))
-}
-
-fn percent(amount: &IntOrString) -> Option<u32> {
-    let IntOrString::String(text) = amount else { return None };
-    let digits = text.strip_suffix('%')?;
-    let numeric = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    numeric.then(|| digits.parse().unwrap_or(u32::MAX))
-}
-
-fn number_of(amount: &IntOrString) -> i64 {
-    match amount {
-        IntOrString::Int(number) => i64::from(*number),
-        // Upstream takes a number that came as a string for what it says.
-        IntOrString::String(text) => {
-            percent(amount).map_or_else(|| text.parse().unwrap_or(0), i64::from)
-        }
-    }
 }
 
 fn validate_status(status: &DeploymentStatus, old: &DeploymentStatus) -> Vec<FieldError> {
@@ -260,13 +228,11 @@ fn validate_status(status: &DeploymentStatus, old: &DeploymentStatus) -> Vec<Fie
     };
     faults.extend(counts.validate(&path));
     faults.extend(not_negative(path.child("unavailableReplicas"), status.unavailable_replicas));
-    let (collisions, before) = (status.collision_count, old.collision_count);
-    let path = path.child("collisionCount");
-    faults.extend(not_negative(path.clone(), collisions));
-    if collisions.unwrap_or(0) < before.unwrap_or(0) {
-        let count = collisions.unwrap_or(0);
-        faults.push(FieldError::invalid(path, count, "cannot be decremented"));
-    }
+    faults.extend(workload::validate_collisions(
+        status.collision_count,
+        old.collision_count,
+        &path,
+    ));
     faults
 }
 

@@ -146,6 +146,6 @@ fn validate_spec(spec: &ReplicaSetSpec) -> Vec<FieldError> {
         return faults;
     };
     faults.extend(workload::validate_selection(&spec.selector, of, &path));
-    faults.extend(workload::validate_endless(of, &path));
+    faults.extend(workload::validate_endless(of, &path, "ReplicaSet"));
     faults
 }

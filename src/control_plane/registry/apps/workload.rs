@@ -13,21 +13,24 @@ use crate::api::meta::{self, IMMUTABLE};
 use crate::api::selector::Labels;
 use crate::control_plane::registry::core::pod::template;
 
-pub(super) const NEGATIVE: &str = "must be greater than or equal to 0";
+const NEGATIVE: &str = "must be greater than or equal to 0";
 
-pub(super) fn not_negative(path: Path, number: Option<impl Into<i64>>) -> Option<FieldError> {
+pub(in crate::control_plane::registry) fn not_negative(
+    path: Path,
+    number: Option<impl Into<i64>>,
+) -> Option<FieldError> {
     let number = number.map(Into::into).filter(|number| *number < 0)?;
     Some(FieldError::invalid(path, number, NEGATIVE))
 }
 
-pub(super) fn is_empty(selector: &LabelSelector) -> bool {
+pub(in crate::control_plane::registry) fn is_empty(selector: &LabelSelector) -> bool {
     selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty)
         && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
 }
 
 /// A selector that must pick something, and the template that it must pick; `path` is the spec's.
 /// In the typed form an empty selector and none are the same: the commoner slip is named.
-pub(super) fn validate_selection(
+pub(in crate::control_plane::registry) fn validate_selection(
     selector: &LabelSelector,
     template: &PodTemplateSpec,
     path: &Path,
@@ -64,7 +67,11 @@ pub(super) fn validate_selection(
 /// Pods that are replaced when they end must always restart.
 ///
 /// Upstream: the end of `ValidatePodTemplateSpecForReplicaSet`.
-pub(super) fn validate_endless(template: &PodTemplateSpec, path: &Path) -> Vec<FieldError> {
+pub(in crate::control_plane::registry) fn validate_endless(
+    template: &PodTemplateSpec,
+    path: &Path,
+    kind: &str,
+) -> Vec<FieldError> {
     let Some(spec) = &template.spec else { return Vec::new() };
     let path = path.child("template").child("spec");
     let mut faults = Vec::new();
@@ -74,14 +81,14 @@ pub(super) fn validate_endless(template: &PodTemplateSpec, path: &Path) -> Vec<F
         faults.push(FieldError::not_supported(path, policy, &["Always"]));
     }
     if spec.active_deadline_seconds.is_some() {
-        let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
         faults.push(FieldError::forbidden(path.child("activeDeadlineSeconds"), detail));
     }
     faults
 }
 
 /// A selector never changes: what it picked would be left without an owner.
-pub(super) fn validate_same_selector(
+pub(in crate::control_plane::registry) fn validate_same_selector(
     new: Option<&LabelSelector>,
     old: Option<&LabelSelector>,
 ) -> Option<FieldError> {
@@ -89,17 +96,31 @@ pub(super) fn validate_same_selector(
     (new != old).then(|| FieldError::invalid(path, json!(new), IMMUTABLE))
 }
 
+/// How often a name was taken by somebody else; `path` is the status'.
+pub(in crate::control_plane::registry) fn validate_collisions(
+    count: Option<i32>,
+    before: Option<i32>,
+    path: &Path,
+) -> Vec<FieldError> {
+    let path = path.child("collisionCount");
+    let mut faults: Vec<FieldError> = not_negative(path.clone(), count).into_iter().collect();
+    if count.unwrap_or(0) < before.unwrap_or(0) {
+        faults.push(FieldError::invalid(path, count.unwrap_or(0), "cannot be decremented"));
+    }
+    faults
+}
+
 /// Counts of Pods in a status; each part must fit into the whole.
-pub(super) struct Counts {
-    pub(super) replicas: i32,
+pub(in crate::control_plane::registry) struct Counts {
+    pub(in crate::control_plane::registry) replicas: i32,
     /// Field and count of what may not exceed `replicas`.
-    pub(super) parts: Vec<(&'static str, Option<i32>)>,
-    pub(super) ready: Option<i32>,
-    pub(super) available: Option<i32>,
+    pub(in crate::control_plane::registry) parts: Vec<(&'static str, Option<i32>)>,
+    pub(in crate::control_plane::registry) ready: Option<i32>,
+    pub(in crate::control_plane::registry) available: Option<i32>,
 }
 
 impl Counts {
-    pub(super) fn validate(&self, path: &Path) -> Vec<FieldError> {
+    pub(in crate::control_plane::registry) fn validate(&self, path: &Path) -> Vec<FieldError> {
         let mut faults: Vec<FieldError> =
             not_negative(path.child("replicas"), Some(self.replicas)).into_iter().collect();
         let named = [("readyReplicas", self.ready), ("availableReplicas", self.available)];
@@ -120,12 +141,12 @@ impl Counts {
 }
 
 /// What `kubectl get -o wide` shows of a selector; it was checked when it came.
-pub(super) fn selector_text(selector: &LabelSelector) -> String {
+pub(in crate::control_plane::registry) fn selector_text(selector: &LabelSelector) -> String {
     Labels::from_typed(Some(selector)).map(|labels| labels.to_string()).unwrap_or_default()
 }
 
 /// Its Pods are called after it, and have host names after that.
-pub(super) fn name_warning(meta: &ObjectMeta) -> Option<String> {
+pub(in crate::control_plane::registry) fn name_warning(meta: &ObjectMeta) -> Option<String> {
     let name = meta.name.as_deref().filter(|name| !name.is_empty())?;
     let complaints = meta::dns1123_label(name);
     let text = "metadata.name: this is used in Pod names and hostnames, which can result in \
@@ -134,6 +155,6 @@ pub(super) fn name_warning(meta: &ObjectMeta) -> Option<String> {
 }
 
 /// A count as a cell.
-pub(super) fn count(count: Option<i32>) -> Value {
+pub(in crate::control_plane::registry) fn count(count: Option<i32>) -> Value {
     count.unwrap_or(0).into()
 }

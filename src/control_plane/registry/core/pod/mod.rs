@@ -43,6 +43,7 @@ impl Resource for Pods {
         },
         Subresource { name: "binding", kind: ("", "", "Binding"), verbs: &["create"] },
         Subresource { name: "ephemeralcontainers", kind: ("", "", "Pod"), verbs: STATUS_VERBS },
+        Subresource { name: "eviction", kind: ("policy", "v1", "Eviction"), verbs: &["create"] },
         Subresource { name: "exec", kind: ("", "", "PodExecOptions"), verbs: &["create", "get"] },
         Subresource { name: "log", kind: ("", "", "Pod"), verbs: &["get"] },
         Subresource {

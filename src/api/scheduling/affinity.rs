@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 /// Whether the node has what `nodeSelector` and the required terms of `nodeAffinity` ask for.
-pub(super) fn matches(spec: &PodSpec, node: &Node) -> bool {
+pub fn matches(spec: &PodSpec, node: &Node) -> bool {
     let labels = node.metadata.labels.as_ref();
     let selected = spec.node_selector.iter().flatten().all(|(key, value)| {
         labels.and_then(|labels| labels.get(key)).is_some_and(|label| label == value)
@@ -20,12 +20,12 @@ pub(super) fn matches(spec: &PodSpec, node: &Node) -> bool {
 }
 
 /// Whether one of the selector's terms holds for the node.
-pub(super) fn selects(selector: &NodeSelector, node: &Node) -> bool {
+pub fn selects(selector: &NodeSelector, node: &Node) -> bool {
     selector.node_selector_terms.iter().any(|term| term_matches(term, node))
 }
 
 /// The weights of the preferred terms that the node matches, together.
-pub(super) fn preference(spec: &PodSpec, node: &Node) -> i64 {
+pub fn preference(spec: &PodSpec, node: &Node) -> i64 {
     let preferred = node_affinity(spec).and_then(|affinity| {
         affinity.preferred_during_scheduling_ignored_during_execution.as_ref()
     });

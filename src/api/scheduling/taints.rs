@@ -5,14 +5,14 @@
 use k8s_openapi::api::core::v1::{Node, PodSpec, Taint, Toleration};
 
 /// The first taint that keeps the Pod off the node.
-pub(super) fn untolerated<'a>(spec: &PodSpec, node: &'a Node) -> Option<&'a Taint> {
+pub fn untolerated<'a>(spec: &PodSpec, node: &'a Node) -> Option<&'a Taint> {
     taints(node).find(|taint| {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute") && !tolerates(spec, taint)
     })
 }
 
 /// How many taints would rather not have the Pod.
-pub(super) fn reluctance(spec: &PodSpec, node: &Node) -> usize {
+pub fn reluctance(spec: &PodSpec, node: &Node) -> usize {
     taints(node)
         .filter(|taint| taint.effect == "PreferNoSchedule" && !tolerates(spec, taint))
         .count()
@@ -22,7 +22,7 @@ fn taints(node: &Node) -> impl Iterator<Item = &Taint> {
     node.spec.iter().filter_map(|spec| spec.taints.as_ref()).flatten()
 }
 
-pub(super) fn tolerates(spec: &PodSpec, taint: &Taint) -> bool {
+pub fn tolerates(spec: &PodSpec, taint: &Taint) -> bool {
     spec.tolerations.iter().flatten().any(|toleration| toleration_covers(toleration, taint))
 }
 
