@@ -118,23 +118,27 @@ pub fn is_free(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
 ///
 /// # Errors
 /// 429 with what is missing; 403 if the budget makes no sense. Upstream: `checkAndDecrement`.
-pub fn grant(budget: &mut PodDisruptionBudget, pod: &str, now: Timestamp) -> Result<(), Status> {
+pub fn grant(
+    budget: &mut PodDisruptionBudget,
+    pod: &str,
+    now: Timestamp,
+) -> Result<(), Box<Status>> {
     let name = name_of(budget).to_owned();
     let generation = budget.metadata.generation.unwrap_or(0);
     let status = budget.status.get_or_insert_default();
     if status.observed_generation.unwrap_or(0) < generation {
-        return Err(being_processed(&name));
+        return Err(Box::new(being_processed(&name)));
     }
     let resource = GroupResource::new("policy", "poddisruptionbudget");
     if status.disruptions_allowed < 0 {
         let cause = "pdb disruptions allowed is negative";
-        return Err(status::forbidden(&resource, &name, cause));
+        return Err(Box::new(status::forbidden(&resource, &name, cause)));
     }
     let disrupted = status.disrupted_pods.get_or_insert_default();
     if disrupted.len() > DISRUPTED_PODS_MAX {
         let cause =
             "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
-        return Err(status::forbidden(&resource, &name, cause));
+        return Err(Box::new(status::forbidden(&resource, &name, cause)));
     }
     if status.disruptions_allowed == 0 {
         let mut conditions = status.conditions.iter().flatten();
@@ -150,7 +154,7 @@ pub fn grant(budget: &mut PodDisruptionBudget, pod: &str, now: Timestamp) -> Res
                 status.desired_healthy, status.current_healthy
             ),
         };
-        return Err(refused(why, 0));
+        return Err(Box::new(refused(why, 0)));
     }
     status.disruptions_allowed -= 1;
     disrupted.insert(pod.to_owned(), Time(now));

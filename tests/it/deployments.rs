@@ -205,3 +205,22 @@ async fn old_sets_beyond_the_history_are_forgotten() {
     rolled_out(&server).await;
     server.until(SETS, |list| items(list).len() == 2).await;
 }
+
+#[tokio::test]
+async fn a_name_that_somebody_else_has_is_passed_over() {
+    let server = server().await;
+    server.post(DEPLOYMENTS, &deployment("d", 0)).await.expect(201);
+    let list = server.until(SETS, |list| items(list).len() == 1).await;
+    let name = items(&list)[0]["metadata"]["name"].clone();
+    server.delete(&format!("{DEPLOYMENTS}/d")).await.expect(200);
+    server.until(SETS, |list| items(list).is_empty()).await;
+    let mut other = crate::replica_sets::set("other", 0);
+    other["metadata"]["name"] = name.clone();
+    server.post(SETS, &other).await.expect(201);
+    server.post(DEPLOYMENTS, &deployment("d", 0)).await.expect(201);
+    let list = server.until(SETS, |list| items(list).len() == 2).await;
+    let own = items(&list).iter().find(|set| set["metadata"]["name"] != name).unwrap();
+    assert_eq!(own["metadata"]["ownerReferences"][0]["name"], "d");
+    let counted = |list: &Value| items(list)[0]["status"]["collisionCount"] == 1;
+    server.until(DEPLOYMENTS, counted).await;
+}

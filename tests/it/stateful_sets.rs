@@ -177,3 +177,21 @@ async fn only_some_fields_of_a_set_change() {
     named["metadata"]["name"] = json!("a.b");
     assert!(server.post(SETS, &named).await.message(422).contains("metadata.name: Invalid value"));
 }
+
+#[tokio::test]
+async fn a_name_that_another_revision_has_is_passed_over() {
+    let server = server().await;
+    server.post(SETS, &set(0)).await.expect(201);
+    let list = server.until(REVISIONS, |list| items(list).len() == 1).await;
+    let name = items(&list)[0]["metadata"]["name"].clone();
+    server.delete(&format!("{SETS}/web")).await.expect(200);
+    server.until(REVISIONS, |list| items(list).is_empty()).await;
+    let other = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision",
+        "metadata": {"name": name}, "data": {"else": true}, "revision": 1});
+    server.post(REVISIONS, &other).await.expect(201);
+    server.post(SETS, &set(0)).await.expect(201);
+    let counted = |list: &Value| items(list)[0]["status"]["collisionCount"] == 1;
+    let list = server.until(SETS, counted).await;
+    assert_ne!(items(&list)[0]["status"]["updateRevision"], name);
+    assert_eq!(items(&server.get(REVISIONS).await.expect(200)).len(), 2);
+}

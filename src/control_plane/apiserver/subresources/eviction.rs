@@ -148,7 +148,7 @@ async fn take_off(call: &Call, budget: &PodDisruptionBudget, pod: &Pod, dry: boo
         let any: &dyn Any = &**old;
         let budget = any.downcast_ref::<PodDisruptionBudget>().ok_or_else(|| call.not_found())?;
         let mut budget = budget.clone();
-        disruption::grant(&mut budget, &name, call.now)?;
+        disruption::grant(&mut budget, &name, call.now).map_err(Failure)?;
         Ok(Box::new(budget) as Box<dyn AnyObject>)
     };
     match modify(&mut own, Part::Decided, dry, propose).await {
