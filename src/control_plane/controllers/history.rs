@@ -189,11 +189,11 @@ async fn create<O: Object>(
 /// in order.
 ///
 /// Upstream: `truncateHistory`.
-pub(super) fn forgotten<'a>(
-    revisions: &'a [Arc<ControllerRevision>],
+pub(super) fn forgotten(
+    revisions: &[Arc<ControllerRevision>],
     limit: i32,
     is_live: impl Fn(&ControllerRevision) -> bool,
-) -> Vec<&'a ControllerRevision> {
+) -> Vec<&ControllerRevision> {
     let Ok(limit) = usize::try_from(limit) else { return Vec::new() };
     let mut history: Vec<&ControllerRevision> = revisions
         .iter()

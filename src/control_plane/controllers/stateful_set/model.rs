@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any.clone().prop_map(Event::Stumble),
         1 => any.clone().prop_map(Event::End),
         2 => any.clone().prop_map(Event::Delete),
-        6 => any.clone().prop_map(Event::Vanish),
+        6 => any.prop_map(Event::Vanish),
         1 => (0u8..4).prop_map(Event::Image),
         2 => (0i32..6).prop_map(Event::Scale),
         1 => (0i32..3).prop_map(Event::Start),
@@ -204,7 +204,7 @@ impl World {
                     }
                     self.claims.insert(key, Arc::new(claim));
                 }
-                !is_new || self.create(pod)
+                !is_new || self.create(*pod)
             }
             Step::Delete(pod) => {
                 self.delete(ordinal(&pod), pod.metadata.uid.as_deref());
@@ -327,7 +327,7 @@ proptest! {
         world.settle();
         let spec = world.set.spec.clone().unwrap();
         let wanted: Vec<i32> = identity::ordinals(&spec).collect();
-        prop_assert_eq!(world.pods.keys().copied().collect::<Vec<_>>(), wanted.clone());
+        prop_assert_eq!(&world.pods.keys().copied().collect::<Vec<_>>(), &wanted);
         let update = format!("s-{}", world.image);
         for pod in world.pods.values() {
             prop_assert_eq!(identity::revision(pod), update.as_str());

@@ -39,7 +39,7 @@ pub(super) struct View<'a> {
 pub(super) enum Step {
     /// Makes the claims that a Pod lacks, then the Pod itself if it is new.
     Create {
-        pod: Pod,
+        pod: Box<Pod>,
         is_new: bool,
         claims: Vec<PersistentVolumeClaim>,
     },
@@ -96,7 +96,7 @@ fn settle(view: &View<'_>, steps: &mut Vec<Step>) {
             _ => condemned.push(pod),
         }
     }
-    for ordinal in wanted.clone() {
+    for ordinal in wanted {
         let go = view.replica(ordinal, replicas.get(&ordinal).copied(), steps);
         if go == Go::Wait && in_order {
             return;
@@ -179,13 +179,13 @@ impl View<'_> {
             return;
         }
         let claims = self.missing_claims(ordinal);
-        steps.push(Step::Create { pod, is_new: true, claims });
+        steps.push(Step::Create { pod: Box::new(pod), is_new: true, claims });
     }
 
     fn complete_claims(&self, ordinal: i32, pod: &Pod, steps: &mut Vec<Step>) {
         let claims = self.missing_claims(ordinal);
         if !claims.is_empty() {
-            steps.push(Step::Create { pod: pod.clone(), is_new: false, claims });
+            steps.push(Step::Create { pod: Box::new(pod.clone()), is_new: false, claims });
         }
     }
 
