@@ -91,6 +91,9 @@ pub struct Usage {
     /// Billionths of a core.
     pub cpu_nanocores: u64,
     pub memory_bytes: u64,
+    /// Thousandths of an HTTP request each second, averaged likewise. `None`: it serves none (wasi:http;
+    /// what a guest answers on sockets of its own is bytes to us).
+    pub request_millis: Option<u64>,
 }
 
 /// What one container uses.

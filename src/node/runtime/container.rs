@@ -1,6 +1,7 @@
 //! A container: the processes that share a root, budgets and a kill switch.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) started_at: Timestamp,
     pub(super) network: Option<PodNetwork>,
     pub(super) http: Http,
+    /// How many requests its servers have answered, once there is one.
+    pub(super) requests: OnceLock<AtomicU64>,
     /// For its guests' own requests.
     pub(super) client: Client,
     tasks: TaskTracker,
@@ -134,6 +137,7 @@ pub(super) async fn start(sandbox: &Sandbox, spec: ContainerSpec) -> Result<Cont
         client: Client::new(sandbox.network.clone(), runtime.clock.clone()),
         network: sandbox.network.clone(),
         http: spec.http,
+        requests: OnceLock::new(),
         tasks: TaskTracker::new(),
         processes,
         root: Arc::new(proc.mounted(&spec.root)),
@@ -224,6 +228,11 @@ impl Container {
         self.shared.cpu.total()
     }
 
+    /// How many requests its wasi:http servers have answered so far; `None` if it has none.
+    pub fn requests(&self) -> Option<u64> {
+        self.shared.requests.get().map(|count| count.load(Ordering::Relaxed))
+    }
+
     /// Linear memory and tables of all its processes, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.shared.memory.used()
@@ -261,6 +270,17 @@ impl Child {
 }
 
 impl Shared {
+    /// One of its servers begins: from now on its requests are counted.
+    pub(super) fn serves_requests(&self) {
+        self.requests.get_or_init(AtomicU64::default);
+    }
+
+    pub(super) fn answered_request(&self) {
+        if let Some(count) = self.requests.get() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Starts a program that nobody in the container asked for.
     fn start(
         self: &Arc<Self>,

@@ -12,14 +12,19 @@ use crate::client::node_api::Usage;
 /// A list of resources: `cpu` and `memory`.
 pub(super) type ResourceList = BTreeMap<String, ApiQuantity>;
 
+/// What is ours beside metrics-server's: HTTP requests each second, of who serves any.
+const REQUESTS: &str = "requests_per_second";
+
 /// In metrics-server's units: billionths of a core, KiB.
 pub(super) fn of(usage: &Usage) -> ResourceList {
     let amounts = [
-        ("cpu", format!("{}n", usage.cpu_nanocores)),
-        ("memory", format!("{}Ki", usage.memory_bytes >> 10)),
+        ("cpu", Some(format!("{}n", usage.cpu_nanocores))),
+        ("memory", Some(format!("{}Ki", usage.memory_bytes >> 10))),
+        (REQUESTS, usage.request_millis.map(|millis| format!("{millis}m"))),
     ];
     let canonical = |text: String| quantity::canonical(&text).unwrap_or(text);
-    amounts.map(|(name, text)| (name.to_owned(), ApiQuantity(canonical(text)))).into()
+    let amounts = amounts.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    amounts.map(|(name, text)| (name.to_owned(), ApiQuantity(canonical(text)))).collect()
 }
 
 /// The cells of `cpu` and `memory`: sums of all lists.
@@ -63,7 +68,7 @@ mod tests {
     fn amounts_are_canonical_and_add_up() {
         let usage = |cpu_nanocores, memory_bytes| {
             let (at, window) = (jiff::Timestamp::UNIX_EPOCH, Duration::from_secs(10));
-            of(&Usage { at, window, cpu_nanocores, memory_bytes })
+            of(&Usage { at, window, cpu_nanocores, memory_bytes, request_millis: None })
         };
         let lists = [usage(1_500_000, 3 << 20), usage(500_000, 1 << 10)];
         assert_eq!((&*lists[0]["cpu"].0, &*lists[0]["memory"].0), ("1500u", "3Mi"));

@@ -68,12 +68,17 @@ fn sample_all(ctx: &Context) {
     let mut guests = Duration::ZERO;
     for pod in &pods {
         pod.each_running(|_, live| {
-            let cpu = live.container.cpu_time();
-            guests += cpu;
-            live.meter.take(Sample { at, cpu });
+            let sample = sample(&live.container, at);
+            guests += sample.cpu;
+            live.meter.take(sample);
         });
     }
-    ctx.node_meter.take(Sample { at, cpu: host::cpu_time().unwrap_or(guests) });
+    let cpu = host::cpu_time().unwrap_or(guests);
+    ctx.node_meter.take(Sample { at, cpu, requests: 0 });
+}
+
+fn sample(container: &Container, at: Duration) -> Sample {
+    Sample { at, cpu: container.cpu_time(), requests: container.requests().unwrap_or(0) }
 }
 
 /// What the node and these Pods use now.
@@ -102,8 +107,9 @@ fn of_pod(pod: &LivePod, now: Timestamp, at: Duration) -> Vec<ContainerUsage> {
 
 fn of_container(live: &Live, now: Timestamp, at: Duration) -> Option<Usage> {
     let container: &Container = &live.container;
-    let rate = live.meter.rate(Sample { at, cpu: container.cpu_time() })?;
-    Some(usage(now, rate, container.memory_bytes()))
+    let rate = live.meter.rate(sample(container, at))?;
+    let request_millis = container.requests().map(|_| rate.request_millis);
+    Some(Usage { request_millis, ..usage(now, rate, container.memory_bytes()) })
 }
 
 /// Where the host does not tell of the process, it is its guests.
@@ -120,9 +126,10 @@ fn of_node(ctx: &Context, now: Timestamp, at: Duration) -> Option<Usage> {
     };
     let cpu = host::cpu_time().unwrap_or_else(|| guests().0);
     let memory = host::memory_bytes().unwrap_or_else(|| guests().1);
-    Some(usage(now, ctx.node_meter.rate(Sample { at, cpu })?, memory))
+    Some(usage(now, ctx.node_meter.rate(Sample { at, cpu, requests: 0 })?, memory))
 }
 
 fn usage(at: Timestamp, rate: Rate, memory_bytes: u64) -> Usage {
-    Usage { at, window: rate.window, cpu_nanocores: rate.nanocores, memory_bytes }
+    let (window, cpu_nanocores) = (rate.window, rate.nanocores);
+    Usage { at, window, cpu_nanocores, memory_bytes, request_millis: None }
 }

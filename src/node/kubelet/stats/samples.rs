@@ -10,11 +10,12 @@ const WINDOW_MIN: Duration = Duration::from_secs(10);
 /// What has just started has computed for its start alone: that says nothing of what it will use.
 const AGE_MIN: Duration = Duration::from_secs(1);
 
-/// CPU time used so far, and when it was read on the monotonic clock.
+/// CPU time used and requests answered so far, and when that was read on the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) at: Duration,
     pub(super) cpu: Duration,
+    pub(super) requests: u64,
 }
 
 /// The two latest samples of something. One taken now is between [`WINDOW_MIN`] and their sum with
@@ -31,12 +32,14 @@ pub(super) struct Rate {
     pub(super) window: Duration,
     /// Billionths of a core.
     pub(super) nanocores: u64,
+    /// Thousandths of a request each second.
+    pub(super) request_millis: u64,
 }
 
 impl Samples {
     /// Of something that starts now.
     pub(super) fn starting(at: Duration, cpu: Duration) -> Self {
-        let sample = Sample { at, cpu };
+        let sample = Sample { at, cpu, requests: 0 };
         Self { older: sample, newer: sample }
     }
 
@@ -53,8 +56,16 @@ impl Samples {
             return None;
         }
         let cpu = now.cpu.saturating_sub(from.cpu);
-        let nanocores = cpu.as_nanos() * 1_000_000_000 / window.as_nanos();
-        Some(Rate { window, nanocores: u64::try_from(nanocores).unwrap_or(u64::MAX) })
+        let each_second = |amount: u128, unit: u128| {
+            let amount = amount * unit * 1_000_000_000 / window.as_nanos();
+            u64::try_from(amount).unwrap_or(u64::MAX)
+        };
+        let requests = u128::from(now.requests.saturating_sub(from.requests));
+        Some(Rate {
+            window,
+            nanocores: each_second(cpu.as_nanos(), 1),
+            request_millis: each_second(requests, 1000),
+        })
     }
 }
 
@@ -63,7 +74,8 @@ mod tests {
     use super::*;
 
     fn sample(at: u64, cpu_millis: u64) -> Sample {
-        Sample { at: Duration::from_secs(at), cpu: Duration::from_millis(cpu_millis) }
+        let (at, cpu) = (Duration::from_secs(at), Duration::from_millis(cpu_millis));
+        Sample { at, cpu, requests: 0 }
     }
 
     #[track_caller]
@@ -84,6 +96,13 @@ mod tests {
         samples.take(sample(125, 6000));
         check(samples, sample(126, 6000), Some((16, 312_500_000)));
         check(samples, sample(135, 6000), Some((10, 0)));
+    }
+
+    #[test]
+    fn requests_are_told_each_second() {
+        let samples = Samples::starting(Duration::ZERO, Duration::ZERO);
+        let rate = samples.rate(Sample { requests: 25, ..sample(10, 0) });
+        assert_eq!(rate.map(|rate| rate.request_millis), Some(2_500));
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl Runnable for Linked {
             if let Some(first) = first {
                 instances.adopt(first, &start)?;
             }
+            start.container.serves_requests();
             let counted = start.container.http.server.as_ref();
             let requests = counted.map(HttpServer::requests).unwrap_or_default();
             let roomy = Semaphore::new(connection::ROOMY_MAX);

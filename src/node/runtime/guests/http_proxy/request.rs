@@ -54,6 +54,7 @@ pub(super) async fn answer(
     let response = serve(server, ends, request).await;
     let took = clock.monotonic().saturating_sub(since);
     server.requests.answered(response.status().as_u16(), took);
+    server.start.container.answered_request();
     response
 }
 
