@@ -15,6 +15,8 @@ pub mod patch;
 pub mod pod;
 pub mod protobuf;
 pub mod quantity;
+pub mod quota;
+pub mod requests;
 pub mod scheduling;
 pub mod schema;
 pub mod selector;

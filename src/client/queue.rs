@@ -3,7 +3,7 @@
 //!
 //! Upstream: client-go's `util/workqueue` (`Type`, `DelayingInterface`, `ItemExponentialFailureRateLimiter`).
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -29,6 +29,9 @@ impl Backoff {
     }
 }
 
+/// Who goes first: the smaller; of equals who came first.
+type Rank<K> = Box<dyn Fn(&K) -> i64 + Send + Sync>;
+
 /// Cheap to clone; all clones are one queue.
 pub struct Queue<K> {
     shared: Arc<Shared<K>>,
@@ -37,13 +40,14 @@ pub struct Queue<K> {
 struct Shared<K> {
     clock: Clock,
     backoff: Backoff,
+    rank: Rank<K>,
     state: Mutex<State<K>>,
     changed: Notify,
 }
 
 /// Bound: one entry per key in each of these, so no more than there are objects.
 struct State<K> {
-    ready: VecDeque<K>,
+    ready: BTreeMap<(i64, u64), K>,
     /// What is in `ready`, or will be when the worker that holds it is done.
     dirty: HashSet<K>,
     working: HashSet<K>,
@@ -73,8 +77,19 @@ impl<K> fmt::Debug for Queue<K> {
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn new(clock: Clock, backoff: Backoff) -> Self {
+        Self::ranked(clock, backoff, |_| 0)
+    }
+
+    /// One in which keys of a smaller rank overtake the others. `rank` is asked when a key becomes ready; it
+    /// must not use the queue.
+    pub fn ranked(
+        clock: Clock,
+        backoff: Backoff,
+        rank: impl Fn(&K) -> i64 + Send + Sync + 'static,
+    ) -> Self {
+        let rank = Box::new(rank);
         let state = State {
-            ready: VecDeque::new(),
+            ready: BTreeMap::new(),
             dirty: HashSet::new(),
             working: HashSet::new(),
             delayed: HashMap::new(),
@@ -82,13 +97,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             sequence: 0,
             failures: HashMap::new(),
         };
-        let shared = Shared { clock, backoff, state: Mutex::new(state), changed: Notify::new() };
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        let shared = Shared { clock, backoff, rank, state, changed };
         Self { shared: Arc::new(shared) }
     }
 
     /// Has the key worked on as soon as possible; again, if a worker holds it right now.
     pub fn add(&self, key: K) {
-        self.shared.state.lock().add(key);
+        self.shared.state.lock().add(key, &self.shared.rank);
         self.shared.changed.notify_one();
     }
 
@@ -105,7 +121,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         loop {
             let due = {
                 let mut state = self.shared.state.lock();
-                state.ripen(self.shared.clock.monotonic());
+                state.ripen(self.shared.clock.monotonic(), &self.shared.rank);
                 if let Some(key) = state.claim() {
                     if !state.ready.is_empty() {
                         self.shared.changed.notify_one();
@@ -128,10 +144,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
-    fn add(&mut self, key: K) {
+    fn add(&mut self, key: K, rank: &Rank<K>) {
         if self.dirty.insert(key.clone()) && !self.working.contains(&key) {
-            self.ready.push_back(key);
+            self.push(key, rank);
         }
+    }
+
+    fn push(&mut self, key: K, rank: &Rank<K>) {
+        self.sequence += 1;
+        self.ready.insert((rank(&key), self.sequence), key);
     }
 
     fn delay(&mut self, key: K, at: Duration) {
@@ -145,7 +166,7 @@ impl<K: Clone + Eq + Hash> State<K> {
 
     /// Moves what is due to `ready`. An entry of `due` that was overtaken by an earlier one of the
     /// same key no longer agrees with `delayed` and is dropped.
-    fn ripen(&mut self, now: Duration) {
+    fn ripen(&mut self, now: Duration, rank: &Rank<K>) {
         while let Some(entry) = self.due.first_entry() {
             let at = entry.key().0;
             if at > now {
@@ -154,22 +175,22 @@ impl<K: Clone + Eq + Hash> State<K> {
             let key = entry.remove();
             if self.delayed.get(&key) == Some(&at) {
                 self.delayed.remove(&key);
-                self.add(key);
+                self.add(key, rank);
             }
         }
     }
 
     fn claim(&mut self) -> Option<K> {
-        let key = self.ready.pop_front()?;
+        let (_, key) = self.ready.pop_first()?;
         self.dirty.remove(&key);
         self.working.insert(key.clone());
         Some(key)
     }
 
-    fn release(&mut self, key: &K) {
+    fn release(&mut self, key: &K, rank: &Rank<K>) {
         self.working.remove(key);
         if self.dirty.contains(key) {
-            self.ready.push_back(key.clone());
+            self.push(key.clone(), rank);
         }
     }
 }
@@ -205,7 +226,7 @@ impl<K: Clone + Eq + Hash> Claim<K> {
 
 impl<K: Clone + Eq + Hash> Drop for Claim<K> {
     fn drop(&mut self) {
-        self.queue.shared.state.lock().release(&self.key);
+        self.queue.shared.state.lock().release(&self.key, &self.queue.shared.rank);
         self.queue.shared.changed.notify_one();
     }
 }
@@ -243,6 +264,17 @@ mod tests {
         assert_eq!(next(&queue).expect("a").key(), &"a");
         assert_eq!(next(&queue).expect("b").key(), &"b");
         assert!(next(&queue).is_none());
+    }
+
+    #[test]
+    fn a_smaller_rank_goes_first() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let queue = Queue::ranked(clock, BACKOFF, |key: &&str| if *key == "king" { -1 } else { 0 });
+        for key in ["a", "b", "king"] {
+            queue.add(key);
+        }
+        let order = ["king", "a", "b"].map(|_| *next(&queue).expect("three").key());
+        assert_eq!(order, ["king", "a", "b"]);
     }
 
     #[test]

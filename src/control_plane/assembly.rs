@@ -21,6 +21,7 @@ use super::auth::Identity;
 use super::auth::pki::Pki;
 use super::auth::tokens::{BadKey, Tokens};
 use super::controllers::{self, ClusterServices};
+use super::priority_classes;
 use super::registry::{KubeObject, ServiceRanges};
 use super::scheduler;
 use super::storage::{self, Storage};
@@ -75,6 +76,8 @@ pub enum Error {
     Tls(#[source] TlsError),
     #[error("make the IngressClass {INGRESS_CLASS}")]
     IngressClass(#[source] Box<kube::Error>),
+    #[error("make the cluster's PriorityClasses")]
+    PriorityClasses(#[source] Box<kube::Error>),
     #[error("make the cluster's StorageClasses")]
     StorageClasses(#[source] Box<kube::Error>),
     #[error("make the cluster's own Services")]
@@ -92,8 +95,8 @@ const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube
 
 impl ControlPlane {
     /// Makes the objects every cluster has (the namespaces default, kube-system, kube-public and
-    /// kube-node-lease, the Services kubernetes and kube-dns, the classes of Ingresses and of
-    /// storage) and starts scheduler and controllers. Must be called on a tokio runtime.
+    /// kube-node-lease, the Services kubernetes and kube-dns, the classes of Ingresses, of storage and of
+    /// priority) and starts scheduler and controllers. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -110,6 +113,8 @@ impl ControlPlane {
         });
         bootstrap(&apiserver).await?;
         ingress_class(&apiserver).await?;
+        let made = priority_classes::ensure(apiserver.client(Identity::apiserver())).await;
+        made.map_err(|source| Error::PriorityClasses(Box::new(source)))?;
         let made = storage_classes::ensure(apiserver.client(Identity::apiserver())).await;
         made.map_err(|source| Error::StorageClasses(Box::new(source)))?;
         let made = cluster_services.ensure(&apiserver.client(Identity::apiserver())).await;
@@ -138,11 +143,13 @@ impl ControlPlane {
         let claims: Cache<PersistentVolumeClaim> = self.cache().await?;
         let volumes: Cache<PersistentVolume> = self.cache().await?;
         let storage_classes: Cache<StorageClass> = self.cache().await?;
+        let namespaces: Cache<Namespace> = self.cache().await?;
         let nodes: Cache<Node> = self.cache().await?;
         let scheduler = scheduler::Rooms {
             client: self.client(Identity::scheduler()),
             pods: self.pods.clone(),
             nodes: nodes.clone(),
+            namespaces: namespaces.clone(),
             claims: claims.clone(),
             volumes: volumes.clone(),
             storage_classes: storage_classes.clone(),
@@ -150,6 +157,7 @@ impl ControlPlane {
         };
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
         let caches = controllers::Caches {
+            autoscalers: self.cache().await?,
             claims,
             config_maps: self.config_maps.clone(),
             controller_revisions: self.cache().await?,
@@ -158,10 +166,12 @@ impl ControlPlane {
             disruption_budgets: self.cache().await?,
             endpoint_slices: self.cache().await?,
             endpoints: self.cache().await?,
-            namespaces: self.cache().await?,
+            leases: self.cache().await?,
+            namespaces,
             nodes,
             owners: self.apiserver.owners().await.map_err(Error::Storage)?,
             pods: self.pods.clone(),
+            quotas: self.cache().await?,
             replica_sets: self.cache().await?,
             replication_controllers: self.cache().await?,
             service_accounts: self.service_accounts.clone(),

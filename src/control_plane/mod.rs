@@ -7,6 +7,7 @@ mod apiserver;
 mod assembly;
 pub mod auth;
 mod controllers;
+mod priority_classes;
 mod registry;
 mod scheduler;
 mod spdy;

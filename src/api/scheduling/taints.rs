@@ -23,10 +23,13 @@ fn taints(node: &Node) -> impl Iterator<Item = &Taint> {
 }
 
 pub fn tolerates(spec: &PodSpec, taint: &Taint) -> bool {
-    spec.tolerations.iter().flatten().any(|toleration| toleration_covers(toleration, taint))
+    spec.tolerations.iter().flatten().any(|toleration| covers(toleration, taint))
 }
 
-fn toleration_covers(toleration: &Toleration, taint: &Taint) -> bool {
+/// Whether the toleration is for the taint, for however long.
+///
+/// Upstream: `Toleration.ToleratesTaint`.
+pub fn covers(toleration: &Toleration, taint: &Taint) -> bool {
     let said =
         |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
     let effect = said(&toleration.effect).is_none_or(|effect| effect == taint.effect);
@@ -51,7 +54,7 @@ mod tests {
     fn check(toleration: Value, taint: Value, expect: bool) {
         let toleration: Toleration = serde_json::from_value(toleration).unwrap();
         let taint: Taint = serde_json::from_value(taint).unwrap();
-        assert_eq!(toleration_covers(&toleration, &taint), expect, "{toleration:?} {taint:?}");
+        assert_eq!(covers(&toleration, &taint), expect, "{toleration:?} {taint:?}");
     }
 
     #[test]

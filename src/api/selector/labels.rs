@@ -139,6 +139,11 @@ impl Labels {
         Self(Some(Vec::new()))
     }
 
+    /// All of these must hold.
+    pub fn of(requirements: Vec<Requirement>) -> Self {
+        Self(Some(requirements))
+    }
+
     pub fn nothing() -> Self {
         Self(None)
     }

@@ -14,6 +14,7 @@ mod limit_ranger;
 mod namespace_lifecycle;
 mod persistent_volume_claim_resize;
 mod priority;
+mod resource_quota;
 mod service_account;
 mod storage_object_in_use_protection;
 
@@ -22,7 +23,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ServiceAccount};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
 
 /// In the order in which they run; upstream's order.
@@ -36,6 +39,8 @@ pub(super) static PLUGINS: &[&dyn Plugin] = &[
     &storage_object_in_use_protection::StorageObjectInUseProtection,
     &persistent_volume_claim_resize::PersistentVolumeClaimResize,
     &default_ingress_class::DefaultIngressClass,
+    // The last: what it counts must not change any more.
+    &resource_quota::ResourceQuotas,
 ];
 
 /// An object as its k8s-openapi type.
@@ -104,6 +109,25 @@ pub(super) trait Lookup: Send + Sync {
     /// Those of a namespace, by name.
     async fn limit_ranges(&self, namespace: &str) -> Result<Vec<Arc<LimitRange>>, LookupError>;
 
+    /// Those of a namespace, by name.
+    async fn resource_quotas(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<Arc<ResourceQuota>>, LookupError>;
+
+    /// All objects of a resource in a namespace, as their types.
+    async fn objects(
+        &self,
+        group: &str,
+        resource: &str,
+        namespace: &str,
+    ) -> Result<Vec<Arc<Object>>, LookupError>;
+
+    async fn priority_class(&self, name: &str) -> Result<Option<Arc<PriorityClass>>, LookupError>;
+
+    /// The one that is marked as the default; of several, the least.
+    async fn default_priority_class(&self) -> Result<Option<Arc<PriorityClass>>, LookupError>;
+
     /// The name of the IngressClass that is marked as the default; of several, the newest.
     async fn default_ingress_class(&self) -> Result<Option<String>, LookupError>;
 
@@ -114,6 +138,8 @@ pub(super) trait Lookup: Send + Sync {
 
     /// Five random characters, to make a name of.
     fn suffix(&self) -> String;
+
+    fn now(&self) -> Timestamp;
 }
 
 /// One rule of admission.
@@ -238,6 +264,51 @@ mod testing {
             Ok(range.into_iter().map(Arc::new).collect())
         }
 
+        /// `rationed` has one.
+        async fn resource_quotas(
+            &self,
+            name: &str,
+        ) -> Result<Vec<Arc<ResourceQuota>>, LookupError> {
+            let quota = json!({"metadata": {"name": "ration"},
+                "spec": {"hard": {"pods": "2", "requests.cpu": "1"}}});
+            let quota = (name == "rationed").then(|| serde_json::from_value(quota).unwrap());
+            Ok(quota.into_iter().map(Arc::new).collect())
+        }
+
+        async fn objects(
+            &self,
+            _: &str,
+            resource: &str,
+            namespace: &str,
+        ) -> Result<Vec<Arc<Object>>, LookupError> {
+            if (resource, namespace) != ("pods", "rationed") {
+                return Ok(Vec::new());
+            }
+            let requests = json!({"requests": {"cpu": "600m"}});
+            let one = pod(json!({"containers": [{"name": "c", "resources": requests}]}));
+            Ok(vec![Arc::new(one)])
+        }
+
+        /// None is the default. `meek` sends nobody away.
+        async fn priority_class(
+            &self,
+            name: &str,
+        ) -> Result<Option<Arc<PriorityClass>>, LookupError> {
+            let (value, policy) = match name {
+                "system-node-critical" => (2_000_001_000, None),
+                "high" => (1000, Some("PreemptLowerPriority")),
+                "meek" => (7, Some("Never")),
+                _ => return Ok(None),
+            };
+            let class =
+                json!({"metadata": {"name": name}, "value": value, "preemptionPolicy": policy});
+            Ok(Some(Arc::new(serde_json::from_value(class).unwrap())))
+        }
+
+        async fn default_priority_class(&self) -> Result<Option<Arc<PriorityClass>>, LookupError> {
+            Ok(None)
+        }
+
         async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {
             Ok(Some("sampan".to_owned()))
         }
@@ -262,6 +333,10 @@ mod testing {
 
         fn suffix(&self) -> String {
             "abcde".to_owned()
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
         }
     }
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, ServiceAccount};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 
 use super::ApiServer;
+use super::allocation::Turn;
 use super::call::Call;
 use super::status::{Failure, Outcome};
 use crate::api::object::GroupResource;
@@ -17,7 +20,7 @@ use crate::api::status;
 use crate::control_plane::admission::{
     self, Lookup, LookupError, Object, Operation, Refusal, Request,
 };
-use crate::control_plane::registry::{AnyObject, Decoded, KubeObject};
+use crate::control_plane::registry::{AnyObject, AnyResource, Decoded, KubeObject, RESOURCES};
 use crate::control_plane::storage::{ListQuery, Revision, Stored};
 
 /// Bound: how long a write waits for a namespace's first ServiceAccount.
@@ -52,7 +55,8 @@ impl Call {
         answer.map_err(|refusal| self.refused(&name, &refusal))
     }
 
-    /// Lets the plugins look at the object as it will be written.
+    /// Lets the plugins look at the object as it will be written. `Some` where what is written is counted:
+    /// the caller keeps the turn until it has written the object.
     ///
     /// # Errors
     /// A plugin's refusal.
@@ -61,11 +65,27 @@ impl Call {
         operation: Operation,
         object: Option<AnyObjectMut<'_>>,
         old: Option<AnyObjectRef<'_>>,
-    ) -> Outcome<()> {
+    ) -> Outcome<Option<Turn>> {
         let name = self.name_to_tell(object.as_deref());
+        let counts = operation != Operation::Delete && self.is_counted().await?;
+        let turn = match counts {
+            true => Some(self.server.counting().lock_owned().await),
+            false => None,
+        };
         let request = self.admission_request(operation, object, old);
         let answer = admission::validate(&request, &self.server).await;
-        answer.map_err(|refusal| self.refused(&name, &refusal))
+        answer.map_err(|refusal| self.refused(&name, &refusal))?;
+        Ok(turn)
+    }
+
+    /// Whether the object counts in ResourceQuotas of its namespace.
+    async fn is_counted(&self) -> Outcome<bool> {
+        let whole = self.request.subresource.is_none() && !self.namespace().is_empty();
+        if !whole || self.resource.names().plural == "events" {
+            return Ok(false);
+        }
+        let quotas = self.server.resource_quotas(self.namespace()).await;
+        Ok(!quotas.map_err(|error| Failure::internal(&error))?.is_empty())
     }
 
     /// Adds the kind's own warnings about the object.
@@ -149,15 +169,43 @@ impl Lookup for ApiServer {
     }
 
     async fn limit_ranges(&self, namespace: &str) -> Result<Vec<Arc<LimitRange>>, LookupError> {
-        let Some(resource) = self.resource("", "v1", "limitranges") else { return Ok(Vec::new()) };
+        self.all_of(Some(namespace)).await
+    }
+
+    async fn resource_quotas(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<Arc<ResourceQuota>>, LookupError> {
+        self.all_of(Some(namespace)).await
+    }
+
+    async fn objects(
+        &self,
+        group: &str,
+        resource: &str,
+        namespace: &str,
+    ) -> Result<Vec<Arc<Object>>, LookupError> {
+        let is_it = |kind: &&&dyn AnyResource| {
+            kind.group() == group && kind.names().plural == resource && kind.is_stored()
+        };
+        let Some(resource) = RESOURCES.iter().find(is_it) else { return Ok(Vec::new()) };
         let prefix = resource.prefix(Some(namespace));
         let all = self.storage().list(&prefix, ListQuery::default()).await;
         let all = all.map_err(lookup_error)?.items;
-        let typed = |stored: &Arc<Stored>| {
-            let any: Arc<dyn Any + Send + Sync> = resource.decoded(stored).map_err(lookup_error)?;
-            any.downcast().map_err(|_| lookup_error("not a LimitRange"))
+        let typed = |stored: &Arc<Stored>| -> Result<Arc<Object>, LookupError> {
+            Ok(resource.decoded(stored).map_err(lookup_error)?)
         };
         all.iter().map(typed).collect()
+    }
+
+    async fn priority_class(&self, name: &str) -> Result<Option<Arc<PriorityClass>>, LookupError> {
+        self.look_up("", name).await
+    }
+
+    async fn default_priority_class(&self) -> Result<Option<Arc<PriorityClass>>, LookupError> {
+        let all = self.all_of::<PriorityClass>(None).await?;
+        let defaults = all.into_iter().filter(|class| class.global_default == Some(true));
+        Ok(defaults.min_by_key(|class| class.value))
     }
 
     async fn default_ingress_class(&self) -> Result<Option<String>, LookupError> {
@@ -166,6 +214,10 @@ impl Lookup for ApiServer {
 
     fn suffix(&self) -> String {
         self.ids().suffix()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
     }
 
     async fn default_storage_class(&self) -> Result<Option<String>, LookupError> {
@@ -197,6 +249,22 @@ impl ApiServer {
         let made =
             |class: &Decoded| class.metadata().creation_timestamp.as_ref().map(|time| time.0);
         Ok(defaults.max_by_key(made).and_then(|class| class.metadata().name.clone()))
+    }
+
+    /// All objects of a kind, or those of a namespace, by name.
+    async fn all_of<K: KubeObject>(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Arc<K>>, LookupError> {
+        let resource = self.resource_of_kind(K::GROUP, K::VERSION, K::KIND);
+        let Some(resource) = resource else { return Ok(Vec::new()) };
+        let all = self.storage().list(&resource.prefix(namespace), ListQuery::default()).await;
+        let all = all.map_err(lookup_error)?.items;
+        let typed = |stored: &Arc<Stored>| {
+            let any: Arc<dyn Any + Send + Sync> = resource.decoded(stored).map_err(lookup_error)?;
+            any.downcast().map_err(|_| lookup_error("an object of another kind"))
+        };
+        all.iter().map(typed).collect()
     }
 
     /// Waits until some ServiceAccount of the namespace has changed after `before`.

@@ -54,6 +54,7 @@ struct Shared {
     ranges: ServiceRanges,
     /// Whose turn it is to take from the pools that objects share.
     allocation: Arc<Mutex<()>>,
+    counting: Arc<Mutex<()>>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     ready_tx: watch::Sender<bool>,
@@ -77,6 +78,7 @@ impl ApiServer {
             ids,
             ranges,
             allocation: Arc::default(),
+            counting: Arc::default(),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             ready_tx: watch::Sender::new(false),
@@ -190,6 +192,11 @@ impl ApiServer {
 
     pub(super) fn ranges(&self) -> &ServiceRanges {
         &self.0.ranges
+    }
+
+    /// Whoever writes what ResourceQuotas count waits for the one before; taken after [`Self::allocation`].
+    pub(super) fn counting(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.0.counting)
     }
 
     pub(super) fn allocation(&self) -> Arc<Mutex<()>> {

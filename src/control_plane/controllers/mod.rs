@@ -3,9 +3,6 @@
 //! Enter by [`run`]. To add one: a file, and a line in [`CONTROLLERS`]. A reconcile gets a key, looks
 //! at what is there, and changes nothing the second time.
 //!
-//! Not here yet, because there is one node and it lives in this process: node lifecycle (marking a
-//! silent node NotReady) and the collection of Pods of deleted nodes.
-//!
 //! Upstream: `pkg/controller`.
 
 mod cluster_services;
@@ -16,18 +13,24 @@ mod endpoints;
 mod ephemeral_volume;
 mod garbage_collector;
 mod history;
+mod horizontal_pod_autoscaler;
 mod local_path_provisioner;
 mod namespace;
+mod node_lifecycle;
 mod ownership;
 mod persistent_volume;
+mod pod_gc;
+mod pod_removal;
 mod pod_writes;
 mod pods;
 mod reconcile;
 mod replica_set;
+mod resource_quota;
 mod root_ca;
 mod service_account;
 mod stateful_set;
 mod storage_protection;
+mod taint_eviction;
 mod volume_expand;
 
 use std::path::PathBuf;
@@ -37,9 +40,11 @@ use futures::future::{BoxFuture, join_all};
 use k8s_openapi::api::apps::v1::{
     ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
 };
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
-    ReplicationController, Service, ServiceAccount,
+    ReplicationController, ResourceQuota, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -58,6 +63,7 @@ pub(super) use root_ca::NAME as ROOT_CA;
 /// What controllers read.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
+    pub(crate) autoscalers: Cache<HorizontalPodAutoscaler>,
     pub(crate) claims: Cache<PersistentVolumeClaim>,
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) controller_revisions: Cache<ControllerRevision>,
@@ -66,10 +72,12 @@ pub(crate) struct Caches {
     pub(crate) disruption_budgets: Cache<PodDisruptionBudget>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) endpoints: Cache<Endpoints>,
+    pub(crate) leases: Cache<Lease>,
     pub(crate) namespaces: Cache<Namespace>,
     pub(crate) nodes: Cache<Node>,
     pub(crate) owners: Owners,
     pub(crate) pods: Cache<Pod>,
+    pub(crate) quotas: Cache<ResourceQuota>,
     pub(crate) replica_sets: Cache<ReplicaSet>,
     pub(crate) replication_controllers: Cache<ReplicationController>,
     pub(crate) service_accounts: Cache<ServiceAccount>,
@@ -139,14 +147,20 @@ static CONTROLLERS: &[Controller] = &[
         run: |ctx| Box::pin(garbage_collector::run(ctx)),
     },
     Controller {
+        name: "horizontal-pod-autoscaler",
+        run: |ctx| Box::pin(horizontal_pod_autoscaler::run(ctx)),
+    },
+    Controller {
         name: "local-path-provisioner",
         run: |ctx| Box::pin(local_path_provisioner::run(ctx)),
     },
     Controller { name: "namespace-controller", run: |ctx| Box::pin(namespace::run(ctx)) },
+    Controller { name: "node-controller", run: |ctx| Box::pin(node_lifecycle::run(ctx)) },
     Controller {
         name: "persistentvolume-controller",
         run: |ctx| Box::pin(persistent_volume::run(ctx)),
     },
+    Controller { name: "pod-garbage-collector", run: |ctx| Box::pin(pod_gc::run(ctx)) },
     Controller {
         name: "pv-protection-controller",
         run: |ctx| Box::pin(storage_protection::protect_volumes(ctx)),
@@ -163,12 +177,14 @@ static CONTROLLERS: &[Controller] = &[
         name: "replication-controller",
         run: |ctx| Box::pin(replica_set::run_replication_controllers(ctx)),
     },
+    Controller { name: "resourcequota-controller", run: |ctx| Box::pin(resource_quota::run(ctx)) },
     Controller { name: "root-ca-cert-publisher", run: |ctx| Box::pin(root_ca::run(ctx)) },
     Controller {
         name: "service-account-controller",
         run: |ctx| Box::pin(service_account::run(ctx)),
     },
     Controller { name: "statefulset-controller", run: |ctx| Box::pin(stateful_set::run(ctx)) },
+    Controller { name: "taint-eviction-controller", run: |ctx| Box::pin(taint_eviction::run(ctx)) },
 ];
 
 /// Runs all controllers until `stop` is cancelled. `client_of` makes the client that speaks for the

@@ -20,6 +20,7 @@ mod print;
 mod ranges;
 mod resource;
 mod rules;
+mod scheduling;
 mod storage;
 
 pub(super) use any::*;
@@ -29,6 +30,7 @@ pub(super) use metrics::{NodeMetrics, PodMetrics};
 pub(super) use policy::Evictions;
 pub use ranges::ServiceRanges;
 pub(super) use resource::*;
+pub(super) use scheduling::SYSTEM_PRIORITIES;
 
 /// Every kind that the server knows. To add one: `&Kind::<Pods>::NEW`.
 pub(super) static RESOURCES: &[&dyn AnyResource] = &[
@@ -37,6 +39,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<apps::Deployments>::NEW,
     &Kind::<apps::ReplicaSets>::NEW,
     &Kind::<apps::StatefulSets>::NEW,
+    &Kind::<autoscaling::HorizontalPodAutoscalers>::NEW,
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::EndpointsObjects>::NEW,
@@ -48,6 +51,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<core::PersistentVolumes>::NEW,
     &Kind::<core::Pods>::NEW,
     &Kind::<core::ReplicationControllers>::NEW,
+    &Kind::<core::ResourceQuotas>::NEW,
     &Kind::<core::Secrets>::NEW,
     &Kind::<core::ServiceAccounts>::NEW,
     &Kind::<core::Services>::NEW,
@@ -59,6 +63,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<networking::Ingresses>::NEW,
     &Kind::<networking::NetworkPolicies>::NEW,
     &Kind::<policy::PodDisruptionBudgets>::NEW,
+    &Kind::<scheduling::PriorityClasses>::NEW,
     &Kind::<storage::StorageClasses>::NEW,
     &Kind::<authentication::SelfSubjectReviews>::NEW,
     &Kind::<authorization::SelfSubjectAccessReviews>::NEW,
@@ -131,6 +136,10 @@ mod tests {
                 "Last Seen | Type | Reason | Object | (Subobject) | (Source) | Message | \
                  (First Seen) | (Count) | (Name)",
             ),
+            (
+                "horizontalpodautoscalers",
+                "Name | Reference | Targets | MinPods | MaxPods | Replicas | Age",
+            ),
             ("ingressclasses", "Name | Controller | Parameters | Age"),
             ("ingresses", "Name | Class | Hosts | Address | Ports | Age"),
             ("leases", "Name | Holder | Age"),
@@ -161,6 +170,7 @@ mod tests {
                 "Name | Ready | Status | Restarts | Age | (IP) | (Node) | (Nominated Node) | \
                  (Readiness Gates)",
             ),
+            ("priorityclasses", "Name | Value | Global-Default | Age | PreemptionPolicy"),
             (
                 "replicasets",
                 "Name | Desired | Current | Ready | Age | (Containers) | (Images) | (Selector)",
@@ -169,6 +179,7 @@ mod tests {
                 "replicationcontrollers",
                 "Name | Desired | Current | Ready | Age | (Containers) | (Images) | (Selector)",
             ),
+            ("resourcequotas", "Name | Request | Limit | Age"),
             ("secrets", "Name | Type | Data | Age"),
             ("serviceaccounts", "Name | Age"),
             ("services", "Name | Type | Cluster-IP | External-IP | Port(s) | Age | (Selector)"),
@@ -228,6 +239,8 @@ mod tests {
                 json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.42.0.2"]}]})
             }
             "Event" => json!({"involvedObject": {"kind": "Pod", "namespace": "b", "name": "p"}}),
+            "HorizontalPodAutoscaler" => json!({"spec": {"maxReplicas": 3,
+                "scaleTargetRef": {"kind": "Deployment", "name": "web"}}}),
             "Ingress" => {
                 let service = json!({"name": "web", "port": {"number": 80}});
                 json!({"spec": {"defaultBackend": {"service": service}}})
@@ -250,6 +263,8 @@ mod tests {
                 "template": {"metadata": {"labels": {"app": "a"}},
                     "spec": {"containers": [{"name": "c", "image": "busybox"}]}},
             }}),
+            "ResourceQuota" => json!({"spec": {"hard": {"pods": "3"}}}),
+            "PriorityClass" => json!({"value": 5}),
             "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),
             "SelfSubjectAccessReview" => {

@@ -7,19 +7,19 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use k8s_openapi::api::core::v1::{
-    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod,
-};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use serde_json::json;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::claims::{PodClaim, PodClaims, Preparation};
 use super::decide::{Decision, decide};
-use super::ledger::Ledger;
+use super::ledger::{Change, Ledger, priority_of};
+use super::preempt::Eviction;
+use super::writes::{
+    condition, patch_status, post_binding, reference, send_away, write_preparations,
+};
 use crate::api::claim;
 use crate::api::object::ObjectKey;
 use crate::client::cache::{Cache, key_of};
@@ -28,7 +28,7 @@ use crate::client::events::{self, EventType, Recorder};
 use crate::client::queue::{Backoff, Claim, Queue};
 
 /// The name Pods ask for in `spec.schedulerName`.
-const NAME: &str = "default-scheduler";
+pub(super) const NAME: &str = "default-scheduler";
 /// Upstream's `podInitialBackoffSeconds` and `podMaxBackoffSeconds`.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(10) };
 /// Bindings under way. Bound: enough to fill the store's group commits, few enough that a burst of
@@ -42,6 +42,7 @@ pub(crate) struct Rooms {
     pub(crate) client: kube::Client,
     pub(crate) pods: Cache<Pod>,
     pub(crate) nodes: Cache<Node>,
+    pub(crate) namespaces: Cache<Namespace>,
     pub(crate) claims: Cache<PersistentVolumeClaim>,
     pub(crate) volumes: Cache<PersistentVolume>,
     pub(crate) storage_classes: Cache<StorageClass>,
@@ -58,13 +59,16 @@ impl std::fmt::Debug for Rooms {
 pub(crate) async fn run(rooms: Rooms, stop: CancellationToken) {
     let source = events::Source { component: NAME.to_owned(), host: None };
     let (recorder, writer) = events::recorder(rooms.client.clone(), rooms.clock.clone(), source);
-    let queue = Queue::new(rooms.clock.clone(), BACKOFF);
+    let pods = rooms.pods.clone();
+    let rank = move |key: &ObjectKey| pods.get(key).map_or(0, |pod| -i64::from(priority_of(&pod)));
+    let queue = Queue::ranked(rooms.clock.clone(), BACKOFF, rank);
     let scheduler = Scheduler {
         rooms,
         recorder,
         queue,
         ledger: Ledger::default(),
         waiting: HashMap::new(),
+        failures: HashMap::new(),
         writes: FuturesUnordered::new(),
     };
     tokio::join!(Box::pin(scheduler.run(stop.clone())), Box::pin(writer.run(stop)));
@@ -78,6 +82,8 @@ struct Scheduler {
     /// Pods that fit nowhere, or whose claims are being prepared, as they were; tried again when a node
     /// changes, a Pod makes room, something about their claims changes, or they themselves do.
     waiting: HashMap<ObjectKey, Arc<Pod>>,
+    /// How often each of the Pods that have no place has fitted nowhere, and when it did last.
+    failures: HashMap<ObjectKey, (u32, Duration)>,
     writes: FuturesUnordered<BoxFuture<'static, Written>>,
 }
 
@@ -90,6 +96,7 @@ struct Written {
 
 impl Scheduler {
     async fn run(mut self, stop: CancellationToken) {
+        self.rooms.namespaces.synced().await;
         self.rooms.nodes.synced().await;
         self.rooms.pods.synced().await;
         self.rooms.claims.synced().await;
@@ -102,6 +109,7 @@ impl Scheduler {
                 self.rooms.storage_classes.changes(),
             ),
         );
+        let mut namespaces = self.rooms.namespaces.changes();
         let mut nodes = self.rooms.nodes.changes();
         let mut pods = self.rooms.pods.changes();
         info!(
@@ -114,6 +122,7 @@ impl Scheduler {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                Some(key) = namespaces.next() => self.namespace_changed(&key),
                 Some(key) = nodes.next() => self.node_changed(&key),
                 Some(key) = pods.next() => self.pod_changed(key),
                 Some(_) = storage.next() => self.try_waiting_for_claims(),
@@ -123,15 +132,28 @@ impl Scheduler {
         }
     }
 
+    fn namespace_changed(&mut self, key: &ObjectKey) {
+        let namespace = self.rooms.namespaces.get(key);
+        let labels = namespace.map(|it| it.metadata.labels.clone().unwrap_or_default());
+        self.ledger.namespace_changed(&key.name, labels);
+    }
+
     fn node_changed(&mut self, key: &ObjectKey) {
-        self.ledger.node_changed(&key.name, self.rooms.nodes.get(key));
-        self.try_waiting();
+        if self.ledger.node_changed(&key.name, self.rooms.nodes.get(key)) {
+            self.try_waiting(|_| true);
+        }
     }
 
     fn pod_changed(&mut self, key: ObjectKey) {
         let pod = self.rooms.pods.get(&key);
-        if self.ledger.pod_changed(&key, pod.as_deref()) {
-            self.try_waiting();
+        match self.ledger.pod_changed(&key, pod.as_ref()) {
+            Change::None => {}
+            Change::Room => self.try_waiting(|_| true),
+            Change::Company => self.try_waiting(asks_for_company),
+        }
+        if pod.as_ref().is_none_or(|pod| !is_pending(pod)) {
+            self.failures.remove(&key);
+            self.waiting.remove(&key);
         }
         let waits = |pod: &Pod| self.waiting.get(&key).is_some_and(|old| asks_the_same(old, pod));
         if pod.is_some_and(|pod| is_pending(&pod) && !waits(&pod)) {
@@ -139,9 +161,20 @@ impl Scheduler {
         }
     }
 
-    fn try_waiting(&mut self) {
-        for (key, _) in self.waiting.drain() {
-            self.queue.add(key);
+    /// Has those tried again for which something may have changed: at once, but for those that have
+    /// failed several times in a row.
+    fn try_waiting(&mut self, concerns: impl Fn(&Pod) -> bool) {
+        let now = self.rooms.clock.monotonic();
+        for (key, _) in self.waiting.extract_if(|_, pod| concerns(pod)) {
+            let (failures, at) = self.failures.get(&key).copied().unwrap_or_default();
+            let pause = match failures {
+                0 | 1 => Duration::ZERO,
+                several => BACKOFF.delay(several - 1),
+            };
+            match (at + pause).checked_sub(now) {
+                Some(left) if !left.is_zero() => self.queue.add_after(key, left),
+                _ => self.queue.add(key),
+            }
         }
     }
 
@@ -194,20 +227,21 @@ impl Scheduler {
         let Some(pod) = self.rooms.pods.get(claim.key()).filter(|pod| is_pending(pod)) else {
             return claim.succeeded();
         };
-        match decide(&pod, &self.claims_of(&pod), &self.ledger) {
+        match decide(&pod, &self.claims_of(&pod), &mut self.ledger) {
             Decision::Bind(node) => self.bind(claim, pod, node),
             Decision::Prepare(needed) => self.prepare(claim, pod, needed),
-            Decision::Wait(why) => self.wait(claim, pod, why),
+            Decision::Preempt { eviction, why } => self.preempt(claim, pod, eviction, why),
+            Decision::Wait(why) => {
+                self.ledger.unnominate(claim.key());
+                self.wait(claim, pod, why);
+            }
+            Decision::Hold(why) => self.wait(claim, pod, why),
         }
     }
 
     fn bind(&mut self, claim: Claim<ObjectKey>, pod: Arc<Pod>, node: String) {
         self.ledger.place(claim.key(), &pod, &node);
-        if asks_for_company(&pod) {
-            let text = "Scheduled without regard to podAffinity, podAntiAffinity and \
-                        topologySpreadConstraints, which sampan does not know yet";
-            self.recorder.record(&reference(&pod), EventType::Warning, "NotSupported", text);
-        }
+        self.failures.remove(claim.key());
         let (client, recorder) = (self.rooms.client.clone(), self.recorder.clone());
         self.writes.push(Box::pin(async move {
             let outcome = post_binding(client, claim.key(), &pod, &node).await;
@@ -239,17 +273,57 @@ impl Scheduler {
         }));
     }
 
+    /// Sends others away; the Pod gets their place once they have gone.
+    fn preempt(&mut self, claim: Claim<ObjectKey>, pod: Arc<Pod>, eviction: Eviction, why: String) {
+        self.fails(claim.key(), &pod, &why);
+        let Eviction { node, victims } = eviction;
+        info!(pod = %claim.key(), %node, victims = victims.len(), "Sends others away");
+        self.ledger.nominate(claim.key(), &pod, &node);
+        let (client, now) = (self.rooms.client.clone(), Time(self.rooms.clock.now()));
+        let recorder = self.recorder.clone();
+        self.writes.push(Box::pin(async move {
+            let status = condition(&why, Some(&node), &now);
+            if let Err(error) = patch_status(client.clone(), claim.key(), &pod, status).await {
+                warn!(pod = %claim.key(), %error, "Failed to say where the Pod will go");
+            }
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let mut must_retry = false;
+            for (key, victim) in &victims {
+                match send_away(client.clone(), key, victim, &now).await {
+                    Ok(()) => {
+                        let text = format!("Preempted by pod {uid} on node {node}");
+                        recorder.record(&reference(victim), EventType::Normal, "Preempted", text);
+                    }
+                    Err(error) => {
+                        warn!(pod = %key, %error, "Failed to send a Pod away");
+                        must_retry = true;
+                    }
+                }
+            }
+            Written { claim, must_retry }
+        }));
+    }
+
+    /// Notes that the Pod waits, and tells why.
+    fn fails(&mut self, key: &ObjectKey, pod: &Arc<Pod>, why: &str) {
+        info!(pod = %key, %why, "Fits nowhere; waiting");
+        self.waiting.insert(key.clone(), pod.clone());
+        let now = self.rooms.clock.monotonic();
+        let (failures, at) = self.failures.entry(key.clone()).or_default();
+        (*failures, *at) = (failures.saturating_add(1), now);
+        self.recorder.record(&reference(pod), EventType::Warning, "FailedScheduling", why);
+    }
+
     /// Says why the Pod waits, in an Event and in its PodScheduled condition.
     fn wait(&mut self, claim: Claim<ObjectKey>, pod: Arc<Pod>, why: String) {
-        info!(pod = %claim.key(), %why, "Fits nowhere; waiting");
-        self.waiting.insert(claim.key().clone(), pod.clone());
-        self.recorder.record(&reference(&pod), EventType::Warning, "FailedScheduling", why.clone());
+        self.fails(claim.key(), &pod, &why);
         if !says_otherwise(&pod, &why) {
             return claim.succeeded();
         }
         let (client, now) = (self.rooms.client.clone(), Time(self.rooms.clock.now()));
         self.writes.push(Box::pin(async move {
-            if let Err(error) = patch_condition(client, claim.key(), &pod, &why, now).await {
+            let status = condition(&why, None, &now);
+            if let Err(error) = patch_status(client, claim.key(), &pod, status).await {
                 warn!(pod = %claim.key(), %error, "Failed to say why the Pod waits");
             }
             Written { claim, must_retry: false }
@@ -301,87 +375,4 @@ fn says_otherwise(pod: &Pod, why: &str) -> bool {
             && condition.status == "False"
             && condition.message.as_deref() == Some(why)
     })
-}
-
-async fn post_binding(
-    client: kube::Client,
-    key: &ObjectKey,
-    pod: &Pod,
-    node: &str,
-) -> Result<(), kube::Error> {
-    let binding = Binding {
-        metadata: ObjectMeta {
-            name: Some(key.name.clone()),
-            namespace: Some(key.namespace.clone()),
-            uid: pod.metadata.uid.clone(),
-            ..ObjectMeta::default()
-        },
-        target: ObjectReference {
-            kind: Some("Node".to_owned()),
-            name: Some(node.to_owned()),
-            ..ObjectReference::default()
-        },
-    };
-    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    let answer: Result<serde_json::Value, kube::Error> =
-        api.create_subresource("binding", &key.name, &PostParams::default(), &binding).await;
-    answer.map(drop)
-}
-
-/// Each is refused if its object has changed since.
-async fn write_preparations(
-    client: kube::Client,
-    needed: Vec<Preparation>,
-) -> Result<(), kube::Error> {
-    let post = PostParams::default();
-    for preparation in needed {
-        match preparation {
-            Preparation::Await => {}
-            Preparation::SetAside(volume) => {
-                let name = volume.metadata.name.as_deref().unwrap_or_default();
-                Api::<PersistentVolume>::all(client.clone()).replace(name, &post, &volume).await?;
-            }
-            Preparation::Select(claim) => {
-                let name = claim.metadata.name.as_deref().unwrap_or_default();
-                let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
-                let api = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
-                api.replace(name, &post, &claim).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn patch_condition(
-    client: kube::Client,
-    key: &ObjectKey,
-    pod: &Pod,
-    why: &str,
-    now: Time,
-) -> Result<(), kube::Error> {
-    let patch = json!({
-        "metadata": { "uid": pod.metadata.uid },
-        "status": { "conditions": [{
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": why,
-            "lastProbeTime": null,
-            "lastTransitionTime": now,
-        }] },
-    });
-    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    api.patch_status(&key.name, &PatchParams::default(), &Patch::Strategic(&patch)).await.map(drop)
-}
-
-fn reference(pod: &Pod) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Pod".to_owned()),
-        namespace: pod.metadata.namespace.clone(),
-        name: pod.metadata.name.clone(),
-        uid: pod.metadata.uid.clone(),
-        resource_version: pod.metadata.resource_version.clone(),
-        field_path: None,
-    }
 }

@@ -101,7 +101,7 @@ async fn attempt(
     if part == Part::Object {
         call.warn(&*object);
     }
-    call.review(Operation::Update, Some(&mut *object), Some(&**old)).await?;
+    let _counted = call.review(Operation::Update, Some(&mut *object), Some(&**old)).await?;
     let draft = draft(&*object).map_err(|err| Failure::internal(&err))?;
     if current.holds(&draft) {
         return Ok(Some(Shown::Stored(Arc::clone(current))));

@@ -85,7 +85,7 @@ async fn attempt(
     resource.prepare_for_create(&mut *object);
     check(call, &*object)?;
     call.warn(&*object);
-    call.review(Operation::Create, Some(&mut *object), None).await?;
+    let _counted = call.review(Operation::Create, Some(&mut *object), None).await?;
     if dry {
         return Ok(Shown::Unstored(object));
     }

@@ -1,7 +1,9 @@
-//! The kinds of `autoscaling`: so far only what the subresource `scale` takes and answers.
+//! The kinds of `autoscaling`.
 
+mod horizontal_pod_autoscaler;
 mod scale;
 
+pub(crate) use horizontal_pod_autoscaler::HorizontalPodAutoscalers;
 pub(crate) use scale::Scales;
 
 use super::{STATUS_VERBS, Subresource};

@@ -83,7 +83,7 @@ async fn keep_alive(ctx: &Context, node: &Node) {
         if let Err(error) = renew(ctx, node).await {
             warn!(node = %ctx.config.node, %error, "Failed to renew the node's Lease");
         }
-        if clock.monotonic() >= report_at {
+        if clock.monotonic() >= report_at || is_given_up(ctx).await {
             report_at = clock.monotonic() + REPORT;
             if let Err(error) = report(ctx).await {
                 warn!(node = %ctx.config.node, %error, "Failed to report the node's conditions");
@@ -91,6 +91,16 @@ async fn keep_alive(ctx: &Context, node: &Node) {
         }
         clock.sleep(RENEWAL).await;
     }
+}
+
+/// Whether the cluster takes the node for lost (it was suspended, or very slow): it is told at once that the
+/// node lives, before its Pods are sent away.
+async fn is_given_up(ctx: &Context) -> bool {
+    let api: Api<Node> = Api::all(ctx.rooms.client.clone());
+    // One that cannot be read is asked for again with the next renewal.
+    let Ok(node) = api.get(&ctx.config.node).await else { return false };
+    let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+    conditions.iter().any(|condition| condition.status == "Unknown")
 }
 
 async fn renew(ctx: &Context, node: &Node) -> Result<(), kube::Error> {

@@ -1,4 +1,4 @@
-//! What a Pod asks of a node.
+//! What a Pod asks of a node, and what it is limited to.
 //!
 //! Upstream: `k8s.io/component-helpers/resource/helpers.go` (`PodRequests`).
 
@@ -11,10 +11,10 @@ use crate::api::quantity;
 
 /// Amounts by resource name: `cpu` in thousandths of a core, all others in whole units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Resources(BTreeMap<String, i64>);
+pub struct Resources(BTreeMap<String, i64>);
 
 impl Resources {
-    pub(super) fn of(list: Option<&BTreeMap<String, Quantity>>) -> Self {
+    pub fn of(list: Option<&BTreeMap<String, Quantity>>) -> Self {
         let amounts = list.into_iter().flatten().map(|(name, quantity)| {
             // Validation let only well-formed quantities in.
             (name.clone(), amount(name, quantity).unwrap_or(0))
@@ -22,22 +22,22 @@ impl Resources {
         Self(amounts.collect())
     }
 
-    pub(super) fn get(&self, name: &str) -> i64 {
+    pub fn get(&self, name: &str) -> i64 {
         self.0.get(name).copied().unwrap_or(0)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, i64)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i64)> {
         self.0.iter().map(|(name, amount)| (name.as_str(), *amount))
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
             let sum = self.0.entry(name.clone()).or_insert(0);
             *sum = sum.saturating_add(*amount);
         }
     }
 
-    pub(super) fn subtract(&mut self, other: &Self) {
+    pub fn subtract(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
             let sum = self.0.entry(name.clone()).or_insert(0);
             *sum = sum.saturating_sub(*amount);
@@ -57,9 +57,18 @@ fn amount(name: &str, quantity: &Quantity) -> Option<i64> {
     Some(if name == "cpu" { quantity.millis() } else { quantity.value() })
 }
 
-/// The most the Pod needs at any one time: its containers together, or an init container beside the
+/// The most the Pod asks for at any one time: its containers together, or an init container beside the
 /// sidecars started before it; and its overhead.
-pub(super) fn of_pod(pod: &Pod) -> Resources {
+pub fn of_pod(pod: &Pod) -> Resources {
+    most_of(pod, requests_of)
+}
+
+/// The same of its limits; of a resource without any limit there is none.
+pub fn limits_of_pod(pod: &Pod) -> Resources {
+    most_of(pod, limits_of)
+}
+
+fn most_of(pod: &Pod, of_container: fn(&Container) -> Resources) -> Resources {
     let Some(spec) = &pod.spec else { return Resources::default() };
     let mut sidecars = Resources::default();
     let mut starting = Resources::default();
@@ -73,21 +82,25 @@ pub(super) fn of_pod(pod: &Pod) -> Resources {
             starting.raise_to(&needed);
         }
     }
-    let mut requests = sidecars;
+    let mut most = sidecars;
     for container in &spec.containers {
-        requests.add(&of_container(container));
+        most.add(&of_container(container));
     }
-    requests.raise_to(&starting);
-    requests.add(&Resources::of(spec.overhead.as_ref()));
-    requests
+    most.raise_to(&starting);
+    most.add(&Resources::of(spec.overhead.as_ref()));
+    most
 }
 
 /// Requests; where one is missing, the limit (as defaulting does).
-fn of_container(container: &Container) -> Resources {
-    let Some(resources) = &container.resources else { return Resources::default() };
-    let mut amounts = Resources::of(resources.limits.as_ref());
-    amounts.0.extend(Resources::of(resources.requests.as_ref()).0);
+fn requests_of(container: &Container) -> Resources {
+    let mut amounts = limits_of(container);
+    let requests = container.resources.as_ref().and_then(|it| it.requests.as_ref());
+    amounts.0.extend(Resources::of(requests).0);
     amounts
+}
+
+fn limits_of(container: &Container) -> Resources {
+    Resources::of(container.resources.as_ref().and_then(|it| it.limits.as_ref()))
 }
 
 #[cfg(test)]
