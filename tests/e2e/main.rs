@@ -9,6 +9,7 @@ mod abuse;
 #[cfg(target_os = "linux")]
 mod abuse_network;
 mod agnhost;
+mod autoscaling;
 mod bad_input;
 mod bare_wasm;
 mod claims;
@@ -34,9 +35,11 @@ mod probes;
 #[path = "../../wasm-workloads/testing/host.rs"]
 mod programs;
 mod proxy;
+mod quota;
 mod reach;
 mod reasons;
 mod restart;
+mod scheduling;
 mod services;
 mod shell;
 mod spdy;

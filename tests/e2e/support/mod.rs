@@ -161,6 +161,21 @@ impl Cluster<'_> {
         run(self.home.kubectl(words))
     }
 
+    /// Asks until the answer is as wanted.
+    #[track_caller]
+    pub(crate) fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
+        /// Bound: a story waits no longer for one thing; kubectl takes some 100 ms each time.
+        const LOOKS_MAX: usize = 400;
+        let mut last = String::new();
+        for _ in 0..LOOKS_MAX {
+            last = self.kubectl(line);
+            if wanted(&last) {
+                return last;
+            }
+        }
+        panic!("kubectl {line}: {last}")
+    }
+
     /// kubectl's `wait`, with a limit.
     #[track_caller]
     pub(crate) fn wait_for(&self, condition: &str, object: &str) {
