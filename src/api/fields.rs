@@ -43,12 +43,19 @@ impl fmt::Display for Path {
 pub enum Fault {
     Required,
     Invalid(Value),
+    /// The parts are fine, but not together: no value is shown.
+    InvalidTogether,
     NotSupported(Value),
     NotFound(Value),
     Duplicate(Value),
     Forbidden,
-    TooLong { bytes_max: usize },
-    TooMany { count: usize, count_max: usize },
+    TooLong {
+        bytes_max: usize,
+    },
+    TooMany {
+        count: usize,
+        count_max: usize,
+    },
     TypeInvalid(Value),
 }
 
@@ -56,7 +63,7 @@ impl Fault {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Required => "FieldValueRequired",
-            Self::Invalid(_) => "FieldValueInvalid",
+            Self::Invalid(_) | Self::InvalidTogether => "FieldValueInvalid",
             Self::NotSupported(_) => "FieldValueNotSupported",
             Self::NotFound(_) => "FieldValueNotFound",
             Self::Duplicate(_) => "FieldValueDuplicate",
@@ -86,6 +93,11 @@ impl FieldError {
         Self { path, fault: Fault::Invalid(value.into()), detail: detail.into() }
     }
 
+    /// Of something whose parts do not go together.
+    pub fn invalid_together(path: Path, detail: impl Into<String>) -> Self {
+        Self { path, fault: Fault::InvalidTogether, detail: detail.into() }
+    }
+
     pub fn not_supported(path: Path, value: impl Into<Value>, supported: &[&str]) -> Self {
         let quoted: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
         let detail = format!("supported values: {}", quoted.join(", "));
@@ -108,10 +120,15 @@ impl FieldError {
         Self { path, fault: Fault::TooLong { bytes_max }, detail: String::new() }
     }
 
+    pub fn too_many(path: Path, count: usize, count_max: usize) -> Self {
+        Self { path, fault: Fault::TooMany { count, count_max }, detail: String::new() }
+    }
+
     /// The text after the path: what `details.causes[].message` says.
     pub fn body(&self) -> String {
         let (what, value) = match &self.fault {
             Fault::Required => ("Required value".to_owned(), None),
+            Fault::InvalidTogether => ("Invalid value".to_owned(), None),
             Fault::Forbidden => ("Forbidden".to_owned(), None),
             Fault::TooLong { bytes_max } => {
                 (format!("Too long: may not be more than {bytes_max} bytes"), None)

@@ -5,6 +5,7 @@
 //! changes it, [`status`] words what is wrong with it.
 
 pub mod claim;
+pub mod cron;
 pub mod disruption;
 pub mod downward;
 pub mod fields;

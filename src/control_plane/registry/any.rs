@@ -99,6 +99,7 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn creates_on_update(&self) -> bool;
     fn status_takes_annotations(&self) -> bool;
     fn orphans_dependents(&self) -> bool;
+    fn orphaning_warning(&self) -> Option<&'static str>;
 
     /// # Errors
     /// If the value is not an object of this kind; the text says which field and why.
@@ -282,6 +283,10 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn orphans_dependents(&self) -> bool {
         R::ORPHANS_DEPENDENTS
+    }
+
+    fn orphaning_warning(&self) -> Option<&'static str> {
+        R::ORPHANING_WARNING
     }
 
     fn status_takes_annotations(&self) -> bool {

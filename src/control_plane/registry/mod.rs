@@ -9,6 +9,7 @@ mod apps;
 mod authentication;
 mod authorization;
 mod autoscaling;
+mod batch;
 mod changes;
 mod coordination;
 mod core;
@@ -40,6 +41,8 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<apps::ReplicaSets>::NEW,
     &Kind::<apps::StatefulSets>::NEW,
     &Kind::<autoscaling::HorizontalPodAutoscalers>::NEW,
+    &Kind::<batch::CronJobs>::NEW,
+    &Kind::<batch::Jobs>::NEW,
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::EndpointsObjects>::NEW,
@@ -121,6 +124,11 @@ mod tests {
             ("configmaps", "Name | Data | Age"),
             ("controllerrevisions", "Name | Controller | Revision | Age"),
             (
+                "cronjobs",
+                "Name | Schedule | Timezone | Suspend | Active | Last Schedule | Age | \
+                 (Containers) | (Images) | (Selector)",
+            ),
+            (
                 "daemonsets",
                 "Name | Desired | Current | Ready | Up-to-date | Available | Node Selector | Age | \
                  (Containers) | (Images) | (Selector)",
@@ -142,6 +150,10 @@ mod tests {
             ),
             ("ingressclasses", "Name | Controller | Parameters | Age"),
             ("ingresses", "Name | Class | Hosts | Address | Ports | Age"),
+            (
+                "jobs",
+                "Name | Status | Completions | Duration | Age | (Containers) | (Images) | (Selector)",
+            ),
             ("leases", "Name | Holder | Age"),
             ("limitranges", "Name | Created At"),
             ("namespaces", "Name | Status | Age"),
@@ -230,6 +242,16 @@ mod tests {
             "Binding" => json!({"target": {"kind": "Node", "name": "n"}}),
             "ConfigMap" => json!({"data": {"key": "value"}}),
             "ControllerRevision" => json!({"data": {"spec": {}}, "revision": 1}),
+            "CronJob" => json!({"spec": {"schedule": "@daily", "jobTemplate": {"spec": {
+                "template": {"spec": {"restartPolicy": "Never",
+                    "containers": [{"name": "c", "image": "busybox"}]}}}}}}),
+            "Job" => json!({"spec": {
+                "manualSelector": true,
+                "selector": {"matchLabels": {"app": "a"}},
+                "template": {"metadata": {"labels": {"app": "a"}},
+                    "spec": {"restartPolicy": "Never",
+                        "containers": [{"name": "c", "image": "busybox"}]}},
+            }}),
             "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet" => json!({"spec": {
                 "selector": {"matchLabels": {"app": "a"}},
                 "template": {"metadata": {"labels": {"app": "a"}},

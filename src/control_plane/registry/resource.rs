@@ -153,6 +153,9 @@ pub(crate) trait Resource: Send + Sync + 'static {
     /// A DELETE that does not say otherwise leaves dependents behind (upstream's `OrphanDependents`).
     const ORPHANS_DEPENDENTS: bool = false;
 
+    /// What whoever sends such a DELETE is warned of.
+    const ORPHANING_WARNING: Option<&'static str> = None;
+
     /// Fills in what was left out. Runs on what a client sends and on what a patch yields; must
     /// change nothing the second time.
     fn default(object: &mut Self::Object) {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::api::fields::{FieldError, Path};
+use crate::api::meta;
 
 /// What a port may be a port of. Upstream: `supportedPortProtocols`.
 pub(super) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
@@ -42,6 +43,30 @@ pub(super) fn invalid_number(
     let number = number.into();
     let fault = |complaint| FieldError::invalid(path.clone(), number.clone(), complaint);
     complaints.into_iter().map(fault).collect()
+}
+
+/// The name of a program that looks after an object: `acme.io/foo`.
+///
+/// Upstream: `IsDomainPrefixedPath` in `validation.go`.
+pub(super) fn validate_domain_prefixed_path(name: &str, path: &Path) -> Vec<FieldError> {
+    if name.is_empty() {
+        return vec![FieldError::required(path.clone(), "")];
+    }
+    let Some((domain, rest)) =
+        name.split_once('/').filter(|(domain, rest)| !domain.is_empty() && !rest.is_empty())
+    else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        return vec![FieldError::invalid(path.clone(), name, detail)];
+    };
+    let mut faults = meta::invalid_each(path, domain, meta::dns1123_subdomain(domain));
+    let fits =
+        |letter: u8| letter.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&letter);
+    if !rest.bytes().all(fits) {
+        let detail = "must be a valid path (regex used for validation is \
+                      '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        faults.push(FieldError::invalid(path.clone(), rest, detail));
+    }
+    faults
 }
 
 /// Upstream: `validation.IsValidIP`.

@@ -26,8 +26,9 @@ use crate::control_plane::storage::{self, Precondition, Stored};
 /// Bound: how often it is tried again after a lost race.
 const ATTEMPTS_MAX: usize = 5;
 
-pub(super) async fn delete(call: Call) -> Outcome<Response<Body>> {
+pub(super) async fn delete(mut call: Call) -> Outcome<Response<Body>> {
     let (options, dry) = delete_options::read(&call)?;
+    call.warnings.extend(propagation::warning(call.resource, &options));
     match remove(&call, &options, dry).await? {
         Removal::Gone(stored) if call.resource.answers_deleted_object() => {
             render::object(&call, StatusCode::OK, &Shown::Stored(stored))

@@ -27,6 +27,12 @@ pub(super) fn finalizers(
     others.chain(wanted.map(str::to_owned)).collect()
 }
 
+/// What a client is told that does not say what shall become of the dependents.
+pub(super) fn warning(resource: &dyn AnyResource, options: &DeleteOptions) -> Option<String> {
+    let is_silent = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
+    resource.orphaning_warning().filter(|_| is_silent).map(str::to_owned)
+}
+
 /// What the client says counts before what the object says, and that before what is usual for the kind.
 fn wanted(
     options: &DeleteOptions,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use serde_json::Value;
 
-use crate::api::fields::{Fault, FieldError, Path};
+use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 use crate::control_plane::registry::print::{self, AGE, NAME, column};
 use crate::control_plane::registry::rules::{
@@ -90,14 +90,10 @@ impl Resource for EndpointSlices {
     }
 }
 
-fn too_many(path: Path, count: usize, count_max: usize) -> FieldError {
-    FieldError { path, fault: Fault::TooMany { count, count_max }, detail: String::new() }
-}
-
 fn validate_endpoints(slice: &EndpointSlice) -> Vec<FieldError> {
     let path = Path::new("endpoints");
     if slice.endpoints.len() > ENDPOINTS_MAX {
-        return vec![too_many(path, slice.endpoints.len(), ENDPOINTS_MAX)];
+        return vec![FieldError::too_many(path, slice.endpoints.len(), ENDPOINTS_MAX)];
     }
     let endpoints = slice.endpoints.iter().enumerate();
     endpoints
@@ -113,7 +109,7 @@ fn validate_endpoint(endpoint: &Endpoint, address_type: &str, path: &Path) -> Ve
     match endpoint.addresses.len() {
         0 => faults.push(FieldError::required(list.clone(), "must contain at least 1 address")),
         count if count > ADDRESSES_MAX => {
-            faults.push(too_many(list.clone(), count, ADDRESSES_MAX));
+            faults.push(FieldError::too_many(list.clone(), count, ADDRESSES_MAX));
         }
         _ => {}
     }
@@ -130,7 +126,7 @@ fn validate_endpoint(endpoint: &Endpoint, address_type: &str, path: &Path) -> Ve
     if let Some(zones) = endpoint.hints.as_ref().and_then(|hints| hints.for_zones.as_ref()) {
         let path = path.child("hints").child("forZones");
         if zones.len() > HINTS_MAX {
-            faults.push(too_many(path, zones.len(), HINTS_MAX));
+            faults.push(FieldError::too_many(path, zones.len(), HINTS_MAX));
         }
     }
     faults
@@ -162,7 +158,7 @@ fn validate_ports(slice: &EndpointSlice) -> Vec<FieldError> {
     let path = Path::new("ports");
     let ports = slice.ports.as_deref().unwrap_or_default();
     if ports.len() > PORTS_MAX {
-        return vec![too_many(path, ports.len(), PORTS_MAX)];
+        return vec![FieldError::too_many(path, ports.len(), PORTS_MAX)];
     }
     let mut names = HashSet::new();
     let mut faults = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 use crate::control_plane::registry::print::{self, AGE, NAME, column};
-use crate::control_plane::registry::rules::{set_default, text};
+use crate::control_plane::registry::rules::{set_default, text, validate_domain_prefixed_path};
 use crate::control_plane::registry::{Column, Names, Resource, Scope};
 
 /// Bound of a controller's name, in bytes. Upstream: `maxLenIngressClassController`.
@@ -82,21 +82,9 @@ impl Resource for IngressClasses {
 }
 
 fn validate_controller(controller: &str, path: &Path) -> Vec<FieldError> {
-    if controller.is_empty() {
-        return vec![FieldError::required(path.clone(), "")];
-    }
-    let mut faults = Vec::new();
+    let mut faults = validate_domain_prefixed_path(controller, path);
     if controller.len() > CONTROLLER_BYTES_MAX {
         faults.push(FieldError::too_long(path.clone(), CONTROLLER_BYTES_MAX));
-    }
-    match controller.split_once('/') {
-        Some((domain, rest)) if !domain.is_empty() && !rest.is_empty() => {
-            faults.extend(invalid_each(path, domain, meta::dns1123_subdomain(domain)));
-        }
-        _ => {
-            let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
-            faults.push(FieldError::invalid(path.clone(), controller, detail));
-        }
     }
     faults
 }
