@@ -14,6 +14,7 @@ mod figures;
 mod footprint;
 mod hostile;
 mod http;
+mod jobs;
 mod peers;
 mod pods;
 mod probes;
@@ -46,6 +47,7 @@ const SECTIONS: &[(&str, Section)] = &[
     ("configmaps", |table| Box::pin(config_maps::run(table))),
     ("watches", |table| Box::pin(watches::run(table))),
     ("pods", |table| Box::pin(pods::run(table))),
+    ("jobs", |table| Box::pin(jobs::run(table))),
     ("probes", |table| Box::pin(probes::run(table))),
     ("footprint", |table| Box::pin(footprint::stored_pods(table))),
     ("servers", |table| Box::pin(servers::run(table))),

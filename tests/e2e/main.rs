@@ -23,6 +23,7 @@ mod ingress;
 mod ingress_traffic;
 #[cfg(unix)]
 mod interactive;
+mod jobs;
 mod lifecycle;
 mod limits;
 mod names;

@@ -13,6 +13,7 @@ mod evictions;
 mod files;
 mod guests;
 mod http;
+mod jobs;
 mod objects;
 mod patching;
 mod replica_sets;

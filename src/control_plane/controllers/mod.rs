@@ -6,6 +6,7 @@
 //! Upstream: `pkg/controller`.
 
 mod cluster_services;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;
@@ -14,6 +15,7 @@ mod ephemeral_volume;
 mod garbage_collector;
 mod history;
 mod horizontal_pod_autoscaler;
+mod job;
 mod local_path_provisioner;
 mod namespace;
 mod node_lifecycle;
@@ -31,6 +33,7 @@ mod service_account;
 mod stateful_set;
 mod storage_protection;
 mod taint_eviction;
+mod ttl_after_finished;
 mod volume_expand;
 
 use std::path::PathBuf;
@@ -41,6 +44,7 @@ use k8s_openapi::api::apps::v1::{
     ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
@@ -68,10 +72,12 @@ pub(crate) struct Caches {
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) controller_revisions: Cache<ControllerRevision>,
     pub(crate) daemon_sets: Cache<DaemonSet>,
+    pub(crate) cron_jobs: Cache<CronJob>,
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) disruption_budgets: Cache<PodDisruptionBudget>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) endpoints: Cache<Endpoints>,
+    pub(crate) jobs: Cache<Job>,
     pub(crate) leases: Cache<Lease>,
     pub(crate) namespaces: Cache<Namespace>,
     pub(crate) nodes: Cache<Node>,
@@ -122,6 +128,7 @@ static CONTROLLERS: &[Controller] = &[
         name: "cluster-services-controller",
         run: |ctx| Box::pin(cluster_services::run(ctx)),
     },
+    Controller { name: "cronjob-controller", run: |ctx| Box::pin(cron_job::run(ctx)) },
     Controller {
         name: "endpoint-controller",
         run: |ctx| Box::pin(endpoints::write_endpoints(ctx)),
@@ -146,6 +153,7 @@ static CONTROLLERS: &[Controller] = &[
         name: "generic-garbage-collector",
         run: |ctx| Box::pin(garbage_collector::run(ctx)),
     },
+    Controller { name: "job-controller", run: |ctx| Box::pin(job::run(ctx)) },
     Controller {
         name: "horizontal-pod-autoscaler",
         run: |ctx| Box::pin(horizontal_pod_autoscaler::run(ctx)),
@@ -185,6 +193,10 @@ static CONTROLLERS: &[Controller] = &[
     },
     Controller { name: "statefulset-controller", run: |ctx| Box::pin(stateful_set::run(ctx)) },
     Controller { name: "taint-eviction-controller", run: |ctx| Box::pin(taint_eviction::run(ctx)) },
+    Controller {
+        name: "ttl-after-finished-controller",
+        run: |ctx| Box::pin(ttl_after_finished::run(ctx)),
+    },
 ];
 
 /// Runs all controllers until `stop` is cancelled. `client_of` makes the client that speaks for the

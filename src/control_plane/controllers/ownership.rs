@@ -180,9 +180,27 @@ pub(super) async fn claim<O: Object, K: Object>(
     cache: &Cache<K>,
     counts: impl Fn(&K) -> bool,
 ) -> Result<Vec<Arc<K>>, kube::Error> {
+    let own = cache.controlled_by(uid(owner.metadata()));
+    claim_of(client, owner, selector, cache, own, counts, None).await
+}
+
+/// [`claim`] for an owner who knows which objects are its own, and who holds them by a finalizer: it comes
+/// and goes with the ownership.
+///
+/// # Errors
+/// As [`claim`].
+pub(super) async fn claim_of<O: Object, K: Object>(
+    client: &kube::Client,
+    owner: &O,
+    selector: &Labels,
+    cache: &Cache<K>,
+    own: Vec<Arc<K>>,
+    counts: impl Fn(&K) -> bool,
+    finalizer: Option<&str>,
+) -> Result<Vec<Arc<K>>, kube::Error> {
     let meta = owner.metadata();
     let namespace = namespace(meta);
-    let mut objects = cache.controlled_by(uid(meta));
+    let mut objects = own;
     if meta.deletion_timestamp.is_none() {
         objects.extend(cache.uncontrolled_in(namespace));
     }
@@ -197,7 +215,13 @@ pub(super) async fn claim<O: Object, K: Object>(
                 continue;
             }
             Stake::Leave => continue,
-            Stake::Release => released(object.metadata(), meta),
+            Stake::Release => {
+                let mut change = released(object.metadata(), meta);
+                if let Some(finalizer) = finalizer {
+                    change["metadata"]["$deleteFromPrimitiveList/finalizers"] = json!([finalizer]);
+                }
+                change
+            }
             Stake::Adopt => {
                 if may_adopt.is_none() {
                     may_adopt = Some(is_alive(client, owner).await?);
@@ -205,8 +229,12 @@ pub(super) async fn claim<O: Object, K: Object>(
                 if may_adopt != Some(true) {
                     continue;
                 }
-                json!({"metadata": {"uid": uid(object.metadata()),
-                    "ownerReferences": [managed_by(owner)]}})
+                let mut change = json!({"metadata": {"uid": uid(object.metadata()),
+                    "ownerReferences": [managed_by(owner)]}});
+                if let Some(finalizer) = finalizer {
+                    change["metadata"]["finalizers"] = json!([finalizer]);
+                }
+                change
             }
         };
         let adopts = controller_of(object.metadata()).is_none();
