@@ -11,7 +11,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus, Success
 use k8s_openapi::api::core::v1::Pod;
 
 use super::conditions::{
-    COMPLETE, FAILED, FAILURE_TARGET, SUCCESS_CRITERIA_MET, condition, find_true,
+    COMPLETE, FAILED, FAILURE_TARGET, SUCCESS_CRITERIA_MET, SUSPENDED, condition, find_true,
 };
 use super::failure_policy::{Outcome, judge};
 use super::indexes::Indexes;
@@ -290,10 +290,14 @@ fn is_restarted_too_often(view: &View<'_>) -> bool {
     }
 }
 
-/// What is left of `activeDeadlineSeconds`; zero if it is over. It runs while the Job is not suspended.
+/// What is left of `activeDeadlineSeconds`; zero if it is over. It runs while the Job is not suspended, and
+/// begins anew when it is resumed: as upstream documents it, whose controller looks before it does so.
 fn time_left(view: &View<'_>) -> Option<Duration> {
     let seconds = view.spec.active_deadline_seconds.filter(|_| !view.is_suspended())?;
-    let start = view.status.start_time.as_ref().map_or(view.now, |start| start.0);
+    let conditions = view.status.conditions.as_deref().unwrap_or_default();
+    let resumes = find_true(conditions, SUSPENDED).is_some();
+    let start = view.status.start_time.as_ref().filter(|_| !resumes);
+    let start = start.map_or(view.now, |start| start.0);
     let passed = view.now.duration_since(start);
     let left = SignedDuration::from_secs(seconds).saturating_sub(passed);
     Some(Duration::try_from(left).unwrap_or_default())

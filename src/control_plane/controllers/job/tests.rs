@@ -76,6 +76,8 @@ fn a_job_ends_for_a_cause() {
     check_end(json!({"activeDeadlineSeconds": 1200}), json!({}), &[], target("DeadlineExceeded"));
     check_end(json!({"activeDeadlineSeconds": 1201}), json!({}), &[], None);
     check_end(json!({"activeDeadlineSeconds": 1, "suspend": true}), json!({}), &[], None);
+    let suspended = json!({"conditions": [{"type": "Suspended", "status": "True"}]});
+    check_end(json!({"activeDeadlineSeconds": 1}), suspended, &[], None);
     // What has been told stays.
     let told =
         |type_: &str| json!({"conditions": [{"type": type_, "status": "True", "reason": "R"}]});
