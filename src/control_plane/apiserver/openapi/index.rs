@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{components, paths};
+use super::{components, paths, v2};
 use crate::control_plane::apiserver::document::Document;
 use crate::control_plane::registry::AnyResource;
 
@@ -21,6 +21,8 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 pub(in crate::control_plane::apiserver) struct OpenApi {
     group_versions: Vec<GroupVersion>,
     index: OnceLock<Document>,
+    /// The document of v2, as JSON and in protobuf.
+    whole: [OnceLock<Document>; 2],
 }
 
 impl OpenApi {
@@ -36,7 +38,7 @@ impl OpenApi {
             }
         }
         group_versions.sort_by_key(GroupVersion::path);
-        Self { group_versions, index: OnceLock::new() }
+        Self { group_versions, index: OnceLock::new(), whole: Default::default() }
     }
 
     /// The answer to a GET of `path`, or `None` if there is no such document.
@@ -46,6 +48,9 @@ impl OpenApi {
         query: Option<&str>,
         request: &HeaderMap,
     ) -> Option<Response<Bytes>> {
+        if path == v2::PATH {
+            return Some(self.whole(v2::wants_protobuf(request)).answer(request));
+        }
         let path = path.strip_prefix(ROOT)?;
         if path.is_empty() || path == "/" {
             return Some(self.index().answer(request));
@@ -62,6 +67,14 @@ impl OpenApi {
             }
             None => Some(document.answer(request)),
         }
+    }
+
+    fn whole(&self, in_protobuf: bool) -> &Document {
+        let make = if in_protobuf { v2::as_protobuf } else { v2::as_json };
+        self.whole[usize::from(in_protobuf)].get_or_init(|| {
+            let kinds = self.group_versions.iter().flat_map(|gv| gv.kinds.iter().copied());
+            make(&kinds.collect::<Vec<_>>())
+        })
     }
 
     fn index(&self) -> &Document {
@@ -218,6 +231,28 @@ mod tests {
                 assert!(schemas.contains_key(name), "{}: {name}", gv.path());
             }
         }
+    }
+
+    #[test]
+    fn the_document_of_v2_has_all_kinds_and_no_loose_end() {
+        let openapi = OpenApi::new(RESOURCES);
+        let document = json(&get(&openapi, "/openapi/v2?timeout=32s"));
+        let definitions = document["definitions"].as_object().expect("an object");
+        for name in ["core.v1.Pod", "apps.v1.Deployment", "networking.k8s.io.v1.Ingress"] {
+            let name = format!("io.k8s.api.{}", name.replace("networking.k8s.io", "networking"));
+            assert!(definitions[&name].get("x-kubernetes-group-version-kind").is_some(), "{name}");
+        }
+        let mut references = Vec::new();
+        collect(&document, &mut references);
+        for reference in references {
+            let name = reference.strip_prefix("#/definitions/").expect("a definition");
+            assert!(definitions.contains_key(name), "{name}");
+        }
+        let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        let mut request = HeaderMap::new();
+        request.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
+        let answer = openapi.answer("/openapi/v2", None, &request).expect("a document");
+        assert!(answer.body().starts_with(b"\n\x032.0"));
     }
 
     fn collect(value: &Value, references: &mut Vec<String>) {
