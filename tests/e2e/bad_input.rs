@@ -1,5 +1,6 @@
 //! What a user does wrong: each a clear answer, the server unharmed.
 
+use crate::programs;
 use crate::support::Home;
 
 fn pod(name: &str, spec: &str) -> String {
@@ -31,6 +32,17 @@ fn manifests_with_faults_are_refused_with_their_place() {
         typed.contains("cannot unmarshal number into Go struct field PodSpec.spec.containers"),
         "{typed}"
     );
+    // A list is checked by kubectl itself, with what it has been told of its items' kinds.
+    let map = |name: &str, field: &str| {
+        let meta = format!("metadata: {{name: {name}}}, {field}: {{a: b}}");
+        format!("- {{apiVersion: v1, kind: ConfigMap, {meta}}}\n")
+    };
+    let list = |items: String| format!("apiVersion: v1\nkind: List\nitems:\n{items}");
+    let wrong = refused("wrong.yaml", &list(map("one", "data") + &map("two", "dada")));
+    assert!(wrong.contains("unknown field \"dada\""), "{wrong}");
+    let file = home.file("list.yaml", list(map("one", "data") + &map("two", "data")));
+    let applied = cluster.kubectl(&format!("apply -f {file}"));
+    assert_eq!(applied, "configmap/one created\nconfigmap/two created\n");
     let huge = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: big}}\ndata: {{a: {}}}\n",
         "x".repeat(3 << 20)
@@ -95,4 +107,39 @@ fn the_clusters_own_namespaces_stay() {
     let refusal = cluster.refused("delete namespace kube-system");
     assert!(refusal.contains("this namespace may not be deleted"), "{refusal}");
     assert!(cluster.kubectl("get namespace kube-system").contains("Active"));
+}
+
+#[test]
+fn a_program_that_is_replaced_or_removed_is_so_from_the_next_start_on() {
+    let home = Home::new();
+    let cluster = home.up_with(&["--allow-images", home.path().to_str().unwrap()]);
+    for name in ["replaced", "removed"] {
+        let program = home.file(&format!("{name}.wasm"), programs::component("graceful"));
+        let spec =
+            format!("{{containers: [{{name: c, image: 'file://{program}', args: ['500']}}]}}");
+        cluster.kubectl(&format!("apply -f {}", home.file("pod.yaml", pod(name, &spec))));
+        cluster.wait_for("condition=Ready", &format!("pod/{name}"));
+    }
+    let status = |pod: &str, field: &str| {
+        let path = format!("{{.status.containerStatuses[0].{field}}}");
+        cluster.kubectl(&format!("get pod {pod} -o jsonpath={path}"))
+    };
+    // Who runs is not disturbed: what runs is a copy.
+    let first = status("replaced", "imageID");
+    home.file("replaced.wasm", programs::component("server"));
+    cluster.kubectl("exec replaced -- kill -9 1");
+    let restarted = "jsonpath={.status.containerStatuses[0].restartCount}=1";
+    cluster.wait_for(restarted, "pod/replaced");
+    cluster.wait_for("condition=Ready", "pod/replaced");
+    assert_ne!(status("replaced", "imageID"), first);
+
+    std::fs::remove_file(home.path().join("removed.wasm")).unwrap();
+    cluster.kubectl("exec removed -- kill -9 1");
+    let told = cluster.follow(
+        "get events --watch --field-selector involvedObject.name=removed,reason=Failed \
+         -o jsonpath={.message}{\"\\n\"}",
+    );
+    told.line_with("removed.wasm: No such file or directory");
+    let waiting = status("removed", "state.waiting.reason");
+    assert!(["ErrImagePull", "ImagePullBackOff"].contains(&&*waiting), "{waiting}");
 }

@@ -45,13 +45,21 @@ impl Program {
 
     /// `sha256:…` of the content.
     pub(super) fn digest(&self) -> io::Result<String> {
+        self.read_into(&mut io::sink())
+    }
+
+    /// Copies the content, and answers the digest of what was copied: it may be replaced at any time.
+    pub(super) fn read_into(&self, to: &mut impl io::Write) -> io::Result<String> {
         let mut hash = Sha256::new();
         let mut file = File::open(&self.path)?;
         let mut buffer = vec![0; 64 << 10];
         loop {
             match io::Read::read(&mut file, &mut buffer)? {
                 0 => return Ok(super::digest_text(&hash.finalize())),
-                n => hash.update(&buffer[..n]),
+                n => {
+                    hash.update(&buffer[..n]);
+                    to.write_all(&buffer[..n])?;
+                }
             }
         }
     }

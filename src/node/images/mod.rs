@@ -165,16 +165,15 @@ impl Shared {
         let (digest, name) = (program.digest().map_err(failed)?, program.name());
         // Equal programs of different names are different root filesystems.
         let directory = digest_text(&Sha256::digest(format!("{digest} {name}"))).replace(':', "-");
+        let entries = [
+            Entry::Directory { path: "tmp", mode: 0o1777 },
+            Entry::Copy { path: &name, from: &program, digest: &digest },
+        ];
+        let layers = vec![self.root(&directory, &entries)?];
         let image = Image {
             reference: reference.to_owned(),
             digest,
-            layers: vec![self.root(
-                &directory,
-                &[
-                    Entry::Directory { path: "tmp", mode: 0o1777 },
-                    Entry::Copy { path: &name, from: &program.path },
-                ],
-            )?],
+            layers,
             entrypoint: vec![format!("/{name}")],
             cmd: Vec::new(),
             env: vec![("PATH".to_owned(), PATH.to_owned())],

@@ -8,13 +8,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
+use super::local::Program;
+
 /// What lies in a root filesystem. Paths are relative to it, with `/`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Entry<'a> {
-    Directory { path: &'a str, mode: u32 },
-    File { path: &'a str, mode: u32, content: &'a [u8] },
-    Copy { path: &'a str, from: &'a Path },
-    Symlink { path: &'a str, target: &'a str },
+    Directory {
+        path: &'a str,
+        mode: u32,
+    },
+    File {
+        path: &'a str,
+        mode: u32,
+        content: &'a [u8],
+    },
+    /// With this digest.
+    Copy {
+        path: &'a str,
+        from: &'a Program,
+        digest: &'a str,
+    },
+    Symlink {
+        path: &'a str,
+        target: &'a str,
+    },
 }
 
 /// Opens `DIR/<name>/rootfs`, after laying it out if it is not there or not whole.
@@ -67,9 +84,7 @@ fn is_whole(root: &Path, entries: &[Entry<'_>]) -> bool {
     entries.iter().all(|entry| match entry {
         Entry::Directory { path, .. } => root.join(path).is_dir(),
         Entry::File { path, content, .. } => has_length(&root.join(path), content.len() as u64),
-        Entry::Copy { path, from } => {
-            fs::metadata(from).is_ok_and(|source| has_length(&root.join(path), source.len()))
-        }
+        Entry::Copy { path, from, .. } => has_length(&root.join(path), from.length),
         Entry::Symlink { path, .. } => root.join(path).symlink_metadata().is_ok(),
     })
 }
@@ -89,8 +104,11 @@ fn lay(root: &Path, entries: &[Entry<'_>]) -> io::Result<()> {
                 fs::write(root.join(path), content)?;
                 set_mode(&root.join(path), mode)?;
             }
-            Entry::Copy { path, from } => {
-                fs::copy(from, root.join(path))?;
+            Entry::Copy { path, from, digest } => {
+                let mut file = fs::File::create_new(root.join(path))?;
+                if from.read_into(&mut file)? != digest {
+                    return Err(io::Error::other("the program changed while it was read"));
+                }
                 set_mode(&root.join(path), 0o755)?;
             }
             Entry::Symlink { path, target } => symlink(target, &root.join(path))?,
