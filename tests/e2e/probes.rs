@@ -147,13 +147,16 @@ fn who_does_not_start_in_time_is_restarted_if_it_may_be() {
     let cluster = home.up();
     let probes = "\
 image: busybox
-command: [sleep, '100000']
-startupProbe: {tcpSocket: {port: 9000}, periodSeconds: 1, failureThreshold: 2}";
-    apply(&home, &cluster, &pod(probes));
+command: [sh, -c, \"trap '' TERM; while true; do sleep 0.1; done\"]
+startupProbe: {tcpSocket: {port: 9000}, periodSeconds: 1, failureThreshold: 2, terminationGracePeriodSeconds: 1}";
+    // The Pod's own grace period would keep it for most of an hour.
+    let patient = ("terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 3000");
+    apply(&home, &cluster, &pod(probes).replacen(patient.0, patient.1, 1));
     event(&cluster, "Unhealthy", "Startup probe failed: dial tcp 10.42.");
     event(&cluster, "Killing", "Container web failed startup probe, will be restarted");
     cluster.wait_for("jsonpath={.status.containerStatuses[0].restartCount}=1", "pod/web");
-    cluster.kubectl("delete pod web");
+    assert_eq!(status(&cluster, "containerStatuses[0].lastState.terminated.exitCode"), "137");
+    cluster.kubectl("delete pod web --now");
     let never = pod(probes).replacen("spec:", "spec:\n  restartPolicy: Never", 1);
     apply(&home, &cluster, &never);
     cluster.wait_for("jsonpath={.status.phase}=Failed", "pod/web");
@@ -193,7 +196,9 @@ command:
     while test -e /tmp/open; do sleep 0.1; done
     kill $server
   done
-readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1, failureThreshold: 1}";
+readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1, failureThreshold: 1}
+livenessProbe: {httpGet: {scheme: HTTPS, host: 10.43.0.1, port: 443, path: /readyz}, periodSeconds: 1, failureThreshold: 1}";
+    // Whoever proves nothing but that it has its own key is asked by https: the API server, say.
     apply(&home, &cluster, &pod(probes));
     event(&cluster, "Unhealthy", ":9000: connect: connection refused");
     for _ in 0..2 {
@@ -202,6 +207,7 @@ readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1, failureThreshold: 1}
         cluster.kubectl("exec web -- rm /tmp/open");
         cluster.wait_for("condition=Ready=false", "pod/web");
     }
+    assert_eq!(restarts(&cluster), "0");
 }
 
 #[test]

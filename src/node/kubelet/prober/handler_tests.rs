@@ -234,8 +234,7 @@ async fn https_needs_no_certificate_that_anybody_trusts() {
         stream.write_all(status("400 Bad", "", "").as_bytes()).await.unwrap();
         hang(stream).await;
     });
-    let text =
-        "Get \"https://10.42.0.2:80/\": tls: first record does not look like a TLS handshake";
+    let text = "Get \"https://10.42.0.2:80/\": http: server gave HTTP response to HTTPS client";
     assert_eq!(world.get(https).await, failure(text));
 }
 

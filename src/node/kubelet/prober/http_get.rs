@@ -26,6 +26,8 @@ const BODY_BYTES_MAX: usize = 10 << 10;
 const REDIRECTS_MAX: usize = 10;
 /// How long a hook waits for its answer: a year.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long a hook waits for its container's port: as long as a probe that comes at once.
+const BEGINS_WITHIN: Duration = Duration::from_secs(1);
 /// As upstream calls itself in hooks.
 const HOOK_AGENT: &str = "kube-lifecycle/1.33";
 /// What is written otherwise in a path that a user gave.
@@ -131,6 +133,11 @@ pub(in crate::node::kubelet) async fn hook(
     let dialer = Dialer { network: network.clone(), pod: pod.clone(), is_on_host: false };
     let port = dial::port(&action.port, container)?;
     let deadline = Deadline { clock: clock.clone(), at: clock.monotonic() + NEVER };
+    if action.host.as_deref().is_none_or(str::is_empty) {
+        // A server that has just begun needs a moment. If it still does not listen then, the answer says so.
+        let by = Deadline { clock: clock.clone(), at: clock.monotonic() + BEGINS_WITHIN };
+        let _ = by.allows(dialer.pod.listening(port)).await;
+    }
     let mut place = Place::of(action, &dialer.pod_host(), port);
     let given = action.http_headers.as_deref().unwrap_or_default();
     let mut headers = headers(given, HOOK_AGENT)?;
@@ -145,7 +152,7 @@ pub(in crate::node::kubelet) async fn hook(
         Ok(()) => return Ok(None),
         Err(error) => format!("Get {:?}: {error}", place.url),
     };
-    if !error.ends_with(tls::NO_HANDSHAKE) {
+    if !error.ends_with(tls::HTTP_RESPONSE) {
         return Err(error);
     }
     place.is_tls = false;

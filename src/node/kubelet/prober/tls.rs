@@ -14,8 +14,9 @@ use crate::node::network::Stream;
 /// Made at the first probe over https.
 static CONFIG: LazyLock<Result<Arc<ClientConfig>, Error>> = LazyLock::new(config);
 
-/// What [`connect`] says of a server that does not speak TLS.
-pub(super) const NO_HANDSHAKE: &str = "tls: first record does not look like a TLS handshake";
+/// What [`connect`] says of a server that does not speak TLS. What it spoke instead is not known; who
+/// complains of a handshake speaks HTTP.
+pub(super) const HTTP_RESPONSE: &str = "http: server gave HTTP response to HTTPS client";
 
 /// # Errors
 /// In Go's words.
@@ -27,7 +28,7 @@ pub(super) async fn connect(host: &str, stream: Stream) -> Result<TlsStream<Stre
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
         let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match of_tls {
-            Some(Error::InvalidMessage(_)) => NO_HANDSHAKE.to_owned(),
+            Some(Error::InvalidMessage(_)) => HTTP_RESPONSE.to_owned(),
             Some(error) => format!("tls: {error}"),
             None if error.kind() == std::io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
             None => {

@@ -32,6 +32,10 @@ pub(super) enum Parsed {
 }
 
 pub(super) fn parse(bytes: &[u8], peer: SocketAddr) -> Parsed {
+    // Who speaks TLS waits to be told that nobody here does.
+    if bytes.first().is_some_and(u8::is_ascii_control) {
+        return Parsed::Bad(400);
+    }
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return if bytes.len() > HEAD_BYTES_MAX { Parsed::Bad(431) } else { Parsed::More };
     };
@@ -283,6 +287,7 @@ mod tests {
             assert_eq!(parse(text.as_bytes(), peer()), Parsed::Bad(status), "{text}");
         };
         check("x\r\n\r\n", 400);
+        check("\x16\x03\x01\x02", 400);
         check("GET / HTTP/2.0\r\n\r\n", 505);
         check("GET / HTTP/1.1\r\nx\r\n\r\n", 400);
         check("GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400);

@@ -77,7 +77,6 @@ async fn http1(
         .max_buf_size(head_bytes_max)
         .max_headers(HEAD_FIELDS_MAX)
         .half_close(true)
-        .pipeline_flush(true)
         .serve_connection(wire, service);
     let mut connection = pin!(connection);
     let farewell = async {
