@@ -22,6 +22,16 @@ pub(super) enum Draining {
     Over,
 }
 
+/// Whether nobody is connected to a Pod some of whose containers have no hook to wait for. It may have
+/// connections again a moment later: the other containers' hooks are there to have them come.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quiet {
+    #[default]
+    NotAsked,
+    Asked,
+    Now,
+}
+
 impl PodWorker {
     /// The object is being deleted, or gone.
     pub(in crate::node::kubelet) fn end(&mut self, ending: Ending) {
@@ -55,6 +65,11 @@ impl PodWorker {
         self.draining = Draining::Over;
     }
 
+    /// Nobody is connected to the Pod at this moment.
+    pub(in crate::node::kubelet) fn quiet(&mut self) {
+        self.quiet = Quiet::Now;
+    }
+
     /// `deletionTimestamp` is when the grace period is over; a later DELETE may bring it forward.
     pub(super) fn note_deletion(&mut self, pod: &Pod) {
         self.kill_at = pod.metadata.deletion_timestamp.as_ref().map(|at| at.0);
@@ -71,18 +86,34 @@ impl PodWorker {
             happenings.extend(self.stop(index, until, plan));
         }
         self.drain(now < until, plan);
-        let serves = matches!(self.draining, Draining::Begun | Draining::Retiring);
+        let serves = match self.draining {
+            Draining::Begun => self.quiet != Quiet::Now,
+            Draining::Retiring => true,
+            Draining::NotBegun | Draining::Over => false,
+        };
         happenings.extend(self.go_on_stopping(now, serves, plan));
-        // Not before: a hook may be there to have connections come for a while, or make one itself.
-        if self.draining == Draining::Begun && !self.hooks_are_under_way() {
-            self.draining = Draining::Retiring;
-            plan.steps.push(Step::Retire);
+        if self.quiet == Quiet::Now {
+            self.quiet = Quiet::NotAsked;
+        }
+        if self.draining == Draining::Begun {
+            self.go_on_draining(plan);
         }
         let removes = matches!(self.ending, Some(Ending::Deleted | Ending::Gone));
         if removes && !self.containers.iter().any(ContainerRecord::lives) {
             plan.steps.push(Step::Finish);
         }
         happenings
+    }
+
+    /// While hooks run, connections may come: a hook may be there for that, or make one itself.
+    fn go_on_draining(&mut self, plan: &mut Plan) {
+        if !self.hooks_are_under_way() {
+            self.draining = Draining::Retiring;
+            plan.steps.push(Step::Retire);
+        } else if self.quiet == Quiet::NotAsked && self.somebody_serves_on() {
+            self.quiet = Quiet::Asked;
+            plan.steps.push(Step::AwaitQuiet);
+        }
     }
 
     fn drain(&mut self, has_time: bool, plan: &mut Plan) {

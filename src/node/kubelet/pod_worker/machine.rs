@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
-use super::ending::Draining;
+use super::ending::{Draining, Quiet};
 use super::ephemeral::first_reason;
 use super::record::{ContainerRecord, Ending, Kind, State};
 use super::resume::{self, LastStop};
@@ -32,6 +32,7 @@ pub(in crate::node::kubelet) struct PodWorker {
     held: bool,
     volumes: Volumes,
     pub(super) draining: Draining,
+    pub(super) quiet: Quiet,
     /// When a deleted Pod's containers are ended, whoever is connected to it.
     pub(super) kill_at: Option<Timestamp>,
 }
@@ -68,6 +69,8 @@ pub(in crate::node::kubelet) enum Step {
     Abandon(usize),
     /// Have new connections go to other Pods, if there are any.
     Drain,
+    /// Say by [`PodWorker::quiet`] when nobody is connected to the Pod.
+    AwaitQuiet,
     /// Have the Pod's connections come to an end; say so by [`PodWorker::drained`].
     Retire,
     /// Run this container's preStop hook; say so by [`PodWorker::pre_stop_ended`] when it is over.
@@ -119,6 +122,7 @@ impl PodWorker {
             held: false,
             volumes: Volumes::Ready,
             draining: Draining::default(),
+            quiet: Quiet::default(),
             kill_at: None,
         };
         worker.note_deadline(&spec);

@@ -44,7 +44,8 @@ enum Stage {
     Asked,
     /// Its preStop hook runs.
     Hook,
-    /// Until its turn has come; if it does not listen, until nobody is connected to the Pod, too.
+    /// Until its turn has come; if it does not listen, until nobody is connected to the Pod, too. It does
+    /// not wait for other containers' hooks.
     Serving,
     Told {
         at: Timestamp,
@@ -188,6 +189,14 @@ impl PodWorker {
     pub(super) fn hooks_are_under_way(&self) -> bool {
         let stops = self.containers.iter().filter_map(ContainerRecord::stop);
         stops.into_iter().any(|stop| matches!(stop.stage, Stage::Asked | Stage::Hook))
+    }
+
+    /// A container that is not told of its end waits for the Pod's connections, and for nothing else.
+    pub(super) fn somebody_serves_on(&self) -> bool {
+        self.containers.iter().enumerate().any(|(index, container)| {
+            let serves = container.stop().is_some_and(|stop| stop.stage == Stage::Serving);
+            serves && !container.listens && self.is_its_turn(index)
+        })
     }
 
     /// Sidecars end after the app containers, the last one first.

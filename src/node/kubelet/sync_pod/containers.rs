@@ -83,6 +83,11 @@ impl Task {
                 let happening = self.worker.pre_stop_ended(index, result);
                 self.tell(happening.into_iter().collect());
             }
+            // Whoever has come meanwhile is waited for, too.
+            Event::Quiet if self.network.iter().any(|network| network.inbound() > 0) => {
+                self.await_quiet();
+            }
+            Event::Quiet => self.worker.quiet(),
             Event::Drained => self.worker.drained(),
             // Of a run that was given up: what it left is dropped, and so ended, here.
             Event::Started { .. }

@@ -102,6 +102,7 @@ enum Event {
     PreStopEnded { index: usize, run: u32, result: Result<(), String> },
     Exited { index: usize, run: u32, exit: Exit },
     Abandoned,
+    Quiet,
     Drained,
 }
 
@@ -117,7 +118,9 @@ impl Task {
             return true;
         }
         if self.finishing && self.status_writer.is_done() && self.deleting.is_none() {
-            self.deleting = Some(Box::pin(removal::delete(self.ctx.clone(), self.pod.clone())));
+            let directory = self.live.directory.clone();
+            let deleted = removal::delete(self.ctx.clone(), self.pod.clone(), directory);
+            self.deleting = Some(Box::pin(deleted));
         }
         let clock = self.ctx.rooms.clock.clone();
         let sleep = async {
@@ -216,6 +219,7 @@ impl Task {
                     }
                 }
                 Step::Drain => self.network.iter().for_each(PodNetwork::drain),
+                Step::AwaitQuiet => self.await_quiet(),
                 Step::Retire => self.retire(),
                 Step::PreStop(index) => self.pre_stop(index),
                 Step::CutPreStop(index) => self.containers[index].cut_hook(),
@@ -229,6 +233,17 @@ impl Task {
             .wake
             .map(|at| monotonic + Duration::try_from(at.duration_since(now)).unwrap_or_default());
         [planned, self.status_writer.wake()].into_iter().flatten().min()
+    }
+
+    /// Waits until nobody is connected to the Pod.
+    pub(super) fn await_quiet(&self) {
+        let network = self.network.clone();
+        self.under_way.push(Box::pin(async move {
+            if let Some(network) = network {
+                network.idle().await;
+            }
+            Event::Quiet
+        }));
     }
 
     /// Waits until nobody is connected to the Pod, and from then on nobody can be.

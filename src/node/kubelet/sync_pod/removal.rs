@@ -1,5 +1,6 @@
 //! What is left to do for a Pod that has ended: its object and its files go.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,20 +27,25 @@ impl Task {
         }
         let directory = self.live.directory.clone();
         drop(self);
-        let removed =
-            tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    warn!(path = %directory.display(), %error, "Failed to remove a Pod's files");
-                }
-                _ => {}
-            });
-        // Fails only if the removal panicked, which the panic has told.
-        let _ = removed.await;
+        remove(directory).await;
     }
 }
 
-/// Removes the object, if it still is this Pod; answers whether it is gone.
-pub(super) async fn delete(ctx: Arc<Context>, pod: Arc<Pod>) -> bool {
+async fn remove(directory: PathBuf) {
+    let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            warn!(path = %directory.display(), %error, "Failed to remove a Pod's files");
+        }
+        _ => {}
+    });
+    // Fails only if the removal panicked, which the panic has told.
+    let _ = removed.await;
+}
+
+/// Removes the object, if it still is this Pod; answers whether it is gone. What its volumes took of the
+/// disk is free by then, as upstream (`PodResourcesAreReclaimed`).
+pub(super) async fn delete(ctx: Arc<Context>, pod: Arc<Pod>, directory: PathBuf) -> bool {
+    remove(directory.join("volumes")).await;
     let meta = &pod.metadata;
     let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return true };
     let api: Api<Pod> = Api::namespaced(ctx.rooms.client.clone(), namespace);

@@ -50,6 +50,7 @@ impl Story {
             Step::Start(index) => format!("start {}", name(*index)),
             Step::Abandon(index) => format!("abandon {}", name(*index)),
             Step::Drain => "drain".to_owned(),
+            Step::AwaitQuiet => "await quiet".to_owned(),
             Step::Retire => "retire".to_owned(),
             Step::PreStop(index) => format!("preStop {}", name(*index)),
             Step::CutPreStop(index) => format!("cut preStop {}", name(*index)),

@@ -92,16 +92,42 @@ fn a_pre_stop_hook_runs_before_and_connections_may_come_meanwhile() {
     let pod = many("Always", &[], &["app>", "other"]);
     let mut story = up(&pod);
     story.deleted(&pod, 30);
-    assert_eq!(story.plan(), ["drain", "preStop app", "wake +30s"]);
+    assert_eq!(story.plan(), ["drain", "preStop app", "await quiet", "wake +30s"]);
     story.wait(10);
     story.pre_stopped(0, Ok(()));
     assert_eq!(story.plan(), ["retire", "wake +20s"]);
+    // Too late: somebody may have come.
+    story.worker.quiet();
+    assert_eq!(story.plan(), ["wake +20s"]);
     story.worker.drained();
     assert_eq!(story.plan(), ["kill -15 app", "kill -15 other"]);
     assert_eq!(
         story.events,
         ["Killing: Stopping container app", "Killing: Stopping container other"]
     );
+}
+
+#[test]
+fn a_container_waits_for_its_own_hook_and_for_the_pods_connections() {
+    let pod = many("Always", &["side"], &["slow>", "quick>", "plain"]);
+    let mut story = up(&pod);
+    story.deleted(&pod, 30);
+    let steps = ["drain", "preStop slow", "preStop quick", "await quiet", "wake +30s"];
+    assert_eq!(story.plan(), steps);
+    story.worker.quiet();
+    assert_eq!(story.plan(), ["kill -15 plain", "wake +30s"]);
+    story.exited(3, 143);
+    story.pre_stopped(2, Ok(()));
+    assert_eq!(story.plan(), ["await quiet", "wake +30s"]);
+    story.worker.quiet();
+    assert_eq!(story.plan(), ["kill -15 quick", "wake +30s"]);
+    story.exited(2, 143);
+    // A sidecar's turn has yet to come.
+    assert_eq!(story.plan(), ["wake +30s"]);
+    story.pre_stopped(1, Ok(()));
+    assert_eq!(story.plan(), ["retire", "wake +30s"]);
+    story.worker.drained();
+    assert_eq!(story.plan(), ["kill -15 slow", "wake +30s"]);
 }
 
 #[test]
