@@ -73,14 +73,17 @@ pub(super) struct Found {
 impl Root {
     /// What is at `place`, not followed if it is a symlink.
     pub(super) fn find(&self, hidden: &Hidden, place: &Place) -> Result<Option<Found>> {
-        let found = match self.mount_at(place) {
+        let mut found = match self.mount_at(place) {
             Some((_, mount, rest)) => mount.find(self.caller, rest)?,
             None => self.find_own(hidden, place)?,
         };
         // What leads to a mount is a directory, whatever others made of it in a shared volume.
         let is_directory = found.as_ref().is_some_and(|found| found.kind == Kind::Directory);
         if !is_directory && self.leads_to_mount(place) {
-            return Ok(Some(Found::built_in(Kind::Directory)));
+            found = Some(Found::built_in(Kind::Directory));
+        }
+        if let Some(found) = found.as_mut().filter(|found| found.origin == Origin::BuiltIn) {
+            found.about.modified = found.about.modified.or(self.since);
         }
         Ok(found)
     }

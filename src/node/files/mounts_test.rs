@@ -51,6 +51,18 @@ fn a_mount_covers_what_is_below_it() {
 }
 
 #[test]
+fn what_only_leads_to_a_mount_has_the_containers_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    let root = root(directory.path()).with_time(time);
+    let modified = |path: &str| root.stat(&Place::root(), path, Follow::Yes).unwrap().modified;
+    for path in ["/srv", "/srv/new", "/dev", "/tmp"] {
+        assert_eq!(modified(path), Some(time), "{path}");
+    }
+    assert!(modified("/srv/new/deep") > Some(time));
+}
+
+#[test]
 fn a_read_only_mount_takes_no_change() {
     let file = text("/srv/new/deep/file");
     let write = Step::Write { path: file.clone(), text: 0, truncate: false, exclusive: false };

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::RwLock;
 
@@ -23,6 +24,8 @@ pub struct Root {
     pub(super) hidden: Arc<RwLock<Hidden>>,
     /// A pid, or 0.
     pub(super) caller: u32,
+    /// The time of what is on no disk.
+    pub(super) since: Option<SystemTime>,
 }
 
 /// Places whose lower files were deleted or replaced, with all that is below them.
@@ -39,7 +42,13 @@ impl Root {
             mounts: Arc::default(),
             hidden: Arc::default(),
             caller: 0,
+            since: None,
         }
+    }
+
+    /// What is on no disk, the directories that lead to a mount among it, has this time.
+    pub fn with_time(self, time: SystemTime) -> Self {
+        Self { since: Some(time), ..self }
     }
 
     /// The same files, and `lowest` below them all: writes and deletions through either root are

@@ -124,7 +124,8 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     mounts.extend(message_mount);
     let writable = upper.try_clone().map_err(|error| made(&error))?;
     let mut root =
-        Root::new(image.layers.iter().cloned(), Volume::empty(writable, order.quota.clone()));
+        Root::new(image.layers.iter().cloned(), Volume::empty(writable, order.quota.clone()))
+            .with_time(ctx.rooms.clock.now().into());
     order.etc.write(&root).map_err(|error| made(&error))?;
     root.mount_all(mounts).map_err(|(path, error)| {
         StartFailure::Create(format!("failed to mount a volume at {path}: {error}"))
