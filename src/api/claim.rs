@@ -41,6 +41,10 @@ pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 /// once the volume is being deleted and [`VOLUME_PROTECTION`] is gone.
 pub const LOCAL_PATH: &str = "sampan.dev/local-path";
 
+/// On a volume of [`LOCAL_PATH`]: the name of another one. The node makes the directory as a copy of that
+/// one's, at the first mount, or before that one's directory is deleted.
+pub const CLONE_OF: &str = "sampan.dev/clone-of";
+
 /// An annotation's value; the empty string where there is none.
 pub fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> &'a str {
     meta.annotations.as_ref().and_then(|all| all.get(name)).map_or("", String::as_str)

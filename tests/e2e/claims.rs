@@ -349,3 +349,54 @@ fn only_one_pod_gets_what_only_one_may_have() {
     cluster.kubectl("delete pod mypod --grace-period=1");
     cluster.wait_for("condition=PodScheduled", "pod/second");
 }
+
+#[test]
+fn a_claim_is_filled_with_a_copy_of_another() {
+    let home = Home::new();
+    let cluster = home.up();
+    let of = |name: &str| format!("  dataSource: {{kind: PersistentVolumeClaim, name: {name}}}\n");
+    let pod = |name: &str, claim: &str, script: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  restartPolicy: Never\n  \
+             containers: [{{name: c, image: busybox, command: [sh, -c, '{script}'], volumeMounts: \
+             [{{name: v, mountPath: /v}}]}}]\n  \
+             volumes: [{{name: v, persistentVolumeClaim: {{claimName: {claim}}}}}]\n"
+        )
+    };
+    // It waits for what it is to be a copy of.
+    apply(&home, &cluster, &claim("copy", "standard", "10Mi", &of("old")));
+    let failed = |text: &str| {
+        let events = "get events --watch --field-selector reason=ProvisioningFailed \
+                      -o jsonpath={.message}{\"\\n\"}";
+        cluster.follow(events).line_with(text);
+    };
+    failed("persistentvolumeclaim \"old\" not found");
+    let fill = "cd /v; mkdir d; chmod 711 d; echo 1 > d/f; chmod 750 d/f; ln -s d/f l; truncate -s 4M hole";
+    let manifest = claim("old", "standard", "5Mi", "") + &pod("fill", "old", fill);
+    apply(&home, &cluster, &manifest);
+    cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/fill");
+    bound(&cluster, "copy");
+    let small = claim("small", "standard", "1Mi", &of("old"));
+    let other =
+        "  dataSource: {kind: VolumeSnapshot, apiGroup: snapshot.storage.k8s.io, name: s}\n";
+    let other = claim("other", "standard", "10Mi", other);
+    apply(&home, &cluster, &format!("{small}---\n{other}"));
+    failed("greater than or equal in size");
+    failed("cannot be made from a VolumeSnapshot");
+    // The copy is made at the latest when its source goes, and has all that was there.
+    let volume = cluster.kubectl("get pvc old -o jsonpath={.spec.volumeName}");
+    cluster.kubectl("delete pod fill");
+    cluster.kubectl("delete pvc old");
+    cluster.wait_for("delete", &format!("pv/{volume}"));
+    let look = "cd /v; cat l; stat -c %a d d/f; stat -c %s hole; df -m /v | tail -n 1";
+    apply(&home, &cluster, &pod("look", "copy", look));
+    cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/look");
+    let seen = cluster.kubectl("logs look");
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(lines[..4], ["1", "711", "750", "4194304"], "{seen}");
+    // Its size is the copy's own.
+    let space: Vec<&str> = lines[4].split_whitespace().collect();
+    assert_eq!(space[1], "10", "{seen}");
+    let left = fs::read_dir(home.path().join("data/volumes")).unwrap();
+    assert_eq!(left.count(), 1);
+}

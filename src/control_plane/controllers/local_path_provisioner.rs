@@ -8,6 +8,7 @@
 
 use std::path::Path;
 
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, PostParams};
@@ -17,14 +18,25 @@ use tracing::info;
 use super::Context;
 use super::ownership::{reference, revision, uid};
 use super::reconcile;
-use crate::api::claim::{self, BIND_COMPLETED, LOCAL_PATH, PROVISIONED_BY, SELECTED_NODE};
+use crate::api::claim::{
+    self, BIND_COMPLETED, CLONE_OF, LOCAL_PATH, PROVISIONED_BY, SELECTED_NODE,
+};
 use crate::api::object::ObjectKey;
+use crate::client::cache::key_of;
 use crate::client::events::EventType;
 
 pub(super) async fn run(ctx: Context) {
     ctx.caches.volumes.synced().await;
     ctx.caches.storage_classes.synced().await;
-    let keys = ctx.caches.claims.changes();
+    let claims = ctx.caches.claims.clone();
+    let keys = ctx.caches.claims.changes().flat_map(move |key| {
+        let waiting = claims.list_in(&key.namespace);
+        let waiting = waiting
+            .into_iter()
+            .filter(|claim| wants_ours(claim) && source_of(claim) == Ok(Some(key.name.as_str())));
+        let waiting: Vec<ObjectKey> = waiting.map(|claim| key_of(&*claim)).collect();
+        stream::iter([key].into_iter().chain(waiting))
+    });
     let (clock, stop) = (ctx.clock.clone(), ctx.stop.clone());
     reconcile::run("local-path-provisioner", clock, stop, keys, |key| {
         let ctx = ctx.clone();
@@ -50,13 +62,21 @@ async fn provision(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
     };
     let text = format!("External provisioner is provisioning volume for claim \"{key}\"");
     tell(EventType::Normal, "Provisioning", text);
-    if let Some(complaint) = complaint(&claim) {
-        let class = class.metadata.name.as_deref().unwrap_or_default();
-        let text = format!("failed to provision volume with StorageClass {class:?}: {complaint}");
-        tell(EventType::Warning, "ProvisioningFailed", text);
-        return Ok(());
+    let source = match source(ctx, &claim) {
+        Ok(source) => source,
+        Err(complaint) => {
+            let class = class.metadata.name.as_deref().unwrap_or_default();
+            let text =
+                format!("failed to provision volume with StorageClass {class:?}: {complaint}");
+            tell(EventType::Warning, "ProvisioningFailed", text);
+            return Ok(());
+        }
+    };
+    let mut volume = volume(&claim, &class, &name, &ctx.settings.volumes_directory);
+    if let Some(source) = source {
+        let annotations = volume.metadata.annotations.get_or_insert_default();
+        annotations.insert(CLONE_OF.to_owned(), source);
     }
-    let volume = volume(&claim, &class, &name, &ctx.settings.volumes_directory);
     let api: Api<PersistentVolume> = Api::all(ctx.client.clone());
     match api.create(&PostParams::default(), &volume).await {
         // Made before, and not yet seen.
@@ -79,17 +99,90 @@ fn wants_ours(claim: &PersistentVolumeClaim) -> bool {
         && claim::annotation(&claim.metadata, claim::STORAGE_PROVISIONER) == LOCAL_PATH
 }
 
+/// The name of the volume that the claim's is to be a copy of, if of any.
+///
+/// # Errors
 /// Why there can be no such volume.
-fn complaint(claim: &PersistentVolumeClaim) -> Option<&'static str> {
-    let spec = claim.spec.as_ref()?;
+fn source(ctx: &Context, claim: &PersistentVolumeClaim) -> Result<Option<String>, String> {
+    check(claim)?;
+    let Some(name) = source_of(claim)? else { return Ok(None) };
+    let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+    let source = ctx.caches.claims.get(&ObjectKey::new(namespace, name));
+    let source = source.ok_or_else(|| {
+        format!(
+            "error getting PVC {name} (namespace {namespace:?}) from api server: \
+             persistentvolumeclaim {name:?} not found"
+        )
+    })?;
+    check_source(&source, claim)?;
+    let volume = claim::volume_name(&source);
+    let is_ours =
+        ctx.caches.volumes.get(&ObjectKey::new("", volume)).is_some_and(|volume| {
+            claim::annotation(&volume.metadata, PROVISIONED_BY) == LOCAL_PATH
+        });
+    if !is_ours {
+        return Err(format!(
+            "the volume of the PVC DataSource {name} was not made by {LOCAL_PATH}: only such are copied"
+        ));
+    }
+    Ok(Some(volume.to_owned()))
+}
+
+fn check(claim: &PersistentVolumeClaim) -> Result<(), &'static str> {
+    let spec = claim.spec.clone().unwrap_or_default();
     if spec.selector.is_some() {
-        return Some("claim Selector is not supported");
+        return Err("claim Selector is not supported");
     }
-    if spec.data_source.is_some() || spec.data_source_ref.is_some() {
-        return Some("a volume cannot be made from a dataSource here; `sampan volume cp` copies");
+    if spec.volume_mode.as_deref() == Some("Block") {
+        return Err("there are no block devices here; use volumeMode Filesystem");
     }
-    let is_block = spec.volume_mode.as_deref() == Some("Block");
-    is_block.then_some("there are no block devices here; use volumeMode Filesystem")
+    Ok(())
+}
+
+/// The claim in the same namespace whose volume's files it asks for, if it asks for any.
+///
+/// # Errors
+/// It asks for something else.
+fn source_of(claim: &PersistentVolumeClaim) -> Result<Option<&str>, String> {
+    let Some(spec) = &claim.spec else { return Ok(None) };
+    let (group, kind, name) = match (&spec.data_source, &spec.data_source_ref) {
+        (Some(source), _) => (&source.api_group, &source.kind, &source.name),
+        (None, Some(source)) if source.namespace.is_none() => {
+            (&source.api_group, &source.kind, &source.name)
+        }
+        (None, Some(_)) => return Err("a dataSource of another namespace is not copied".to_owned()),
+        (None, None) => return Ok(None),
+    };
+    let is_core = group.as_deref().is_none_or(str::is_empty);
+    if is_core && kind == "PersistentVolumeClaim" {
+        return Ok(Some(name));
+    }
+    Err(format!("a volume cannot be made from a {kind}; only PersistentVolumeClaims are copied"))
+}
+
+/// Upstream: `getPVCSource` in kubernetes-csi's external-provisioner.
+fn check_source(
+    source: &PersistentVolumeClaim,
+    claim: &PersistentVolumeClaim,
+) -> Result<(), String> {
+    let name = source.metadata.name.as_deref().unwrap_or_default();
+    let phase = claim::phase_of_claim(source);
+    if phase != "Bound" {
+        return Err(format!("the PVC DataSource {name} must have a status of Bound. Got {phase}"));
+    }
+    if source.metadata.deletion_timestamp.is_some() {
+        return Err(format!("the PVC DataSource {name} is currently being deleted"));
+    }
+    let (asked, there) = (claim::requested(claim), claim::requested(source));
+    if asked < there {
+        return Err(format!(
+            "error, new PVC request must be greater than or equal in size to the specified PVC data \
+             source, requested {} but source is {}",
+            asked.value(),
+            there.value()
+        ));
+    }
+    Ok(())
 }
 
 fn volume(
@@ -148,7 +241,7 @@ mod tests {
             "provisioner": LOCAL_PATH, "reclaimPolicy": "Delete"}))
         .unwrap();
         let mut claim = claim(json!({}));
-        assert!(wants_ours(&claim) && complaint(&claim).is_none());
+        assert!(wants_ours(&claim) && check(&claim).is_ok());
         let made = volume(&claim, &class, "pvc-1", Path::new("/data/volumes"));
         let spec = made.spec.clone().unwrap();
         assert_eq!(spec.host_path.unwrap().path, "/data/volumes/pvc-1");
@@ -164,8 +257,36 @@ mod tests {
 
     #[test]
     fn what_cannot_be_made_is_named() {
-        assert!(complaint(&claim(json!({"volumeMode": "Block"}))).unwrap().contains("Filesystem"));
-        assert!(complaint(&claim(json!({"selector": {}}))).unwrap().contains("Selector"));
+        let told = |more| check(&claim(more)).unwrap_err();
+        assert!(told(json!({"volumeMode": "Block"})).contains("Filesystem"));
+        assert!(told(json!({"selector": {}})).contains("Selector"));
         assert!(!wants_ours(&claim(json!({"volumeName": "v"}))));
+    }
+
+    #[test]
+    fn claims_of_the_same_namespace_are_copied_if_they_are_bound_and_fit() {
+        let of = |kind: &str| claim(json!({"dataSource": {"kind": kind, "name": "old"}}));
+        let new = of("PersistentVolumeClaim");
+        assert_eq!(source_of(&new), Ok(Some("old")));
+        assert_eq!(source_of(&claim(json!({}))), Ok(None));
+        source_of(&of("VolumeSnapshot")).unwrap_err();
+        let elsewhere = json!({"kind": "PersistentVolumeClaim", "name": "old", "namespace": "m"});
+        source_of(&claim(json!({"dataSourceRef": elsewhere}))).unwrap_err();
+
+        let old = |phase: &str, size: &str| {
+            let mut old = claim(json!({"resources": {"requests": {"storage": size}}}));
+            old.metadata.name = Some("old".to_owned());
+            old.status.get_or_insert_default().phase = Some(phase.to_owned());
+            old
+        };
+        let told = |old: PersistentVolumeClaim| check_source(&old, &new);
+        assert_eq!(told(old("Bound", "10Mi")), Ok(()));
+        let text = "the PVC DataSource old must have a status of Bound. Got Pending";
+        assert_eq!(told(old("Pending", "1Mi")).unwrap_err(), text);
+        assert!(told(old("Bound", "11Mi")).unwrap_err().contains("greater than or equal in size"));
+        let mut going = old("Bound", "1Mi");
+        going.metadata.deletion_timestamp =
+            Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+        assert!(told(going).unwrap_err().ends_with("is currently being deleted"));
     }
 }

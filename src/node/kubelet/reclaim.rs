@@ -18,12 +18,15 @@ use crate::api::claim::{self, LOCAL_PATH, PROVISIONED_BY, VOLUME_PROTECTION};
 use crate::api::object::ObjectKey;
 use crate::client::events::EventType;
 use crate::client::queue::{Backoff, Queue};
+use crate::node::volumes;
 
 /// Of a directory that cannot be deleted, or a server that does not answer.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(60) };
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
+    #[error("make the volume's copies: {0}")]
+    Copies(String),
     #[error("delete the volume's directory")]
     Directory(#[source] io::Error),
     #[error("take the finalizer away")]
@@ -82,12 +85,9 @@ async fn reclaim(ctx: &Context, volume: &PersistentVolume) -> Result<(), Error> 
     if is_retained(volume) {
         info!(volume = %name, directory = %directory.display(), "Retained: its files stay");
     } else {
-        let deleted = ctx.tasks.spawn_blocking(move || std::fs::remove_dir_all(directory)).await;
-        match deleted.map_err(io::Error::other).flatten() {
-            // No Pod has ever mounted it, or it was deleted before.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            deleted => deleted.map_err(Error::Directory)?,
-        }
+        ctx.rooms.volumes.part_from(name).await.map_err(Error::Copies)?;
+        let deleted = ctx.tasks.spawn_blocking(move || volumes::remove(&directory)).await;
+        deleted.map_err(io::Error::other).flatten().map_err(Error::Directory)?;
         info!(volume = %name, "Deleted a volume's directory");
     }
     let finalizers = volume.metadata.finalizers.iter().flatten();
@@ -105,7 +105,11 @@ async fn reclaim(ctx: &Context, volume: &PersistentVolume) -> Result<(), Error> 
 }
 
 fn tell(ctx: &Context, volume: &PersistentVolume, error: &Error) {
-    let Error::Directory(source) = error else { return };
+    let text = match error {
+        Error::Copies(why) => why.clone(),
+        Error::Directory(source) => format!("failed to delete the volume's directory: {source}"),
+        Error::Finalizer(_) => return,
+    };
     let reference = ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("PersistentVolume".to_owned()),
@@ -113,7 +117,6 @@ fn tell(ctx: &Context, volume: &PersistentVolume, error: &Error) {
         uid: volume.metadata.uid.clone(),
         ..ObjectReference::default()
     };
-    let text = format!("failed to delete the volume's directory: {source}");
     ctx.recorder.record(&reference, EventType::Warning, "VolumeFailedDelete", text);
 }
 

@@ -12,11 +12,9 @@
 //!
 //! Upstream: `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go`.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Volume};
 use kube::Client;
@@ -44,8 +42,8 @@ enum Which {
 /// Where a volume's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// Made by our provisioner.
-    Own(PathBuf),
+    /// Made by our provisioner, below the data directory.
+    Own,
     /// Of the operator's.
     Host { path: String, type_: String },
 }
@@ -105,9 +103,13 @@ impl Claim {
         let only = plan.only.then(|| ctx.pod.metadata.uid.clone().unwrap_or_default());
         let (shares, allowed) =
             (ctx.node.shares.clone(), ctx.node.config.allowed_directories.clone());
-        let (key, Plan { place, bytes_max, .. }) = (name.clone(), plan);
+        let (own, key, Plan { place, bytes_max, .. }) = (ctx.node.own.clone(), name.clone(), plan);
         let share = blocking(move || {
-            shares.open(&key, bytes_max, only.as_deref(), || open(&place, &allowed))
+            let open = || match place {
+                Place::Own => own.open(&volume),
+                Place::Host { path, type_ } => open(&path, &type_, &allowed),
+            };
+            shares.open(&key, bytes_max, only.as_deref(), open)
         });
         let share = share.await.map_err(failed)?;
         Ok(Mounted { share: Some(share.clone()), ..Mounted::new(share.volume(), self.read_only) })
@@ -202,7 +204,7 @@ fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
         let maker = annotations.and_then(|all| all.get(PROVISIONED_BY));
         let own = config.directory.join(name);
         if maker.is_some_and(|maker| maker == LOCAL_PATH) && own == Path::new(&host.path) {
-            Place::Own(own)
+            Place::Own
         } else {
             let type_ = host.type_.clone().unwrap_or_default();
             Place::Host { path: host.path.clone(), type_ }
@@ -214,35 +216,17 @@ fn plan(volume: &PersistentVolume, config: &Config) -> Result<Plan, String> {
                     hostPath and local"
             .to_owned());
     };
-    let is_ours = matches!(place, Place::Own(_));
+    let is_ours = place == Place::Own;
     let bytes_max = u64::try_from(claim::capacity(volume).value()).ok().filter(|_| is_ours);
     let modes = spec.access_modes.as_deref().unwrap_or_default();
     Ok(Plan { place, bytes_max, only: modes == ["ReadWriteOncePod"] })
 }
 
-fn open(place: &Place, allowed: &[PathBuf]) -> Result<Dir, String> {
-    match place {
-        // The first to mount it makes it.
-        Place::Own(path) => make_to_last(path)
-            .and_then(|()| Dir::open_ambient_dir(path, ambient_authority()))
-            .map_err(|error| format!("failed to open {}: {error}", path.display())),
-        Place::Host { path, type_ } => match host_path::open(path, type_, allowed)? {
-            Opened::Directory(dir) => Ok(dir),
-            Opened::File(..) => Err(format!("{path} is not a directory")),
-        },
-    }
-}
-
-/// Makes a directory, and has its name outlast a loss of power: what a guest has synced in it must be
-/// found again. Windows knows no such call, and needs none.
-fn make_to_last(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(path)?;
-    match path.parent() {
-        Some(parent) if cfg!(unix) => std::fs::File::open(parent)?.sync_all(),
-        _ => Ok(()),
+/// An operator's.
+fn open(path: &str, type_: &str, allowed: &[PathBuf]) -> Result<Dir, String> {
+    match host_path::open(path, type_, allowed)? {
+        Opened::Directory(dir) => Ok(dir),
+        Opened::File(..) => Err(format!("{path} is not a directory")),
     }
 }
 
@@ -265,8 +249,7 @@ mod tests {
         let place =
             |path: &str, maker| plan_of(json!({"hostPath": {"path": path}}), maker).unwrap().place;
         let host = |path: &str| Place::Host { path: path.to_owned(), type_: String::new() };
-        let own = Place::Own(PathBuf::from("/data/volumes/pv"));
-        assert_eq!(place("/data/volumes/pv", LOCAL_PATH), own);
+        assert_eq!(place("/data/volumes/pv", LOCAL_PATH), Place::Own);
         assert_eq!(place("/data/volumes/pv", "me"), host("/data/volumes/pv"));
         assert_eq!(place("/data/volumes/other", LOCAL_PATH), host("/data/volumes/other"));
         assert_eq!(place("/etc", LOCAL_PATH), host("/etc"));

@@ -15,6 +15,7 @@ use cap_std::fs::Dir;
 use k8s_openapi::api::core::v1::Volume;
 
 use super::mounter::{Context, Error, Mounted, Mounter, SetUp, blocking};
+use super::tree;
 use crate::node::files;
 use crate::node::images::Image;
 
@@ -58,73 +59,8 @@ fn open(image: &Image, path: &Path) -> io::Result<Dir> {
             _ => std::fs::create_dir_all(&partial)?,
         }
         let into = Dir::open_ambient_dir(&partial, ambient_authority())?;
-        image.layers.iter().try_for_each(|layer| add(layer.dir(), &into))?;
+        image.layers.iter().try_for_each(|layer| tree::add(layer.dir(), &into))?;
         std::fs::rename(&partial, path)?;
     }
     Dir::open_ambient_dir(path, ambient_authority())
-}
-
-/// Copies what is not covered by what is there already.
-fn add(from: &Dir, into: &Dir) -> io::Result<()> {
-    for entry in from.entries()? {
-        let entry = entry?;
-        let (kind, name) = (entry.file_type()?, entry.file_name());
-        let there = into.symlink_metadata(&name).ok();
-        if kind.is_dir() {
-            match there {
-                None => into.create_dir(&name)?,
-                Some(there) if there.is_dir() => {}
-                Some(_) => continue,
-            }
-            add(&from.open_dir(&name)?, &into.open_dir(&name)?)?;
-        } else if there.is_none() && kind.is_file() {
-            from.copy(&name, into, &name)?;
-        } else if there.is_none() && kind.is_symlink() {
-            link(from, into, Path::new(&name))?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(windows))]
-fn link(from: &Dir, into: &Dir, name: &Path) -> io::Result<()> {
-    into.symlink_contents(from.read_link_contents(name)?, name)
-}
-
-/// Windows has a symlink's kind from what it leads to, and not everybody may make one: the file itself
-/// stands for it.
-#[cfg(windows)]
-fn link(from: &Dir, into: &Dir, name: &Path) -> io::Result<()> {
-    match from.metadata(name) {
-        Ok(metadata) if metadata.is_file() => from.copy(name, into, name).map(drop),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layers_become_one_directory_the_topmost_first() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |path: &str| directory.path().join(path);
-        for path in ["top/etc", "below/etc/deep", "below/hidden", "all"] {
-            std::fs::create_dir_all(at(path)).unwrap();
-        }
-        std::fs::write(at("top/etc/name"), "top").unwrap();
-        std::fs::write(at("top/hidden"), "a file over a directory").unwrap();
-        std::fs::write(at("below/etc/name"), "below").unwrap();
-        std::fs::write(at("below/etc/deep/file"), "deep").unwrap();
-        std::fs::write(at("below/hidden/file"), "never seen").unwrap();
-        let open = |path: &str| Dir::open_ambient_dir(at(path), ambient_authority()).unwrap();
-        let all = open("all");
-        for layer in ["top", "below"] {
-            add(&open(layer), &all).unwrap();
-        }
-        let read = |path: &str| std::fs::read_to_string(at("all").join(path)).unwrap();
-        assert_eq!(read("etc/name"), "top");
-        assert_eq!(read("etc/deep/file"), "deep");
-        assert_eq!(read("hidden"), "a file over a directory");
-    }
 }

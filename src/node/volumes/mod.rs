@@ -26,6 +26,7 @@ mod image;
 mod interests;
 mod mounter;
 mod node;
+mod own;
 mod payload;
 mod pod;
 mod projected;
@@ -33,11 +34,13 @@ mod secret;
 mod shares;
 mod shown;
 mod token;
+mod tree;
 
 use k8s_openapi::api::core::v1::Volume;
 
 pub(in crate::node) use mounter::Mounted;
 pub(in crate::node) use node::{Config, Rooms, Volumes};
+pub(in crate::node) use own::remove;
 pub(in crate::node) use pod::PodVolumes;
 
 use mounter::Mounter;

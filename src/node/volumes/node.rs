@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeCl
 use kube::Client;
 
 use super::interests::{Interests, Object};
+use super::own::Own;
 use super::pod::PodVolumes;
 use super::shares::Shares;
 use crate::api::downward::Facts;
@@ -39,7 +40,7 @@ pub(in crate::node) struct Rooms {
 
 /// A node's volumes. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::node) struct Volumes(Arc<Shared>);
+pub(in crate::node) struct Volumes(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) config: Config,
@@ -47,6 +48,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) images: Images,
     pub(super) shares: Arc<Shares>,
+    pub(super) own: Arc<Own>,
     pub(super) interests: Interests,
     config_maps: Cache<ConfigMap>,
     secrets: Cache<Secret>,
@@ -58,7 +60,9 @@ impl Volumes {
     pub(in crate::node) fn new(config: Config, rooms: Rooms) -> Self {
         let Rooms { client, config_maps, secrets, claims, persistent_volumes, images, clock } =
             rooms;
+        let own = Own::new(config.directory.clone(), persistent_volumes.clone());
         Self(Arc::new(Shared {
+            own: Arc::new(own),
             config,
             client,
             clock,

@@ -4,14 +4,17 @@
 //! `pkg/apis/core/validation/validation.go`, `pkg/registry/core/persistentvolumeclaim/strategy.go`.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, TypedLocalObjectReference,
+    TypedObjectReference,
+};
 use serde_json::Value;
 
 use super::pod::validate_selector;
 use super::storage::{access_modes, validate_access_modes, validate_class, validate_positive};
 use crate::api::claim;
 use crate::api::fields::{FieldError, Path};
-use crate::api::meta::IMMUTABLE;
+use crate::api::meta::{IMMUTABLE, dns1123_subdomain};
 use crate::control_plane::registry::changes::changes;
 use crate::control_plane::registry::print::{self, AGE, NAME, column, wide};
 use crate::control_plane::registry::rules::{one_of, set_default, text};
@@ -48,10 +51,15 @@ impl Resource for PersistentVolumeClaims {
     fn prepare_for_create(claim: &mut PersistentVolumeClaim) {
         claim.status = None;
         Self::default(claim);
+        let spec = claim.spec.get_or_insert_default();
+        // Who knows of nothing else wrote other kinds there, and meant nothing by it.
+        spec.data_source = spec.data_source.take().filter(is_claim_or_snapshot);
+        say_source_twice(spec);
     }
 
     fn prepare_for_update(claim: &mut PersistentVolumeClaim, old: &PersistentVolumeClaim) {
         claim.status.clone_from(&old.status);
+        say_source_twice(claim.spec.get_or_insert_default());
     }
 
     fn prepare_for_status_update(claim: &mut PersistentVolumeClaim, old: &PersistentVolumeClaim) {
@@ -144,6 +152,62 @@ impl Resource for PersistentVolumeClaims {
     }
 }
 
+/// Upstream: `dataSourceIsPvcOrSnapshot` in `pkg/api/persistentvolumeclaim/util.go`.
+fn is_claim_or_snapshot(source: &TypedLocalObjectReference) -> bool {
+    match (source.api_group.as_deref().unwrap_or_default(), source.kind.as_str()) {
+        ("", kind) => kind == "PersistentVolumeClaim",
+        ("snapshot.storage.k8s.io", kind) => kind == "VolumeSnapshot",
+        _ => false,
+    }
+}
+
+/// What a claim's volume is to be made from, in the old field and in the new one.
+///
+/// Upstream: `NormalizeDataSources`.
+fn say_source_twice(spec: &mut PersistentVolumeClaimSpec) {
+    match (&spec.data_source, &spec.data_source_ref) {
+        (Some(old), None) => {
+            spec.data_source_ref = Some(TypedObjectReference {
+                api_group: old.api_group.clone(),
+                kind: old.kind.clone(),
+                name: old.name.clone(),
+                namespace: None,
+            });
+        }
+        (None, Some(new)) if text(&new.namespace).is_empty() => {
+            spec.data_source = Some(TypedLocalObjectReference {
+                api_group: new.api_group.clone(),
+                kind: new.kind.clone(),
+                name: new.name.clone(),
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Upstream: `validateDataSource` and `validateDataSourceRef`.
+fn validate_source(group: &Option<String>, kind: &str, name: &str, path: &Path) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    for (field, value) in [("name", name), ("kind", kind)] {
+        if value.is_empty() {
+            faults.push(FieldError::required(path.child(field), ""));
+        }
+    }
+    match text(group) {
+        "" if kind != "PersistentVolumeClaim" => {
+            let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            faults.push(FieldError::invalid(path.clone(), kind, detail));
+        }
+        "" => {}
+        group => faults.extend(
+            dns1123_subdomain(group)
+                .into_iter()
+                .map(|detail| FieldError::invalid(path.child("apiGroup"), group, detail)),
+        ),
+    }
+    faults
+}
+
 /// What holds for any claim, and for what one is to be made from.
 pub(super) fn validate_spec(spec: &PersistentVolumeClaimSpec, path: &Path) -> Vec<FieldError> {
     let at = path.child("accessModes");
@@ -161,6 +225,23 @@ pub(super) fn validate_spec(spec: &PersistentVolumeClaimSpec, path: &Path) -> Ve
     faults.extend(validate_class(text(&spec.storage_class_name), &path.child("storageClassName")));
     let modes = &["Block", "Filesystem"];
     faults.extend(one_of(&path.child("volumeMode"), text(&spec.volume_mode), modes));
+    if let Some(source) = &spec.data_source {
+        let at = path.child("dataSource");
+        faults.extend(validate_source(&source.api_group, &source.kind, &source.name, &at));
+    }
+    if let Some(source) = &spec.data_source_ref {
+        let at = path.child("dataSourceRef");
+        faults.extend(validate_source(&source.api_group, &source.kind, &source.name, &at));
+    }
+    if let (Some(old), Some(new)) = (&spec.data_source, &spec.data_source_ref)
+        && (&old.api_group, &old.kind, &old.name) != (&new.api_group, &new.kind, &new.name)
+    {
+        faults.push(FieldError::invalid(
+            path.clone(),
+            path.child("dataSource").to_string(),
+            "must match dataSourceRef",
+        ));
+    }
     faults
 }
 
@@ -231,6 +312,33 @@ mod tests {
         check(
             &PersistentVolumeClaims::validate(&claim(json!({"spec": of_size("-1")}))),
             &["spec.resources[storage]: Invalid value: \"-1\": must be greater than zero"],
+        );
+    }
+
+    #[test]
+    fn a_source_is_said_in_both_fields() {
+        let source = json!({"kind": "PersistentVolumeClaim", "name": "old"});
+        for field in ["dataSource", "dataSourceRef"] {
+            let mut claim = claim(json!({"spec": {field: source}}));
+            PersistentVolumeClaims::prepare_for_create(&mut claim);
+            let spec = claim.spec.clone().unwrap();
+            assert_eq!(spec.data_source.unwrap().name, "old");
+            assert_eq!(spec.data_source_ref.unwrap().name, "old");
+            check(&PersistentVolumeClaims::validate(&claim), &[]);
+        }
+        let other = json!({"kind": "Bucket", "name": "b", "apiGroup": "example.com"});
+        let mut foreign = claim(json!({"spec": {"dataSource": other}}));
+        PersistentVolumeClaims::prepare_for_create(&mut foreign);
+        assert_eq!(foreign.spec.unwrap().data_source, None);
+        let pod =
+            json!({"spec": {"dataSourceRef": {"kind": "Pod", "name": ""}, "dataSource": source}});
+        check(
+            &PersistentVolumeClaims::validate(&claim(pod)),
+            &[
+                "spec.dataSourceRef.name: Required value",
+                "spec.dataSourceRef: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+                "spec: Invalid value: \"spec.dataSource\": must match dataSourceRef",
+            ],
         );
     }
 
