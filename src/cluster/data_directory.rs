@@ -176,9 +176,9 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("create the data directory {}", path.display())]
+    #[error("create the data directory {}; {}", path.display(), mend(source))]
     Create { path: PathBuf, source: io::Error },
-    #[error("use the data directory {}", path.display())]
+    #[error("use the data directory {}; {}", path.display(), mend(source))]
     Unusable { path: PathBuf, source: io::Error },
     #[error("start on {}: a sampan cluster already runs on this data{}", path.display(), who(running.as_ref()))]
     InUse { path: PathBuf, running: Option<Running> },
@@ -191,6 +191,22 @@ pub enum Error {
 impl Error {
     fn unusable(path: &Path, source: io::Error) -> Self {
         Self::Unusable { path: path.to_owned(), source }
+    }
+}
+
+/// What a user can do about it.
+fn mend(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount it so that it can be written, or choose another by --data-dir"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or choose another by --data-dir"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let this user write there, or choose another by --data-dir"
+        }
+        _ => "look at the cause, or choose another by --data-dir",
     }
 }
 

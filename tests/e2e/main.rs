@@ -16,6 +16,8 @@ mod claims;
 mod command_line;
 mod debug;
 mod deployment;
+#[cfg(target_os = "linux")]
+mod disk_faults;
 mod egress;
 mod host_ports;
 mod http;

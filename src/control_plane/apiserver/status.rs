@@ -56,6 +56,11 @@ impl From<storage::Error> for Failure {
             storage::Error::Closed => {
                 status::service_unavailable("the server is shutting down").into()
             }
+            // As upstream says that etcd has no space: a 500.
+            storage::Error::Full => status::internal_error(
+                "no space left on the disk of the cluster's data directory; free some and try again",
+            )
+            .into(),
             storage::Error::Conflict { .. } | storage::Error::Failed(_) => Self::internal(&err),
         }
     }

@@ -13,9 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
+use tracing::{error, info, warn};
 
-use super::journal::{Journal, Limits};
+use super::journal::{Journal, Limits, is_full};
 use super::published::Published;
 use super::state::{Request, State, Step};
 use super::{
@@ -85,6 +85,7 @@ impl Embedded {
             journal,
             clock: clock.clone(),
             unsynced_since: None,
+            has_room: true,
             failed: None,
         };
         std::thread::Builder::new()
@@ -181,6 +182,8 @@ struct Committer {
     clock: Clock,
     /// Since when relaxed writes wait to be synced.
     unsynced_since: Option<Instant>,
+    /// Otherwise the disk is full, and objects are changed and deleted only.
+    has_room: bool,
     /// Why the journal can be written no more.
     failed: Option<String>,
 }
@@ -228,7 +231,7 @@ impl Committer {
             committer.append(steps)?;
             committer.sync()
         });
-        if self.failed.is_none() && self.journal.wants_snapshot() {
+        if self.failed.is_none() && self.has_room && self.journal.wants_snapshot() {
             self.snapshot();
         }
     }
@@ -236,8 +239,9 @@ impl Committer {
     fn commit_part(
         &mut self,
         jobs: Vec<Job>,
-        write: impl FnOnce(&mut Self, &[Step]) -> Result<(), String>,
+        write: impl FnOnce(&mut Self, &[Step]) -> Result<(), Error>,
     ) {
+        self.look_for_room();
         let (steps, answers) = self.decide(jobs);
         let written = if steps.is_empty() { self.check() } else { write(self, &steps) };
         if written.is_ok() {
@@ -246,7 +250,7 @@ impl Committer {
         for Answer { reply_tx, decided } in answers {
             let answer = match &written {
                 Ok(()) => decided,
-                Err(why) => Err(Error::Failed(why.clone())),
+                Err(why) => Err(why.clone()),
             };
             // The caller may have gone away.
             let _ = reply_tx.send(answer);
@@ -267,7 +271,10 @@ impl Committer {
                     None => state.get(request.key()),
                 };
                 let next = Revision(state.newest().0 + 1 + steps.len() as u64);
-                let decided = request.decide(current, next, now).map(|step| {
+                let decided = request.decide(current, next, now);
+                let fits = self.has_room || !request.creates();
+                let decided = decided.and_then(|step| fits.then_some(step).ok_or(Error::Full));
+                let decided = decided.map(|step| {
                     let object = step.change.object.clone();
                     pending.insert(object.key.clone(), steps.len());
                     steps.push(step);
@@ -279,18 +286,35 @@ impl Committer {
         (steps, answers)
     }
 
-    fn check(&self) -> Result<(), String> {
-        self.failed.clone().map_or(Ok(()), Err)
+    /// A look costs nothing while the journal has its reserve.
+    fn look_for_room(&mut self) {
+        let has_room = self.failed.is_some() || self.journal.has_room();
+        match (self.has_room, has_room) {
+            (true, false) => warn!(
+                path = %self.journal.path().display(),
+                "The disk is full: nothing can be created until there is room"
+            ),
+            (false, true) => info!("There is room on the disk again"),
+            _ => {}
+        }
+        self.has_room = has_room;
     }
 
-    fn append(&mut self, steps: &[Step]) -> Result<(), String> {
+    fn check(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), |why| Err(Error::Failed(why)))
+    }
+
+    fn append(&mut self, steps: &[Step]) -> Result<(), Error> {
         self.check()?;
         let appended = self.journal.append(steps);
         self.unsynced_since.get_or_insert_with(Instant::now);
-        appended.map_err(|source| self.fail("write", &source))
+        appended.map_err(|source| match self.journal.cut() {
+            Ok(()) if is_full(&source) => Error::Full,
+            _ => self.fail("write", &source),
+        })
     }
 
-    fn sync(&mut self) -> Result<(), String> {
+    fn sync(&mut self) -> Result<(), Error> {
         self.check()?;
         self.unsynced_since = None;
         self.journal.sync().map_err(|source| self.fail("sync", &source))
@@ -309,19 +333,19 @@ impl Committer {
     fn finish(&mut self) -> Result<(), Error> {
         let synced = if self.unsynced_since.is_some() { self.sync() } else { self.check() };
         self.journal.finish_snapshot();
-        synced.map_err(Error::Failed)
+        synced
     }
 
     /// Nobody knows what is on disk now: refuses every further write. The next start reads back what
     /// is there.
-    fn fail(&mut self, what: &str, source: &io::Error) -> String {
+    fn fail(&mut self, what: &str, source: &io::Error) -> Error {
         let path = self.journal.path().display();
         let why = format!(
             "cannot {what} {path}: {source}; nothing can be changed until the cause is removed and sampan started again"
         );
         error!(%why, "The store refuses writes");
         self.unsynced_since = None;
-        self.failed.insert(why).clone()
+        Error::Failed(self.failed.insert(why).clone())
     }
 }
 
@@ -504,29 +528,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_full_disk_takes_what_comes_when_there_is_room_again() {
+        let disk = Disk::new();
+        let store = disk.open_with(Fault::Full(2));
+        for durability in [Durability::Durable, Durability::Relaxed] {
+            let write = Write { durability, ..write("/a/x", "1", Precondition::Absent) };
+            let refused = store.put(write).await;
+            assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+        }
+        assert_eq!(names(&*store).await, Vec::<String>::new());
+        let x = create(&*store, "/a/x").await;
+        assert_eq!(x.revision, Revision(2));
+        store.close().await.unwrap();
+        let store = disk.open().unwrap();
+        assert_eq!(store.get(&x.key).await.unwrap().unwrap().bytes, x.bytes);
+    }
+
+    #[tokio::test]
     async fn after_a_failure_nothing_is_written_and_nothing_is_lost() {
-        for (fault, what) in [(Fault::Full, "cannot write "), (Fault::Sync, "cannot sync ")] {
-            let disk = Disk::new();
-            let store = disk.open().unwrap();
-            let x = create(&*store, "/a/x").await;
-            store.close().await.unwrap();
-            let store = disk.open_with(fault);
-            for _ in 0..2 {
-                let put = store.put(write("/a/y", "1", Precondition::Absent)).await;
-                let Err(Error::Failed(why)) = put else { panic!("{put:?}") };
-                assert!(why.starts_with(what), "{why}");
-                let deleted = store.delete(&x.key, x.revision, Durability::Relaxed).await;
-                assert!(matches!(deleted, Err(Error::Failed(_))), "{deleted:?}");
-            }
-            assert_eq!(names(&*store).await, ["/a/x"]);
-            assert_eq!(store.revision().await.unwrap(), x.revision);
-            assert!(matches!(store.close().await, Err(Error::Failed(_))));
-            let store = disk.open().unwrap();
-            assert_eq!(store.get(&x.key).await.unwrap().unwrap().bytes, x.bytes);
-            // A write of which the sync failed may be there or not: the caller was told it failed.
-            if store.get(&key("/a/y")).await.unwrap().is_none() {
-                create(&*store, "/a/y").await;
-            }
+        let disk = Disk::new();
+        let store = disk.open().unwrap();
+        let x = create(&*store, "/a/x").await;
+        store.close().await.unwrap();
+        let store = disk.open_with(Fault::Sync);
+        for _ in 0..2 {
+            let put = store.put(write("/a/y", "1", Precondition::Absent)).await;
+            let Err(Error::Failed(why)) = put else { panic!("{put:?}") };
+            assert!(why.starts_with("cannot sync "), "{why}");
+            let deleted = store.delete(&x.key, x.revision, Durability::Relaxed).await;
+            assert!(matches!(deleted, Err(Error::Failed(_))), "{deleted:?}");
+        }
+        assert_eq!(names(&*store).await, ["/a/x"]);
+        assert_eq!(store.revision().await.unwrap(), x.revision);
+        assert!(matches!(store.close().await, Err(Error::Failed(_))));
+        let store = disk.open().unwrap();
+        assert_eq!(store.get(&x.key).await.unwrap().unwrap().bytes, x.bytes);
+        // It may be there or not: the caller was told that it failed.
+        if store.get(&key("/a/y")).await.unwrap().is_none() {
+            create(&*store, "/a/y").await;
         }
     }
 

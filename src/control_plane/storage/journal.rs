@@ -40,6 +40,8 @@ impl Default for Limits {
 const LOG_TO_STATE: u64 = 2;
 /// Bound: what the buffer keeps between batches.
 const BUFFER_KEPT_MAX: usize = 1 << 20;
+/// A snapshot that is being written.
+const ASIDE: &str = "snapshot.tmp";
 
 /// An object and when it expires.
 pub(super) type Row = (Arc<Stored>, Option<Timestamp>);
@@ -82,15 +84,26 @@ impl Journal {
         &self.segment.path
     }
 
-    /// Hands the steps to the operating system. After an error the journal must not be used again.
+    /// Hands the steps to the operating system. After an error [`Self::cut`] must come next, or nothing.
     pub(super) fn append(&mut self, steps: &[Step]) -> io::Result<()> {
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEPT_MAX);
         for step in steps {
             frame::encode(&record_of(step), self.segment.synced, &mut self.buffer);
         }
+        self.segment.append(&self.buffer)?;
         self.log_bytes += self.buffer.len() as u64;
-        self.segment.append(&self.buffer)
+        Ok(())
+    }
+
+    /// Has the journal be as before the append that failed.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        self.segment.cut()
+    }
+
+    /// Whether the disk has room for new objects, and not only for what must be written.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.segment.reserve()
     }
 
     /// Brings what was appended to the disk. After an error nobody knows what is there.
@@ -109,10 +122,24 @@ impl Journal {
     /// Begins a new log after `revision`, and writes the state at it, `rows`, in a thread.
     pub(super) fn snapshot(&mut self, revision: Revision, rows: Vec<Row>) -> io::Result<()> {
         self.segment.sync()?;
-        self.segment = Segment::create(&self.directory, revision)?;
+        // On a full disk the old log goes on; tried again when it has grown by as much.
         self.log_bytes = 0;
+        self.segment = match Segment::create(&self.directory, revision) {
+            Err(error) if is_full(&error) => {
+                warn!(%error, "No snapshot: the journal grows until the next one");
+                return remove_if_there(&file_path(&self.directory, revision, LOG));
+            }
+            segment => segment?,
+        };
         let directory = self.directory.clone();
-        let write = move || write_snapshot(&directory, revision, &rows);
+        let write = move || {
+            let written = write_snapshot(&directory, revision, &rows);
+            if written.is_err() {
+                // It may be what fills the disk. If it stays, the next one overwrites it.
+                let _ = fs::remove_file(directory.join(ASIDE));
+            }
+            written
+        };
         self.snapshot = Some(std::thread::Builder::new().name("snapshot".into()).spawn(write)?);
         Ok(())
     }
@@ -134,6 +161,11 @@ impl Journal {
     }
 }
 
+/// Whether a disk, or what its user may have of it, is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn record_of(step: &Step) -> Record<'_> {
     let object = &step.change.object;
     let action = match step.change.kind {
@@ -150,7 +182,7 @@ fn put(object: &Stored, expires: Option<Timestamp>) -> Action<'_> {
 
 /// Answers the snapshot's length; then what is older is gone.
 fn write_snapshot(directory: &Path, revision: Revision, rows: &[Row]) -> io::Result<u64> {
-    let aside = directory.join("snapshot.tmp");
+    let aside = directory.join(ASIDE);
     let mut snapshot = Segment::create_snapshot(&aside)?;
     let mut buffer = Vec::new();
     for (object, expires) in rows {
@@ -171,6 +203,13 @@ fn write_snapshot(directory: &Path, revision: Revision, rows: &[Row]) -> io::Res
     debug!(%revision, objects = rows.len(), bytes, "Wrote a snapshot");
     remove_before(directory, revision)?;
     Ok(bytes)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Removes the logs and snapshots of earlier revisions: the snapshot at `revision` replaces them.

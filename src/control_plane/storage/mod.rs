@@ -7,7 +7,7 @@
 //! Inside: `state` is the objects and the recent history as a plain value, with every decision about
 //! a write; `published` is the state that readers and watchers see; `topics` wakes the watchers that
 //! a change concerns, and no others; `expiry` deletes what has outlived its time. Below the embedded
-//! store, `journal` is its disk (`frame` one record, `segment` one file) and `recovery` reads it back.
+//! store, `journal` is its disk (`frame` one record, `segment` one file, `reserve` its room) and `recovery` reads it back.
 //!
 //! Upstream: `k8s.io/apiserver/pkg/storage/interfaces.go` and etcd's revision model.
 
@@ -25,6 +25,7 @@ mod memory;
 mod model;
 mod published;
 mod recovery;
+mod reserve;
 mod segment;
 mod state;
 mod topics;
@@ -311,7 +312,7 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn close(&self) -> Result<(), Error>;
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("the precondition does not hold")]
     Conflict {
@@ -324,6 +325,9 @@ pub enum Error {
     Future { requested: Revision, newest: Revision },
     #[error("the store is closed")]
     Closed,
+    /// Nothing was written; it may be tried again once there is room.
+    #[error("no space left on the store's disk")]
+    Full,
     #[error("the store failed: {0}")]
     Failed(String),
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Revision;
 use super::journal::file_path;
+use super::reserve::Reserve;
 
 pub(super) const LOG: &str = "log";
 pub(super) const SNAPSHOT: &str = "snapshot";
@@ -21,6 +22,7 @@ pub(super) struct Segment {
     pub(super) synced: u64,
     file: File,
     len: u64,
+    reserve: Reserve,
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
 }
@@ -29,8 +31,8 @@ pub(super) struct Segment {
 #[cfg(test)]
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
-    /// Writes half of the next bytes, and is full.
-    Full,
+    /// Writes half of what comes next, and is full; so many times.
+    Full(u32),
     /// The next sync fails.
     Sync,
 }
@@ -74,6 +76,7 @@ impl Segment {
             synced: 0,
             file,
             len,
+            reserve: Reserve::default(),
             #[cfg(test)]
             fault,
         }
@@ -83,15 +86,38 @@ impl Segment {
         self.len
     }
 
+    /// # Errors
+    /// Then [`Self::cut`] must come next, or nothing more.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         #[cfg(test)]
-        if matches!(self.fault, Some(Fault::Full)) {
+        if let Some(Fault::Full(times @ 1..)) = &mut self.fault {
+            *times -= 1;
             self.file.write_all(&bytes[..bytes.len() / 2])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        // Half of it would cost the reserve, and be cut off.
+        if !self.reserve.takes(self.len + bytes.len() as u64) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.write_all(bytes)?;
         self.len += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Cuts off what an append that failed has left.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.len() > self.len {
+            self.file.set_len(self.len)?;
+            self.reserve = Reserve::default();
+        }
+        io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.len))?;
+        Ok(())
+    }
+
+    /// Sees to it that there is room for what must be written even if the disk is full; answers whether
+    /// there is.
+    pub(super) fn reserve(&mut self) -> bool {
+        self.reserve.keep_ahead(&self.file, self.len)
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {

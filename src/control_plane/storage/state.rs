@@ -35,6 +35,11 @@ impl Request {
         }
     }
 
+    /// Whether it is for an object that is not there yet.
+    pub(super) fn creates(&self) -> bool {
+        matches!(self, Self::Put(write) if write.precondition == Precondition::Absent)
+    }
+
     /// How much memory the request holds, about.
     pub(super) fn bytes(&self) -> usize {
         match self {

@@ -1,5 +1,7 @@
 //! A cluster of the test's own, and kubectl pointed at it.
 
+#[cfg(target_os = "linux")]
+mod disk;
 pub(crate) mod outside;
 #[cfg(unix)]
 mod seat;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+#[cfg(target_os = "linux")]
+pub(crate) use disk::SmallDisk;
 #[cfg(unix)]
 pub(crate) use seat::Seat;
 
@@ -94,6 +98,14 @@ impl Home {
         command.arg(format!("--nofile={files_max}")).arg(env!("CARGO_BIN_EXE_sampan"));
         self.settle(&mut command);
         self.up_by(command, arguments)
+    }
+
+    /// Where this disk is mounted.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn up_on(&self, disk: &SmallDisk) -> Cluster<'_> {
+        let mut command = disk.inside(env!("CARGO_BIN_EXE_sampan"));
+        self.settle(&mut command);
+        self.up_by(command, &[])
     }
 
     fn up_by(&self, mut command: Command, arguments: &[&str]) -> Cluster<'_> {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::cri::{self, Stream};
 use super::{files, reader};
@@ -41,8 +41,10 @@ pub(in crate::node::kubelet) struct Log {
 }
 
 struct State {
-    /// `None` after a failure: the rest of the log is lost, and the host's log says so once.
+    /// `None` once it is closed, or nobody knows what is in it.
     file: Option<File>,
+    /// Records were lost, for the disk is full, say; the host's log says so once.
+    loses: bool,
     /// Begun lines of stdout and stderr.
     begun: [Vec<u8>; 2],
     /// Records of one write; kept for its capacity.
@@ -81,7 +83,7 @@ impl Log {
         }
         let file = File::create(files::path(directory, run, 0))?;
         let begun = [Vec::new(), Vec::new()];
-        let state = State { file: Some(file), begun, records: Vec::new() };
+        let state = State { file: Some(file), loses: false, begun, records: Vec::new() };
         let (progress_tx, _) = watch::channel(Progress { part: 0, bytes: 0, closed: false });
         let directory = directory.to_owned();
         Ok(Self { directory, run, clock, part_bytes_max, state: Mutex::new(state), progress_tx })
@@ -115,7 +117,7 @@ impl Log {
     pub(in crate::node::kubelet) fn close(&self) {
         let time = cri::stamp(self.clock.now());
         let mut state = self.state.lock();
-        let State { begun, records, file } = &mut *state;
+        let State { begun, records, file, .. } = &mut *state;
         for (stream, begun) in [Stream::Stdout, Stream::Stderr].into_iter().zip(begun) {
             if !begun.is_empty() && file.is_some() {
                 cri::push(records, &time, stream, true, begun);
@@ -145,26 +147,49 @@ impl Log {
         self.progress_tx.subscribe()
     }
 
+    /// What cannot be written is lost, and the log goes on with what comes when it can again.
     fn flush(&self, state: &mut State) {
-        let Some(file) = &mut state.file else { return state.records.clear() };
-        if state.records.is_empty() {
+        let State { file: whole, records, loses, .. } = state;
+        let Some(file) = whole else { return records.clear() };
+        if records.is_empty() {
             return;
         }
-        let outcome = file.write_all(&state.records).and_then(|()| {
-            let mut progress = *self.progress_tx.borrow();
-            progress.bytes += state.records.len() as u64;
-            if progress.bytes >= self.part_bytes_max {
-                *file = self.next_part(progress.part)?;
-                progress = Progress { part: progress.part + 1, bytes: 0, closed: false };
-            }
-            self.progress_tx.send_replace(progress);
-            Ok(())
-        });
-        state.records.clear();
-        if let Err(error) = outcome {
-            warn!(directory = %self.directory.display(), %error, "Lost a container's log from here on");
-            state.file = None;
+        let before = *self.progress_tx.borrow();
+        let outcome = file.write_all(records);
+        if outcome.is_ok() {
+            let bytes = before.bytes + records.len() as u64;
+            self.progress_tx.send_replace(Progress { bytes, ..before });
         }
+        records.clear();
+        let outcome = match outcome {
+            Ok(()) => self.turn_over(file),
+            Err(error) => {
+                // Half a record would be taken for one with the next.
+                let cut = file.set_len(before.bytes);
+                if cut.and_then(|()| file.seek(SeekFrom::Start(before.bytes))).is_err() {
+                    *whole = None;
+                }
+                Err(error)
+            }
+        };
+        let directory = self.directory.display();
+        match outcome {
+            Err(ref error) if !*loses => warn!(%directory, %error, "A container's log loses lines"),
+            Ok(()) if *loses => info!(%directory, "A container's log is written again"),
+            _ => {}
+        }
+        *loses = outcome.is_err();
+    }
+
+    /// Begins the next part if this one is full.
+    fn turn_over(&self, file: &mut File) -> io::Result<()> {
+        let Progress { part, bytes, .. } = *self.progress_tx.borrow();
+        if bytes < self.part_bytes_max {
+            return Ok(());
+        }
+        *file = self.next_part(part)?;
+        self.progress_tx.send_replace(Progress { part: part + 1, bytes: 0, closed: false });
+        Ok(())
     }
 
     fn next_part(&self, part: u32) -> io::Result<File> {
