@@ -26,6 +26,8 @@ struct World {
     seen: (Pods, (PodDisruptionBudget, u32)),
     /// Pods that the budget as it is stored counts as healthy, less those evicted since.
     vouched: BTreeSet<String>,
+    /// When evictions were granted.
+    granted: BTreeMap<String, Timestamp>,
     now: Timestamp,
     serial: u32,
 }
@@ -84,8 +86,9 @@ impl World {
         .unwrap();
         let seen = (Pods::new(), (budget.clone(), 0));
         let now = Timestamp::UNIX_EPOCH;
-        let (pods, vouched) = (Pods::new(), BTreeSet::new());
-        let mut world = Self { pods, budget: (budget, 0), seen, vouched, now, serial: 0 };
+        let (pods, vouched, granted) = (Pods::new(), BTreeSet::new(), BTreeMap::new());
+        let budget = (budget, 0);
+        let mut world = Self { pods, budget, seen, vouched, granted, now, serial: 0 };
         world.turn();
         world
     }
@@ -146,12 +149,12 @@ impl World {
             return;
         }
         let status = verdict.unwrap().status;
-        let disrupted = status.disrupted_pods.clone().unwrap_or_default();
+        let is_over = |since: &Timestamp| *since + SignedDuration::from_secs(120) <= self.now;
         let is_counted = |pod: &&Arc<Pod>| {
             let name = pod.metadata.name.as_ref().unwrap();
             is_ready(pod)
                 && pod.metadata.deletion_timestamp.is_none()
-                && !disrupted.contains_key(name)
+                && self.granted.get(name).is_none_or(is_over)
         };
         let counted = pods.iter().filter(is_counted);
         self.vouched = counted.filter_map(|pod| pod.metadata.name.clone()).collect();
@@ -172,6 +175,7 @@ impl World {
             }
             self.budget = (budget, self.budget.1 + 1);
             self.vouched.remove(&name);
+            self.granted.insert(name.clone(), self.now);
             let desired = self.budget.0.status.as_ref().unwrap().desired_healthy;
             let left = i32::try_from(self.vouched.len()).unwrap();
             assert!(left >= desired, "{name} leaves {left} of {desired}");

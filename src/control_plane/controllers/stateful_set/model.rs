@@ -42,6 +42,8 @@ enum Event {
     Delete(i32),
     /// … and the node is done with one that goes.
     Vanish(i32),
+    /// The garbage collector comes by.
+    Collect,
     Image(u8),
     Scale(i32),
     Start(i32),
@@ -58,6 +60,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any.clone().prop_map(Event::End),
         2 => any.clone().prop_map(Event::Delete),
         6 => any.prop_map(Event::Vanish),
+        3 => Just(Event::Collect),
         1 => (0u8..4).prop_map(Event::Image),
         2 => (0i32..6).prop_map(Event::Scale),
         1 => (0i32..3).prop_map(Event::Start),
@@ -107,6 +110,7 @@ impl World {
             Event::End(at) => self.report(*at, "Failed", "False"),
             Event::Delete(at) => self.delete(*at, None),
             Event::Vanish(at) => self.vanish(*at),
+            Event::Collect => self.collect(),
             Event::Image(image) => self.image = *image,
             Event::Scale(replicas) => self.set.spec.as_mut().unwrap().replicas = Some(*replicas),
             Event::Start(start) => {
@@ -123,7 +127,6 @@ impl World {
     }
 
     fn see(&mut self) {
-        self.collect();
         self.seen = (self.pods.clone(), self.claims.clone());
     }
 
@@ -147,7 +150,6 @@ impl World {
         let going = |pod: &Arc<Pod>| pod.metadata.deletion_timestamp.is_some();
         if self.pods.get(&at).is_some_and(going) {
             self.pods.remove(&at);
-            self.collect();
         }
     }
 
@@ -230,8 +232,9 @@ impl World {
         self.serial += 1;
         pod.metadata.uid = Some(self.serial.to_string());
         pod.status = Some(serde_json::from_value(json!({"phase": "Pending"})).unwrap());
-        let claim = self.claims.get(&format!("data-s-{at}")).expect("its claim was made before it");
-        let owners = claim.metadata.owner_references.as_ref();
+        // It may have gone since the caches showed it; then it is made anew while the Pod is pending.
+        let claim = self.claims.get(&format!("data-s-{at}"));
+        let owners = claim.and_then(|claim| claim.metadata.owner_references.as_ref());
         let of_pod = owners.into_iter().flatten().any(|owner| owner.kind == "Pod");
         assert!(!of_pod, "{at}: a claim that goes with an earlier Pod is taken up");
         let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref()).unwrap();
@@ -298,6 +301,7 @@ impl World {
         self.set_partition(0);
         for _ in 0..200 {
             self.now += SignedDuration::from_secs(10);
+            self.collect();
             self.see();
             self.plan(usize::MAX);
             let all: Vec<i32> = self.pods.keys().copied().collect();

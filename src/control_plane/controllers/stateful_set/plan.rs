@@ -110,7 +110,9 @@ fn settle(view: &View<'_>, steps: &mut Vec<Step>) {
     for pod in condemned {
         let is_going = pod.metadata.deletion_timestamp.is_some();
         let is_first = first_unhealthy.is_some_and(|first| Arc::ptr_eq(first, pod));
-        if !is_going && (!in_order || is_first || view.is_available(pod)) {
+        // Upstream would wait for ever for two that have ended.
+        let is_free = is_first || pods::is_over(pod) || view.is_available(pod);
+        if !is_going && (!in_order || is_free) {
             steps.push(Step::Delete(pod.clone()));
         }
         if in_order {
