@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
@@ -17,6 +18,9 @@ use crate::client::clock::Clock;
 /// Notes waiting to be written. Bound: what a burst of a thousand Pods records in the time the API
 /// server takes to catch up; beyond it Events are dropped, never a caller blocked.
 const PENDING_MAX: usize = 8_192;
+/// How long after it was recorded an Event is written. A Pod's start is told in half a dozen Events, and
+/// each costs the processor a tenth of it: so the start comes first, and then its story.
+const WRITTEN_AFTER: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
@@ -56,19 +60,27 @@ pub(super) struct Note {
 #[derive(Clone)]
 pub struct Recorder {
     clock: Clock,
-    notes_tx: mpsc::Sender<Note>,
+    notes_tx: mpsc::Sender<Pending>,
+}
+
+struct Pending {
+    note: Note,
+    /// When to write it, on the monotonic clock.
+    due: Duration,
 }
 
 /// Writes what a [`Recorder`] takes down; [`Writer::run`] is the task that does.
 pub struct Writer {
     client: kube::Client,
-    notes_rx: mpsc::Receiver<Note>,
+    clock: Clock,
+    notes_rx: mpsc::Receiver<Pending>,
     correlator: Correlator,
 }
 
 pub fn recorder(client: kube::Client, clock: Clock, source: Source) -> (Recorder, Writer) {
     let (notes_tx, notes_rx) = mpsc::channel(PENDING_MAX);
-    let writer = Writer { client, notes_rx, correlator: Correlator::new(Arc::new(source)) };
+    let correlator = Correlator::new(Arc::new(source));
+    let writer = Writer { client, clock: clock.clone(), notes_rx, correlator };
     (Recorder { clock, notes_tx }, writer)
 }
 
@@ -84,7 +96,8 @@ impl Recorder {
     ) {
         let time = self.clock.now();
         let note = Note { object: object.clone(), type_, reason, message: message.into(), time };
-        if self.notes_tx.try_send(note).is_err() {
+        let due = self.clock.monotonic() + WRITTEN_AFTER;
+        if self.notes_tx.try_send(Pending { note, due }).is_err() {
             debug!(reason, "Dropped an Event: too many are waiting to be written");
         }
     }
@@ -107,12 +120,16 @@ impl Writer {
     /// waiting.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
-            let note = tokio::select! {
+            let pending = tokio::select! {
                 biased;
-                note = self.notes_rx.recv() => note,
+                pending = self.notes_rx.recv() => pending,
                 () = stop.cancelled() => return,
             };
-            let Some(note) = note else { return };
+            let Some(Pending { note, due }) = pending else { return };
+            tokio::select! {
+                () = self.clock.sleep_until(due) => {}
+                () = stop.cancelled() => {}
+            }
             if let Some(write) = self.correlator.correlate(note) {
                 self.write(write).await;
             }
