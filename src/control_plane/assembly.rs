@@ -199,7 +199,7 @@ impl ControlPlane {
     }
 
     /// All objects of the kind `K`, kept current straight from the store until shutdown. Answers
-    /// once it holds what is stored now. Call it once per kind and clone the answer.
+    /// once it holds what is stored now. Whoever asks for a kind shares the same cache.
     ///
     /// # Errors
     /// If the store cannot be read, or `K` is not one of the server's kinds.

@@ -1,7 +1,7 @@
 //! Keeps what components read current straight from the store: no JSON, no request; a cache shares the
 //! decoded object with the API server.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use tracing::warn;
@@ -15,11 +15,16 @@ use crate::control_plane::storage::{Change, ChangeKind, Error, ListQuery, Revisi
 impl ApiServer {
     /// See [`super::super::ControlPlane::cache`].
     pub(in crate::control_plane) async fn cache<K: KubeObject>(&self) -> Result<Cache<K>, Error> {
+        let mut caches = self.caches().lock().await;
+        if let Some(known) = caches.get(&TypeId::of::<K>()).and_then(|any| any.downcast_ref()) {
+            return Ok(Cache::<K>::clone(known));
+        }
         let resource = self
             .resource_of_kind(K::GROUP, K::VERSION, K::KIND)
             .ok_or_else(|| Error::Failed(format!("no kind {}/{}", K::API_VERSION, K::KIND)))?;
         let (writer, cache) = cache::cache::<K>();
         self.feed(resource, writer).await?;
+        caches.insert(TypeId::of::<K>(), Box::new(cache.clone()));
         Ok(cache)
     }
 

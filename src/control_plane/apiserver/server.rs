@@ -1,5 +1,6 @@
 //! The server's state, shared by all requests, and its life.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +64,11 @@ struct Shared {
     openapi: OpenApi,
     metrics: Metrics,
     kinds: HashMap<(&'static str, &'static str, &'static str), &'static dyn AnyResource>,
+    caches: Mutex<Caches>,
 }
+
+/// One for each kind that somebody keeps an eye on.
+pub(super) type Caches = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
 
 impl ApiServer {
     pub(in crate::control_plane) fn new(rooms: Rooms) -> Self {
@@ -87,7 +92,12 @@ impl ApiServer {
             openapi: OpenApi::new(RESOURCES),
             metrics,
             kinds: RESOURCES.iter().map(by_name).collect(),
+            caches: Mutex::default(),
         }))
+    }
+
+    pub(super) fn caches(&self) -> &Mutex<Caches> {
+        &self.0.caches
     }
 
     pub(in crate::control_plane) fn client(&self, identity: Identity) -> kube::Client {
