@@ -100,6 +100,9 @@ impl Images {
     /// # Errors
     /// See [`Error`]; its text is what the user reads in the container's status and in an Event.
     pub async fn resolve(&self, reference: &str) -> Result<Arc<Image>, Error> {
+        if let Some(image) = self.shared.known(reference) {
+            return Ok(image);
+        }
         let (shared, reference) = (Arc::clone(&self.shared), reference.to_owned());
         let resolved = tokio::task::spawn_blocking(move || shared.resolve(&reference)).await;
         resolved.unwrap_or_else(|err| Err(Error::Failed(format!("resolving was given up: {err}"))))
@@ -115,6 +118,14 @@ impl Images {
 }
 
 impl Shared {
+    /// What can be answered without a look at the disk.
+    fn known(&self, reference: &str) -> Option<Arc<Image>> {
+        let name = Reference::parse(reference).ok()?.to_string();
+        let resolved = self.resolved.lock();
+        let known = resolved.get(&name).filter(|known| known.made_from.is_none())?;
+        Some(Arc::clone(&known.image))
+    }
+
     fn resolve(&self, reference: &str) -> Result<Arc<Image>, Error> {
         if reference.starts_with("file:") {
             return self.local(reference);
