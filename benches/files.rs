@@ -69,7 +69,9 @@ fn root(directory: &Path, name: &str) -> Root {
     let open =
         |name: &str| Dir::open_ambient_dir(make(directory, name), ambient_authority()).unwrap();
     let image = Arc::new(Layer::from(open("image")));
-    let mut root = Root::new([image], Volume::empty(open(&format!("upper-{name}")), None));
+    let upper = open(&format!("upper-{name}"));
+    let upper = Volume::empty(move || upper.try_clone(), None);
+    let mut root = Root::new([image], upper);
     let counted = Quota::new(1 << 30);
     let volumes = [
         ("/volume", Volume::from(open(&format!("volume-{name}")))),

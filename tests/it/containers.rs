@@ -82,7 +82,7 @@ pub(crate) async fn run_mounting(image: &Image, argv: &[&str], mounts: Vec<Mount
 fn root(image: &Image) -> Root {
     let upper = tempfile::tempdir().expect("a directory").keep();
     let upper = Dir::open_ambient_dir(upper, ambient_authority()).expect("a directory");
-    Root::new(image.layers.iter().cloned(), Volume::empty(upper, None))
+    Root::new(image.layers.iter().cloned(), Volume::empty(move || upper.try_clone(), None))
 }
 
 async fn start_at(

@@ -50,18 +50,6 @@ impl Root {
         Ok(here)
     }
 
-    /// Makes a file of this content, for the host itself. What is there is replaced and, if it is a
-    /// symlink, not followed.
-    pub fn put(&self, from: &Place, path: &str, content: &[u8]) -> Result<()> {
-        match self.unlink(from, path) {
-            Err(Error::NotFound) | Ok(()) => {}
-            Err(error) => return Err(error),
-        }
-        let hidden = &self.hidden.write();
-        let walked = self.walk(hidden, from, path, Follow::No)?;
-        self.create_file(hidden, &walked.place)?.write_at(content, 0)
-    }
-
     /// Has the names of a volume's directory outlast a loss of power; the container's own go with it.
     pub fn sync_directory(&self, place: &Place) -> Result<()> {
         match self.mount_at(place) {
@@ -85,7 +73,7 @@ impl Root {
             _ if self.is_mount_point(&place) => return Err(Error::Busy),
             _ => {}
         }
-        if !matches!(found.origin, Origin::Lower(_)) {
+        if !matches!(found.origin, Origin::Lower(_) | Origin::Given) {
             let (volume, path) = self.writable(&place)?;
             volume.remove_file(path)?;
         }
@@ -220,9 +208,9 @@ impl Root {
                 file.set_times(accessed, modified)
             };
         }
-        let (Volume { dir, .. }, path) = self.own_or_mounted(&place)?;
+        let (volume, path) = self.own_or_mounted(&place)?;
         let spec = |time| SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
-        Ok(dir.set_symlink_times(path, accessed.map(spec), modified.map(spec))?)
+        Ok(volume.dir()?.set_symlink_times(path, accessed.map(spec), modified.map(spec))?)
     }
 
     /// Sets permission bits, of 0o777; the owner keeps reading and writing. Nothing happens where
@@ -241,8 +229,8 @@ impl Root {
         {
             return if *read_only { Err(Error::ReadOnly) } else { file.set_permissions(wanted) };
         }
-        let (Volume { dir, .. }, path) = self.own_or_mounted(&place)?;
-        wanted.map_or(Ok(()), |wanted| Ok(dir.set_permissions(path, wanted)?))
+        let (volume, path) = self.own_or_mounted(&place)?;
+        wanted.map_or(Ok(()), |wanted| Ok(volume.dir()?.set_permissions(path, wanted)?))
     }
 
     /// Makes an existing file ready to be opened as asked.
@@ -260,11 +248,11 @@ impl Root {
             return Err(Error::ReadOnly);
         }
         match found.origin {
-            Origin::Lower(_) if options.truncate => {
+            Origin::Lower(_) | Origin::Given if options.truncate => {
                 self.create_file(hidden, place)?;
                 self.find(hidden, place)?.ok_or(Error::NotFound)
             }
-            Origin::Lower(_) => {
+            Origin::Lower(_) | Origin::Given => {
                 self.copy_up(place, &found)?;
                 self.find(hidden, place)?.ok_or(Error::NotFound)
             }
@@ -318,8 +306,12 @@ impl Root {
             Kind::Device(_) => Err(Error::Busy),
             Kind::Other => Err(Error::NotSupported),
             Kind::File => {
-                let (lower, _) = self.source(found.origin, place)?;
-                let copied = copy_file(lower, upper, path);
+                let copied = match self.given.content(place) {
+                    Some(content) if found.origin == Origin::Given => {
+                        upper.create_file(path).and_then(|file| file.write_at(&content, 0))
+                    }
+                    _ => copy_file(self.source(found.origin, place)?.0, upper, path),
+                };
                 if copied.is_err() {
                     // Half a file must not cover the whole one; what failed is what is reported.
                     let _ = upper.remove_file(path);

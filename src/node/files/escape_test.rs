@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::model_test::{Step, apply, on_disk, open};
+use super::volume::later;
 use super::{Error, Follow, Kind, Mount, OpenOptions, Opened, Place, Quota, Root, Volume};
 
 const SECRET: &str = "what nobody inside may know";
@@ -71,7 +72,7 @@ fn no_path_leads_out() {
 #[test]
 fn any_name_is_just_a_name() {
     let directory = house();
-    let root = Root::new(None, Volume::empty(open(directory.path(), "upper"), None));
+    let root = Root::new(None, later(open(directory.path(), "upper")));
     let long = "é".repeat(127);
     let names = [
         "...",
@@ -155,7 +156,7 @@ fn no_race_leads_out() {
     let directory = directory.path();
     let volume = Volume::with_quota(open(directory, "volume"), Quota::new(1 << 20).into());
     let pod = |name: &str| {
-        let mut root = Root::new(None, Volume::empty(open(directory, name), None));
+        let mut root = Root::new(None, later(open(directory, name)));
         let source = volume.whole();
         root.mount(Mount { path: "/v".to_owned(), source, read_only: false }).unwrap();
         root

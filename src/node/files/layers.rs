@@ -56,6 +56,8 @@ pub enum Origin {
     /// A layer of the image, by its number from the top: it does not change while the container
     /// lives.
     Lower(usize),
+    /// The host made it for this container, over the image's.
+    Given,
     Mount,
     BuiltIn,
 }
@@ -99,15 +101,18 @@ impl Root {
         self.find_below(place)
     }
 
-    /// What the lower layers and the built-ins have at `place`, hidden or not.
+    /// What was given, and the lower layers and the built-ins have at `place`, hidden or not.
     fn find_below(&self, place: &Place) -> Result<Option<Found>> {
+        if let Some(found) = self.given.find(place) {
+            return Ok(Some(found));
+        }
         for (index, lower) in self.lowers.iter().enumerate() {
             let there = lower.look(place.relative())?;
             if let Some(metadata) = there.filter(|_| self.reaches(index, place)) {
                 return Ok(Some(Found::new(Origin::Lower(index), metadata)));
             }
         }
-        Ok(built_in(place).map(Found::built_in))
+        Ok(built_in(place).map(Found::built_in).or_else(|| self.given.directory(place)))
     }
 
     /// The lower layers whose names are shown in the directory at `place`, topmost first.
@@ -148,15 +153,15 @@ impl Root {
         place: &'a Place,
     ) -> Result<(&'a Dir, &'a str)> {
         match origin {
-            Origin::Upper => Ok((&self.upper.dir, place.relative())),
+            Origin::Upper => Ok((self.upper.dir()?, place.relative())),
             Origin::Lower(index) => Ok((self.lower(index)?.dir(), place.relative())),
             Origin::Mount => match self.mount_at(place).ok_or(Error::NotFound)? {
                 (_, MountPoint { source: Source::Directory(volume), .. }, rest) => {
-                    Ok((&volume.dir, or_itself(rest)))
+                    Ok((volume.dir()?, or_itself(rest)))
                 }
                 _ => Err(Error::Invalid),
             },
-            Origin::BuiltIn => Err(Error::NotPermitted),
+            Origin::Given | Origin::BuiltIn => Err(Error::NotPermitted),
         }
     }
 

@@ -1,9 +1,15 @@
 //! Layers by hand, for what the property does not reach.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 
 use super::model_test::{Step, apply, open};
-use super::{Error, Follow, Place, Root, Volume};
+use super::volume::later;
+use super::{Error, Follow, Layer, Place, Root, Volume};
 
 fn text(path: &str) -> String {
     path.to_owned()
@@ -42,7 +48,7 @@ fn a_layer_is_not_seen_through_its_own_symlink() {
 #[test]
 fn what_a_sole_user_knows_of_its_layer_is_so() {
     let directory = tempfile::tempdir().unwrap();
-    let root = Root::new(None, Volume::empty(open(directory.path(), "upper"), None));
+    let root = Root::new(None, later(open(directory.path(), "upper")));
     let step = |step: Step| apply(&root, &step);
     let (text, place) = (text, Place::root());
     root.create_directories("/a/b").unwrap();
@@ -59,4 +65,53 @@ fn what_a_sole_user_knows_of_its_layer_is_so() {
     step(Step::RemoveDirectory(text("many1"))).unwrap();
     assert!(root.stat(&place, "many2", Follow::No).is_ok());
     assert!(root.stat(&place, "many1", Follow::No).is_err());
+}
+
+/// As the kubelet gives /etc/hosts.
+#[test]
+fn what_is_given_covers_the_image_and_is_the_containers_to_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = open(directory.path(), "image");
+    image.create_dir("etc").unwrap();
+    image.write("etc/hosts", "the image's").unwrap();
+    image.write("etc/passwd", "root").unwrap();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let fresh = |name: &str, image: Option<Arc<Layer>>| {
+        let files = [("/etc/hosts", Bytes::from("given")), ("/etc/deep/er", Bytes::from("x"))];
+        let path = directory.path().join(name);
+        let make = move || {
+            std::fs::create_dir(&path)?;
+            Dir::open_ambient_dir(&path, ambient_authority())
+        };
+        Root::new(image, Volume::empty(make, None)).with_time(at).with_files(files)
+    };
+    let image = Arc::new(Layer::from(image));
+    let root = fresh("one", Some(image.clone()));
+    let step = |step: Step| apply(&root, &step);
+    let read = |path: &str| step(Step::Read(text(path)));
+    assert_eq!(read("/etc/hosts").as_deref(), Ok("given"));
+    assert_eq!(read("/etc/deep/er").as_deref(), Ok("x"));
+    let names = |root: &Root| -> Vec<String> {
+        let (place, _, _) = root.locate(&Place::root(), "/etc", Follow::Yes).unwrap();
+        root.list(&place).unwrap().into_iter().map(|entry| entry.name).collect()
+    };
+    assert_eq!(names(&root), ["deep", "hosts", "passwd"]);
+    let stat = root.stat(&Place::root(), "/etc/hosts", Follow::No).unwrap();
+    assert_eq!((stat.size, stat.mode, stat.modified), (5, Some(0o644), Some(at)));
+    // Nothing was written, so nothing was made.
+    assert!(!directory.path().join("one").exists());
+    let append =
+        Step::Write { path: text("/etc/hosts"), text: 0, truncate: false, exclusive: false };
+    step(append).unwrap();
+    assert_ne!(read("/etc/hosts").as_deref(), Ok("given"));
+    assert!(directory.path().join("one/etc/hosts").exists());
+    step(Step::Rename(text("/etc/deep/er"), text("/er"))).unwrap();
+    assert_eq!(read("/er").as_deref(), Ok("x"));
+    assert_eq!(read("/etc/deep/er"), Err(Error::NotFound));
+    step(Step::Unlink(text("/etc/hosts"))).unwrap();
+    assert_eq!(read("/etc/hosts"), Err(Error::NotFound), "the image's stays covered");
+    assert_eq!(names(&root), ["deep", "passwd"]);
+    let bare = fresh("two", None);
+    assert_eq!(names(&bare), ["deep", "hosts"]);
+    assert_eq!(apply(&bare, &Step::Read(text("/etc/hosts"))).as_deref(), Ok("given"));
 }

@@ -7,7 +7,7 @@
 //! leave it.
 //!
 //! ```text
-//! lookup:  mounts -> upper -> lowers, unless hidden -> built-ins (/dev, /tmp), unless hidden
+//! lookup:  mounts -> upper -> given, lowers, unless hidden -> built-ins (/dev, /tmp), unless hidden
 //!          where none has anything: a directory, if something is mounted below it
 //! write:   mounts, or upper: a file of a lower layer is copied up first
 //! delete:  from upper, and what the lower layers have under that name is hidden from then on
@@ -38,6 +38,7 @@ mod change;
 mod direct;
 mod error;
 mod file;
+mod given;
 mod layer;
 mod layers;
 mod made;

@@ -11,7 +11,8 @@ use cap_std::fs::Dir;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Error, Follow, Kind, Layer, OpenOptions, Opened, Place, Root, Volume};
+use super::volume::later;
+use super::{Error, Follow, Kind, Layer, OpenOptions, Opened, Place, Root};
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -160,7 +161,7 @@ impl House {
     }
 
     fn root(&self) -> Root {
-        Root::new(self.layers(&self.layers), Volume::empty(self.open("upper"), None))
+        Root::new(self.layers(&self.layers), later(self.open("upper")))
     }
 
     /// A root of all layers but the lowest, and its view over that one.

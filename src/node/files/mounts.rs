@@ -220,7 +220,7 @@ impl Source {
 
     fn space(&self) -> Option<Space> {
         let host = match self {
-            Self::Directory(volume) => host_space(&volume.dir),
+            Self::Directory(volume) => host_space(volume.dir().ok()?),
             Self::File(_) | Self::Made(_) => None,
         };
         self.quota().map_or(host, |quota| Some(Space::of(quota, host)))

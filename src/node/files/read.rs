@@ -134,9 +134,12 @@ impl Root {
                 for index in self.merged(place)?.into_iter().rev() {
                     self.add_names(Origin::Lower(index), place, &mut names)?;
                 }
+                names.extend(self.given.names_in(place).map(|name| (name.to_owned(), Kind::File)));
                 names.retain(|name, _| !hidden.covers(&place.join(name)));
             }
-            self.add_names(Origin::Upper, place, &mut names)?;
+            if self.upper.if_made().is_some() {
+                self.add_names(Origin::Upper, place, &mut names)?;
+            }
         }
         for (name, kind) in self.mounts_in(place) {
             match kind {
@@ -224,6 +227,10 @@ impl Root {
             },
             _ => None,
         };
+        if found.origin == Origin::Given {
+            let content = self.given.content(place).ok_or(Error::NotFound)?;
+            return Ok(File::made(content, stat_of(place, found)));
+        }
         if let Some(Node::File(content)) = self.made_at(place) {
             return Ok(File::made(content, stat_of(place, found)));
         }

@@ -2,8 +2,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::given::Given;
 use super::mounts::MountPoint;
 use super::{Layer, Place, Volume};
 
@@ -16,6 +18,8 @@ use super::{Layer, Place, Volume};
 pub struct Root {
     /// Topmost first. Bound: the layers of an image, and one.
     pub(super) lowers: Arc<[Arc<Layer>]>,
+    /// Over the lowers.
+    pub(super) given: Given,
     /// Where writes go.
     pub(super) upper: Volume,
     /// Deepest first.
@@ -38,6 +42,7 @@ impl Root {
     pub fn new(lowers: impl IntoIterator<Item = Arc<Layer>>, upper: impl Into<Volume>) -> Self {
         Self {
             lowers: lowers.into_iter().collect(),
+            given: Given::default(),
             upper: upper.into(),
             mounts: Arc::default(),
             hidden: Arc::default(),
@@ -49,6 +54,12 @@ impl Root {
     /// What is on no disk, the directories that lead to a mount among it, has this time.
     pub fn with_time(self, time: SystemTime) -> Self {
         Self { since: Some(time), ..self }
+    }
+
+    /// The same root with these files, by their absolute paths, over the image's; the container may
+    /// change them as it may change those.
+    pub fn with_files<'a>(self, files: impl IntoIterator<Item = (&'a str, Bytes)>) -> Self {
+        Self { given: Given::new(files), ..self }
     }
 
     /// The same files, and `lowest` below them all: writes and deletions through either root are

@@ -1,7 +1,9 @@
 //! A directory tree of the host that files are kept in, and its account.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, Metadata};
@@ -14,10 +16,18 @@ use super::{Error, File, Made, Result};
 /// volume, in whatever Pods, must share its quota.
 #[derive(Debug, Clone)]
 pub struct Volume {
-    pub(super) dir: Arc<Dir>,
+    home: Arc<Home>,
     pub(super) quota: Option<Arc<Quota>>,
     present: Option<Arc<Present>>,
 }
+
+/// Where its files are, or will be.
+struct Home {
+    dir: OnceLock<Dir>,
+    make: Option<Box<Make>>,
+}
+
+type Make = dyn Fn() -> io::Result<Dir> + Send + Sync;
 
 /// The names in a volume that nobody else writes to, so that what is not there need not be looked
 /// for. `None`: more than [`PRESENT_MAX`], or were at some time.
@@ -39,7 +49,8 @@ pub enum Source {
 
 impl From<Dir> for Volume {
     fn from(dir: Dir) -> Self {
-        Self { dir: Arc::new(dir), quota: None, present: None }
+        let home = Home { dir: OnceLock::from(dir), make: None };
+        Self { home: Arc::new(home), quota: None, present: None }
     }
 }
 
@@ -48,11 +59,32 @@ impl Volume {
         Self { quota: Some(quota), ..Self::from(dir) }
     }
 
-    /// An empty directory that nobody writes to but through this volume and its clones: what is
-    /// not there is known without asking the host.
-    pub fn empty(dir: Dir, quota: Option<Arc<Quota>>) -> Self {
+    /// An empty directory that is made when it is first needed: most containers write nothing to
+    /// theirs. Nobody writes to it but through this volume and its clones: what is not there is known
+    /// without asking the host.
+    pub fn empty(
+        make: impl Fn() -> io::Result<Dir> + Send + Sync + 'static,
+        quota: Option<Arc<Quota>>,
+    ) -> Self {
+        let home = Arc::new(Home { dir: OnceLock::new(), make: Some(Box::new(make)) });
         let present = Some(Arc::new(Present(RwLock::new(Some(HashSet::new())))));
-        Self { quota, present, ..Self::from(dir) }
+        Self { home, quota, present }
+    }
+
+    /// The directory, if it is there already.
+    pub fn if_made(&self) -> Option<&Dir> {
+        self.home.dir.get()
+    }
+
+    /// # Errors
+    /// If it was to be made, and cannot be.
+    pub(super) fn dir(&self) -> Result<&Dir> {
+        if let Some(dir) = self.if_made() {
+            return Ok(dir);
+        }
+        // Of two that make it at once, both come to the same directory.
+        let made = self.home.make.as_ref().ok_or(Error::NotFound)?()?;
+        Ok(self.home.dir.get_or_init(|| made))
     }
 
     /// What is in it, if somebody counts.
@@ -76,15 +108,15 @@ impl Volume {
         if sub_path.is_empty() {
             return Ok(self.whole());
         }
-        let metadata = match self.dir.metadata(sub_path).map_err(Error::from) {
+        let metadata = match self.dir()?.metadata(sub_path).map_err(Error::from) {
             Err(Error::NotFound) if create => {
                 self.create_dir_all(sub_path)?;
-                self.dir.metadata(sub_path)?
+                self.dir()?.metadata(sub_path)?
             }
             metadata => metadata?,
         };
         if metadata.is_dir() {
-            let dir = self.dir.open_dir(sub_path)?;
+            let dir = self.dir()?.open_dir(sub_path)?;
             // Names will appear that this volume does not hear of.
             self.present.iter().for_each(|present| *present.0.write() = None);
             return Ok(Source::Directory(Self { quota: self.quota.clone(), ..Self::from(dir) }));
@@ -107,10 +139,10 @@ impl Volume {
     /// Opens an existing file as asked. The last name is not followed if `how` says so.
     pub(super) fn open(&self, path: &str, how: &cap_std::fs::OpenOptions) -> Result<File> {
         let Some(quota) = &self.quota else {
-            return Ok(File::plain(self.dir.open_with(path, how)?.into_std()));
+            return Ok(File::plain(self.dir()?.open_with(path, how)?.into_std()));
         };
         let mut names = quota.names();
-        let file = self.dir.open_with(path, how)?;
+        let file = self.dir()?.open_with(path, how)?;
         let metadata = file.metadata()?;
         let counted = metadata.is_file().then(|| names.opened(quota, &metadata));
         Ok(File::counted(file.into_std(), counted))
@@ -121,7 +153,7 @@ impl Volume {
         let mut how = cap_std::fs::OpenOptions::new();
         how.read(true).write(true).create_new(true).follow(FollowSymlinks::No);
         let make = || {
-            let file = self.dir.open_with(path, &how)?;
+            let file = self.dir()?.open_with(path, &how)?;
             self.appeared(path);
             Ok::<_, Error>(file)
         };
@@ -137,7 +169,7 @@ impl Volume {
     }
 
     pub(super) fn create_dir(&self, path: &str) -> Result<()> {
-        self.add(path, || Ok(self.dir.create_dir(path)?))
+        self.add(path, || Ok(self.dir()?.create_dir(path)?))
     }
 
     /// Makes a directory and those above it, as far as they are missing.
@@ -158,35 +190,35 @@ impl Volume {
     pub(super) fn sync_directory(&self, path: &str) -> Result<()> {
         if cfg!(unix) {
             // Not as a directory: that handle is for walking alone, and cannot be synced.
-            self.dir.open(path)?.sync_all()?;
+            self.dir()?.open(path)?.sync_all()?;
         }
         Ok(())
     }
 
     pub(super) fn symlink(&self, text: &str, path: &str) -> Result<()> {
-        self.add(path, || Ok(self.dir.symlink_contents(text, path)?))
+        self.add(path, || Ok(self.dir()?.symlink_contents(text, path)?))
     }
 
     /// Both names are in this volume.
     pub(super) fn hard_link(&self, old: &str, new: &str) -> Result<()> {
-        self.add(new, || Ok(self.dir.hard_link(old, &self.dir, new)?))
+        self.add(new, || Ok(self.dir()?.hard_link(old, self.dir()?, new)?))
     }
 
     /// Removes a file or a symlink.
     pub(super) fn remove_file(&self, path: &str) -> Result<()> {
-        self.remove(path, || Ok(self.dir.remove_file_or_symlink(path)?))
+        self.remove(path, || Ok(self.dir()?.remove_file_or_symlink(path)?))
     }
 
     pub(super) fn remove_dir(&self, path: &str) -> Result<()> {
-        self.remove(path, || Ok(self.dir.remove_dir(path)?))
+        self.remove(path, || Ok(self.dir()?.remove_dir(path)?))
     }
 
     /// Both names are in this volume; a file at `new` is replaced.
     pub(super) fn rename(&self, old: &str, new: &str) -> Result<()> {
         let names = self.quota.as_ref().map(|quota| quota.names());
         let replaced = self.metadata(new)?;
-        self.dir.rename(old, &self.dir, new)?;
-        if replaced.is_some() && look(&self.dir, old)?.is_some() {
+        self.dir()?.rename(old, self.dir()?, new)?;
+        if replaced.is_some() && look(self.dir()?, old)?.is_some() {
             // Two names of one file: the host leaves both.
             return Ok(());
         }
@@ -202,13 +234,13 @@ impl Volume {
         if self.present.as_ref().is_some_and(|present| present.lacks(path)) {
             return Ok(None);
         }
-        look(&self.dir, path)
+        look(self.dir()?, path)
     }
 
     /// The directory, if there is certainly something at `path` in it.
     pub(super) fn if_known_to_hold(&self, path: &str) -> Option<&Dir> {
         let present = self.present.as_ref()?.0.read();
-        present.as_ref()?.contains(path).then_some(&*self.dir)
+        present.as_ref()?.contains(path).then(|| self.if_made()).flatten()
     }
 
     fn add(&self, path: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -227,7 +259,7 @@ impl Volume {
             return Ok(());
         };
         let mut names = quota.names();
-        let was = self.dir.symlink_metadata(path)?;
+        let was = self.dir()?.symlink_metadata(path)?;
         remove()?;
         self.vanished(path);
         names.removed(&was);
@@ -277,6 +309,12 @@ impl Present {
     }
 }
 
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Home").field(&self.dir.get()).finish()
+    }
+}
+
 pub(super) fn look(dir: &Dir, path: &str) -> Result<Option<Metadata>> {
     match dir.symlink_metadata(path).map_err(Error::from) {
         Ok(metadata) => Ok(Some(metadata)),
@@ -295,4 +333,10 @@ impl Source {
             Self::Made(_) => None,
         }
     }
+}
+
+/// An empty directory that is there already, as one that is made when it is needed.
+#[cfg(test)]
+pub(super) fn later(dir: Dir) -> Volume {
+    Volume::empty(move || dir.try_clone(), None)
 }

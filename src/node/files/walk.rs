@@ -134,11 +134,11 @@ impl Root {
             return Some(Some((Origin::Upper, metadata)));
         };
         let Source::Directory(volume) = &mount.source else { return None };
-        match direct::look(&volume.dir, rest)? {
+        match direct::look(volume.dir().ok()?, rest)? {
             Some(metadata) => Some(Some((Origin::Mount, metadata))),
             None => {
                 let parent = rest.rsplit_once('/').map_or(".", |(parent, _)| parent);
-                direct::look(&volume.dir, parent)?.filter(Metadata::is_dir).map(|_| None)
+                direct::look(volume.dir().ok()?, parent)?.filter(Metadata::is_dir).map(|_| None)
             }
         }
     }

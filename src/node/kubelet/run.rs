@@ -56,7 +56,7 @@ pub(super) struct Live {
     pub(super) log: Arc<Log>,
     pub(super) hub: Arc<Hub>,
     /// Where its writes go: for its termination message.
-    pub(super) upper: Arc<Dir>,
+    pub(super) upper: Volume,
     /// For `kubectl top`.
     pub(super) meter: Arc<Meter>,
     /// The host's file that has its termination message, if it is not among its own.
@@ -117,16 +117,18 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
         StartFailure::Create(format!("failed to make the container's files: {error}"))
     };
     forget_layers(order).await.map_err(|error| made(&error))?;
-    let (upper, log) = prepare(ctx, order).map_err(|error| made(&error))?;
+    let log = log_directory(&order.directory, &spec.name);
+    let log =
+        Log::create(&log, order.run, ctx.rooms.clock.clone()).map_err(|error| made(&error))?;
+    let log = Arc::new(log);
     let message = termination::mount(spec, &layers(order), order.run);
     let message = message.map_err(|error| made(&error))?;
     let (message_mount, message) = message.unzip();
     mounts.extend(message_mount);
-    let writable = upper.try_clone().map_err(|error| made(&error))?;
-    let mut root =
-        Root::new(image.layers.iter().cloned(), Volume::empty(writable, order.quota.clone()))
-            .with_time(ctx.rooms.clock.now().into());
-    order.etc.write(&root).map_err(|error| made(&error))?;
+    let (upper, now) = (upper(order), ctx.rooms.clock.now().into());
+    let mut root = Root::new(image.layers.iter().cloned(), upper.clone())
+        .with_time(now)
+        .with_files(order.etc.files());
     root.mount_all(mounts).map_err(|(path, error)| {
         StartFailure::Create(format!("failed to mount a volume at {path}: {error}"))
     })?;
@@ -158,7 +160,6 @@ async fn start_from(ctx: &Context, order: &Order, image: &Image) -> Result<Live,
     let container = sandbox.start(container).await.map_err(start_failure)?;
     tell(ctx, order, "Started", format!("Started container {}", spec.name));
     let meter = Arc::new(Meter::starting(&ctx.rooms.clock));
-    let upper = Arc::new(upper);
     Ok(Live { container: Arc::new(container), log, hub, upper, meter, message })
 }
 
@@ -239,15 +240,14 @@ async fn forget_layers(order: &Order) -> io::Result<()> {
     removed.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// The container's writable directory, with the Pod's own files, and its log.
-fn prepare(ctx: &Context, order: &Order) -> io::Result<(Dir, Arc<Log>)> {
-    let name = &order.container.name;
+/// The container's writable layer, made when it is first written to.
+fn upper(order: &Order) -> Volume {
     let path = layers(order).join(order.run.to_string());
-    std::fs::create_dir_all(&path)?;
-    let upper = Dir::open_ambient_dir(&path, ambient_authority())?;
-    let log =
-        Log::create(&log_directory(&order.directory, name), order.run, ctx.rooms.clock.clone())?;
-    Ok((upper, Arc::new(log)))
+    let make = move || {
+        std::fs::create_dir_all(&path)?;
+        Dir::open_ambient_dir(&path, ambient_authority())
+    };
+    Volume::empty(make, order.quota.clone())
 }
 
 /// Where a container's logs are, in its Pod's directory.

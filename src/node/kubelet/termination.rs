@@ -107,7 +107,7 @@ pub(super) fn message(spec: &Container, live: &Live, exit: &Exit) -> Option<Stri
 fn file(live: &Live, path: &str) -> Option<String> {
     let mut file = match &live.message {
         Some(path) => File::open(path).ok()?,
-        None => live.upper.open(path.trim_start_matches('/')).ok()?.into_std(),
+        None => live.upper.if_made()?.open(path.trim_start_matches('/')).ok()?.into_std(),
     };
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(MESSAGE_BYTES_MAX))).ok()?;

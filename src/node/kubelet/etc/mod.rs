@@ -1,7 +1,6 @@
 //! What a Pod's containers find in /etc about themselves and the network: hosts, resolv.conf, hostname.
 //!
-//! Enter by [`Etc::of`], once per Pod; [`Etc::write`] puts the files into a container's writable
-//! layer, over the image's. [`Etc::resolver`] says the same to the Pod network's own resolver.
+//! Enter by [`Etc::of`], once per Pod; [`Etc::files`] are given to each container, over the image's. [`Etc::resolver`] says the same to the Pod network's own resolver.
 //!
 //! Upstream: `pkg/kubelet/kubelet_pods.go` (`GeneratePodHostNameAndDomain`, `managedHostsFileContent`),
 //! `pkg/kubelet/network/dns/dns.go`.
@@ -12,12 +11,12 @@ mod name;
 
 use std::net::Ipv4Addr;
 
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 
 use self::dns::Dns;
 pub(super) use self::dns::HostDns;
 pub(super) use self::name::Name;
-use crate::node::files::{self, Root};
 use crate::node::network::Resolver;
 
 /// What of the cluster the files depend upon.
@@ -30,9 +29,9 @@ pub(super) struct Cluster<'a> {
 /// The files of one Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Etc {
-    hosts: String,
-    resolv_conf: String,
-    hostname: String,
+    hosts: Bytes,
+    resolv_conf: Bytes,
+    hostname: Bytes,
 }
 
 impl Etc {
@@ -49,9 +48,9 @@ impl Etc {
         let aliases = pod.spec.as_ref().and_then(|spec| spec.host_aliases.as_deref());
         let aliases = aliases.unwrap_or_default();
         let etc = Self {
-            hosts: hosts::content(address, name, aliases),
-            resolv_conf: dns.content(),
-            hostname: format!("{}\n", name.kernel),
+            hosts: hosts::content(address, name, aliases).into(),
+            resolv_conf: dns.content().into(),
+            hostname: format!("{}\n", name.kernel).into(),
         };
         let resolver = Resolver {
             uses_cluster: dns.servers.contains(&cluster.dns.to_string()),
@@ -62,15 +61,12 @@ impl Etc {
         (etc, resolver, left_out)
     }
 
-    /// # Errors
-    /// If the directory cannot be written.
-    pub(super) fn write(&self, root: &Root) -> files::Result<()> {
-        let etc = root.create_directories("/etc")?;
-        let files = [
-            ("hosts", &self.hosts),
-            ("resolv.conf", &self.resolv_conf),
-            ("hostname", &self.hostname),
-        ];
-        files.into_iter().try_for_each(|(name, content)| root.put(&etc, name, content.as_bytes()))
+    /// By their paths.
+    pub(super) fn files(&self) -> [(&'static str, Bytes); 3] {
+        [
+            ("/etc/hosts", self.hosts.clone()),
+            ("/etc/resolv.conf", self.resolv_conf.clone()),
+            ("/etc/hostname", self.hostname.clone()),
+        ]
     }
 }

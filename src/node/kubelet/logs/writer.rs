@@ -41,14 +41,22 @@ pub(in crate::node::kubelet) struct Log {
 }
 
 struct State {
-    /// `None` once it is closed, or nobody knows what is in it.
-    file: Option<File>,
+    file: Part,
     /// Records were lost, for the disk is full, say; the host's log says so once.
     loses: bool,
     /// Begun lines of stdout and stderr.
     begun: [Vec<u8>; 2],
     /// Records of one write; kept for its capacity.
     records: Vec<u8>,
+}
+
+/// The file that is written to.
+enum Part {
+    /// Made with the first record.
+    Later,
+    Open(File),
+    /// The run is over, or nobody knows what is in the file.
+    Closed,
 }
 
 impl fmt::Debug for Log {
@@ -61,7 +69,7 @@ impl Log {
     /// Begins the log of `run`, and deletes those of runs before the last.
     ///
     /// # Errors
-    /// If the directory or the file cannot be made.
+    /// If those cannot be deleted.
     pub(in crate::node::kubelet) fn create(
         directory: &Path,
         run: u32,
@@ -76,14 +84,11 @@ impl Log {
         clock: Clock,
         part_bytes_max: u64,
     ) -> io::Result<Self> {
-        if run == 0 {
-            std::fs::create_dir_all(directory)?;
-        } else {
+        if run > 0 {
             clear(directory, run)?;
         }
-        let file = File::create(files::path(directory, run, 0))?;
         let begun = [Vec::new(), Vec::new()];
-        let state = State { file: Some(file), loses: false, begun, records: Vec::new() };
+        let state = State { file: Part::Later, loses: false, begun, records: Vec::new() };
         let (progress_tx, _) = watch::channel(Progress { part: 0, bytes: 0, closed: false });
         let directory = directory.to_owned();
         Ok(Self { directory, run, clock, part_bytes_max, state: Mutex::new(state), progress_tx })
@@ -119,13 +124,13 @@ impl Log {
         let mut state = self.state.lock();
         let State { begun, records, file, .. } = &mut *state;
         for (stream, begun) in [Stream::Stdout, Stream::Stderr].into_iter().zip(begun) {
-            if !begun.is_empty() && file.is_some() {
+            if !begun.is_empty() && !matches!(file, Part::Closed) {
                 cri::push(records, &time, stream, true, begun);
                 begun.clear();
             }
         }
         self.flush(&mut state);
-        state.file = None;
+        state.file = Part::Closed;
         self.progress_tx.send_modify(|progress| progress.closed = true);
     }
 
@@ -149,29 +154,12 @@ impl Log {
 
     /// What cannot be written is lost, and the log goes on with what comes when it can again.
     fn flush(&self, state: &mut State) {
-        let State { file: whole, records, loses, .. } = state;
-        let Some(file) = whole else { return records.clear() };
+        let State { file: part, records, loses, .. } = state;
         if records.is_empty() {
             return;
         }
-        let before = *self.progress_tx.borrow();
-        let outcome = file.write_all(records);
-        if outcome.is_ok() {
-            let bytes = before.bytes + records.len() as u64;
-            self.progress_tx.send_replace(Progress { bytes, ..before });
-        }
+        let outcome = self.append(part, records);
         records.clear();
-        let outcome = match outcome {
-            Ok(()) => self.turn_over(file),
-            Err(error) => {
-                // Half a record would be taken for one with the next.
-                let cut = file.set_len(before.bytes);
-                if cut.and_then(|()| file.seek(SeekFrom::Start(before.bytes))).is_err() {
-                    *whole = None;
-                }
-                Err(error)
-            }
-        };
         let directory = self.directory.display();
         match outcome {
             Err(ref error) if !*loses => warn!(%directory, %error, "A container's log loses lines"),
@@ -179,6 +167,26 @@ impl Log {
             _ => {}
         }
         *loses = outcome.is_err();
+    }
+
+    fn append(&self, part: &mut Part, records: &[u8]) -> io::Result<()> {
+        if let Part::Later = part {
+            std::fs::create_dir_all(&self.directory)?;
+            *part = Part::Open(File::create(files::path(&self.directory, self.run, 0))?);
+        }
+        let Part::Open(file) = part else { return Ok(()) };
+        let before = *self.progress_tx.borrow();
+        if let Err(error) = file.write_all(records) {
+            // Half a record would be taken for one with the next.
+            let cut = file.set_len(before.bytes);
+            if cut.and_then(|()| file.seek(SeekFrom::Start(before.bytes))).is_err() {
+                *part = Part::Closed;
+            }
+            return Err(error);
+        }
+        let bytes = before.bytes + records.len() as u64;
+        self.progress_tx.send_replace(Progress { bytes, ..before });
+        self.turn_over(file)
     }
 
     /// Begins the next part if this one is full.
@@ -220,7 +228,6 @@ fn push_long(records: &mut Vec<u8>, time: &str, stream: Stream, begun: &mut Vec<
 /// Deletes what no `kubectl logs` can ask for once `run` has begun: runs before the last one, and
 /// what a crash left of this one.
 fn clear(directory: &Path, run: u32) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
     for (old, part) in files::list(directory)? {
         if old + 1 != run {
             std::fs::remove_file(files::path(directory, old, part))?;
