@@ -344,8 +344,11 @@ impl Shared {
         let (exit_tx, exit_rx) = watch::channel(None);
         launch.root = Arc::new(launch.root.seen_by(entry.pid));
         let child = Child { entry: entry.clone(), kill: kill.clone(), exit_rx };
+        let (pid, meter) = (entry.pid, entry.meter.clone());
         let start = Start { container: self.clone(), entry, kill, launch };
-        let live = self.clone().live(program, start, instance, exit_tx);
+        // From now on it is about to compute, be its first turn far off.
+        let guest = Metered::new(process::run(program, start), self.machine.clone(), meter);
+        let live = self.clone().live(pid, guest, instance, exit_tx);
         self.machine.tasks.spawn_on(self.tasks.track_future(live), self.machine.handle());
         Ok(child)
     }
@@ -367,17 +370,17 @@ impl Shared {
 
     async fn live(
         self: Arc<Self>,
-        program: Arc<Program>,
-        start: Start,
+        pid: u32,
+        mut guest: Metered<Exit>,
         instance: OwnedSemaphorePermit,
         exit_tx: watch::Sender<Option<Exit>>,
     ) {
-        let (pid, meter) = (start.entry.pid, start.entry.meter.clone());
-        let run = process::run(program, start);
-        let exit = Metered::new(run, self.machine.clone(), meter).await;
+        let exit = (&mut guest).await;
         drop(instance);
         self.processes.leave(pid);
         exit_tx.send_replace(Some(exit));
+        // From now on its parent has something to do instead.
+        drop(guest);
     }
 
     /// Runs it on the guests' threads; the container has ended only when it has, too.

@@ -144,12 +144,12 @@ impl Meter {
         self.process.computing.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Its turn ends. A pause is served at the next epoch; what is spent in short turns is charged here.
-    pub(super) fn end(&self) {
+    /// Its turn ends; the last one if `is_over`, which others have yet to learn. A pause is served at the next epoch; what is spent in short turns is charged here.
+    pub(super) fn end(&self, is_over: bool) {
         let _ = self.charge();
         self.process.computing.fetch_sub(1, Ordering::Relaxed);
         let now = Duration::from_nanos(self.began.load(Ordering::Relaxed));
-        self.turns.end(now, self.is_paused.load(Ordering::Relaxed));
+        self.turns.end(now, is_over || self.is_paused.load(Ordering::Relaxed));
     }
 
     fn start_counting(&self, now: u64) {

@@ -34,22 +34,44 @@ enum Place<T> {
     New(Guest<T>),
     Here(Guest<T>),
     Away(AbortOnDropHandle<Back<T>>),
-    /// It has ended, or its threads go down, and with them whoever waits for it.
+    /// Who waited for it learns of that before it is idle.
+    Ended {
+        _presence: Presence,
+    },
+    /// Its threads go down, and with them whoever waits for it.
     Nowhere,
 }
 
 /// What comes back.
 enum Back<T> {
-    Ended(T),
+    Ended(T, Presence),
     Waiting(Guest<T>),
 }
 
-/// The future, in whatever task; dropping it ends its meter's turns.
+/// The future, in whatever task.
 struct Guest<T> {
     future: BoxFuture<'static, T>,
-    meter: Arc<Meter>,
+    presence: Presence,
     alarm: Arc<Alarm>,
     waker: Waker,
+}
+
+/// Somebody who computes, is about to, or waits: from when it is made, though its first turn may be far
+/// off, until whoever waits for its end has been told. Else those who start one after another would seem
+/// idle between two of them.
+struct Presence(Arc<Meter>);
+
+impl Presence {
+    fn new(meter: Arc<Meter>) -> Self {
+        meter.wake();
+        Self(meter)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
 }
 
 /// Wakes the task that the guest is in, and tells its meter.
@@ -86,11 +108,16 @@ impl<T: Send + 'static> Future for Metered<T> {
         let this = &mut *self;
         loop {
             match std::mem::replace(&mut this.place, Place::Nowhere) {
-                Place::New(guest) if guest.meter.is_busy() => this.place = this.send_away(guest),
+                Place::New(guest) if guest.presence.0.is_busy() => {
+                    this.place = this.send_away(guest)
+                }
                 Place::New(mut guest) | Place::Here(mut guest) => {
                     match guest.turn(&this.machine, cx) {
-                        Poll::Ready(answer) => return Poll::Ready(answer),
-                        Poll::Pending if guest.meter.is_busy() => {
+                        Poll::Ready(answer) => {
+                            this.place = Place::Ended { _presence: guest.presence };
+                            return Poll::Ready(answer);
+                        }
+                        Poll::Pending if guest.presence.0.is_busy() => {
                             this.place = this.send_away(guest);
                         }
                         Poll::Pending => {
@@ -104,7 +131,10 @@ impl<T: Send + 'static> Future for Metered<T> {
                         this.place = Place::Away(task);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok(Back::Ended(answer))) => return Poll::Ready(answer),
+                    Poll::Ready(Ok(Back::Ended(answer, presence))) => {
+                        this.place = Place::Ended { _presence: presence };
+                        return Poll::Ready(answer);
+                    }
                     Poll::Ready(Ok(Back::Waiting(guest))) => this.place = Place::Here(guest),
                     Poll::Ready(Err(error)) => {
                         if let Ok(panic) = error.try_into_panic() {
@@ -112,7 +142,7 @@ impl<T: Send + 'static> Future for Metered<T> {
                         }
                     }
                 },
-                Place::Nowhere => return Poll::Pending,
+                Place::Ended { .. } | Place::Nowhere => return Poll::Pending,
             }
         }
     }
@@ -120,7 +150,7 @@ impl<T: Send + 'static> Future for Metered<T> {
 
 /// One turn after another, each in a place of the container's: its others queue for that meanwhile.
 async fn away<T>(mut guest: Guest<T>, machine: Arc<Machine>) -> Back<T> {
-    let places = guest.meter.busy_places();
+    let places = guest.presence.0.busy_places();
     let mut place = None;
     let ended = std::future::poll_fn(|cx| {
         let place_of = place.get_or_insert_with(|| Box::pin(places.clone().acquire_owned()));
@@ -131,12 +161,12 @@ async fn away<T>(mut guest: Guest<T>, machine: Arc<Machine>) -> Back<T> {
         drop(held);
         match polled {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending if guest.meter.is_busy() => Poll::Pending,
+            Poll::Pending if guest.presence.0.is_busy() => Poll::Pending,
             Poll::Pending => Poll::Ready(None),
         }
     });
     match ended.await {
-        Some(answer) => Back::Ended(answer),
+        Some(answer) => Back::Ended(answer, guest.presence),
         None => Back::Waiting(guest),
     }
 }
@@ -146,22 +176,17 @@ impl<T> Guest<T> {
         let task = Mutex::new(Waker::noop().clone());
         let alarm = Arc::new(Alarm { meter: meter.clone(), task });
         let waker = Waker::from(alarm.clone());
-        Self { future, meter, alarm, waker }
+        Self { future, presence: Presence::new(meter), alarm, waker }
     }
 
     fn turn(&mut self, machine: &Machine, cx: &Context<'_>) -> Poll<T> {
         self.alarm.task.lock().clone_from(cx.waker());
         let _computing = machine.ticker.computing();
-        self.meter.begin();
+        let meter = &self.presence.0;
+        meter.begin();
         let polled = self.future.as_mut().poll(&mut Context::from_waker(&self.waker));
-        self.meter.end();
+        meter.end(polled.is_ready());
         polled
-    }
-}
-
-impl<T> Drop for Guest<T> {
-    fn drop(&mut self) {
-        self.meter.rest();
     }
 }
 

@@ -198,6 +198,8 @@ async fn progress(
         // An instance that did not answer is not asked again.
         (Ok(_), Err(_)) => Progress::Unanswered,
         (Ok(instance), Ok(answer)) => {
+            // Before somebody else has the instance.
+            drop(call);
             server.give_back(instance);
             Progress::Answered(answer, None)
         }
