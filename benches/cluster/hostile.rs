@@ -21,6 +21,8 @@ const HOSTILE: usize = 100;
 const SPAN: Duration = Duration::from_secs(15);
 /// Between two requests of a client that is not in a hurry.
 const PAUSE: Duration = Duration::from_millis(5);
+/// From the last one's start until they are what they are.
+const SETTLED: Duration = Duration::from_secs(3);
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What each of them does, over and over. Without a space: a program of `wasm-workloads/testing`.
@@ -55,6 +57,8 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
         client.post(PODS, hostile(&home, number, attack).to_string().into()).await?;
     }
     all_started(&client).await?;
+    // What starts goes before what computes, and a hundred starts take a second of two cores.
+    Clock::system().sleep(SETTLED).await;
     measure(table, address, "beside 100 hostile Pods").await?;
     let asked = Instant::now();
     client.get(PODS).await?;

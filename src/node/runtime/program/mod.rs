@@ -27,7 +27,7 @@ use self::find::Executable;
 use super::engine::Compiler;
 use super::guests::{self, Guest, Runnable};
 use super::machine::Machine;
-use super::{StartError, wasi};
+use super::{StartError, priority, wasi};
 use crate::client::clock::Clock;
 use crate::node::files::{File, Origin, Root};
 
@@ -168,7 +168,7 @@ impl Programs {
     /// Compiles well what was compiled quickly, once it runs.
     fn finish(&self, machine: &Machine, unfinished: Unfinished, program: &Arc<Program>) {
         let (linking, program) = (self.linking.clone(), program.clone());
-        let compile = move || match linking.finish(&unfinished) {
+        let compile = move || match priority::behind_others(|| linking.finish(&unfinished)) {
             // Fails only if it is set, and this is the one who sets it.
             Ok(linked) => drop(program.best.set(linked)),
             Err(error) => tracing::warn!(%error, "A program stays quickly compiled"),
