@@ -42,9 +42,12 @@ impl Given {
         leads_there.then(|| Found::built_in(Kind::Directory))
     }
 
-    /// Those in the directory at `place`.
-    pub(super) fn names_in(&self, place: &Place) -> impl Iterator<Item = &str> {
-        let files = self.0.iter().map(|(file, _)| file);
-        files.filter(|file| file.parent() == *place).map(Place::name)
+    /// Those in the directory at `place`, and what leads to those below it.
+    pub(super) fn names_in(&self, place: &Place) -> impl Iterator<Item = (&str, Kind)> {
+        let below = self.0.iter().filter_map(|(file, _)| file.below(place));
+        below.filter(|rest| !rest.is_empty()).map(|rest| match rest.split_once('/') {
+            Some((directory, _)) => (directory, Kind::Directory),
+            None => (rest, Kind::File),
+        })
     }
 }

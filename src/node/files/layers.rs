@@ -84,7 +84,7 @@ impl Root {
         if !is_directory && self.leads_to_mount(place) {
             found = Some(Found::built_in(Kind::Directory));
         }
-        if let Some(found) = found.as_mut().filter(|found| found.origin == Origin::BuiltIn) {
+        if let Some(found) = found.as_mut().filter(|found| found.metadata.is_none()) {
             found.about.modified = found.about.modified.or(self.since);
         }
         Ok(found)

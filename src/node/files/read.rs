@@ -134,7 +134,8 @@ impl Root {
                 for index in self.merged(place)?.into_iter().rev() {
                     self.add_names(Origin::Lower(index), place, &mut names)?;
                 }
-                names.extend(self.given.names_in(place).map(|name| (name.to_owned(), Kind::File)));
+                let given = self.given.names_in(place);
+                names.extend(given.map(|(name, kind)| (name.to_owned(), kind)));
                 names.retain(|name, _| !hidden.covers(&place.join(name)));
             }
             if self.upper.if_made().is_some() {
