@@ -80,7 +80,7 @@ pub fn within(hard: &Usage, usage: &Usage) -> Usage {
 
 pub fn add(sum: &mut Usage, usage: &Usage) {
     for (name, amount) in usage {
-        let entry = sum.entry(name.clone()).or_insert(Quantity::new(0, amount.format()));
+        let entry = sum.entry(name.clone()).or_insert_with(|| Quantity::new(0, amount.format()));
         *entry = *entry + *amount;
     }
 }

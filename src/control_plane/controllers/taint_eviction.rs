@@ -94,7 +94,8 @@ async fn look(ctx: &Context, since: &Since, key: &ObjectKey) -> Result<Next, kub
         Verdict::LeavesAfter(patience) => {
             let began = {
                 let mut all = since.lock();
-                let entry = all.entry(key.clone()).or_insert((pod.metadata.uid.clone(), now));
+                let entry =
+                    all.entry(key.clone()).or_insert_with(|| (pod.metadata.uid.clone(), now));
                 if entry.0 != pod.metadata.uid {
                     *entry = (pod.metadata.uid.clone(), now);
                 }

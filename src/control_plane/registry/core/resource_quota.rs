@@ -161,7 +161,7 @@ fn validate_spec(spec: &ResourceQuotaSpec, path: &Path) -> Vec<FieldError> {
         }
     }
     let has = |name: &&str| scopes.iter().any(|scope| scope == name);
-    if CONFLICTS.iter().any(|pair| pair.iter().all(|name| has(name))) {
+    if CONFLICTS.iter().any(|pair| pair.iter().all(has)) {
         wrong("conflicting scopes");
     }
     if let Some(selector) = &spec.scope_selector {
