@@ -86,7 +86,7 @@ fn what_is_given_covers_the_image_and_is_the_containers_to_change() {
         Root::new(image, Volume::empty(make, None)).with_time(at).with_files(files)
     };
     let image = Arc::new(Layer::from(image));
-    let root = fresh("one", Some(image.clone()));
+    let root = fresh("one", Some(image));
     let step = |step: Step| apply(&root, &step);
     let read = |path: &str| step(Step::Read(text(path)));
     assert_eq!(read("/etc/hosts").as_deref(), Ok("given"));

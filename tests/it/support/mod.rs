@@ -119,6 +119,12 @@ impl Server {
                     if wanted(&last) {
                         break;
                     }
+                    if path.contains("/events") {
+                        // Recorders wait a moment before they write.
+                        self.clock.advance(std::time::Duration::from_millis(20));
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
                     let version = last["metadata"]["resourceVersion"].as_str().unwrap();
                     let and = if path.contains('?') { '&' } else { '?' };
                     let watch = format!("{path}{and}watch=1&resourceVersion={version}");

@@ -179,7 +179,12 @@ fn as_many_pods_run_as_there_is_work() {
         "a",
         json!({"metadata": {"deletionTimestamp": START, "deletionGracePeriodSeconds": 30}}),
     );
-    check_act(json!({"podReplacementPolicy": "Failed"}), json!({}), &[going.clone()], "create 1");
+    check_act(
+        json!({"podReplacementPolicy": "Failed"}),
+        json!({}),
+        std::slice::from_ref(&going),
+        "create 1",
+    );
     check_act(
         json!({"podReplacementPolicy": "TerminatingOrFailed"}),
         json!({}),

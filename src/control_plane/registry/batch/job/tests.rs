@@ -289,7 +289,7 @@ fn an_end_is_final_and_tells_its_cause() {
     check_status(json!({}), running.clone(), complete.clone(), &[]);
     check_status(
         json!({}),
-        complete.clone(),
+        complete,
         running.clone(),
         &[
             "status.conditions: Invalid value: cannot disable the terminal Complete=True condition",
@@ -299,7 +299,7 @@ fn an_end_is_final_and_tells_its_cause() {
     );
     check_status(
         json!({}),
-        running.clone(),
+        running,
         json!({"active": 1, "uncountedTerminatedPods": {"failed": ["a", "a", ""]},
             "conditions": conditions(&["Failed", "Complete"])}),
         &[
