@@ -47,7 +47,7 @@ fn talked(cluster: &Cluster<'_>) -> u64 {
 #[test]
 fn a_full_disk_is_told_to_who_writes_and_is_over_when_there_is_room() {
     let home = Home::new();
-    let disk = SmallDisk::at(&home.path().join("data"), 48 << 20);
+    let Some(disk) = SmallDisk::at(&home.path().join("data"), 48 << 20) else { return };
     let cluster = home.up_on(&disk);
     let manifest = claim("mine")
         + &pod("talker", TALKS, "emptyDir: {}")
@@ -108,7 +108,7 @@ fn a_full_disk_is_told_to_who_writes_and_is_over_when_there_is_room() {
 fn a_disk_that_can_only_be_read_is_told_and_used_again_when_it_can_be_written() {
     let home = Home::new();
     let volumes = home.path().join("data/volumes");
-    let disk = SmallDisk::at(&volumes, 8 << 20);
+    let Some(disk) = SmallDisk::at(&volumes, 8 << 20) else { return };
     let mounted = volumes.display();
     // A data directory that cannot be written is no place for a cluster.
     disk.run(&format!("mount -o remount,ro {mounted}"));
