@@ -37,21 +37,6 @@ fn applied<'a>(home: &'a Home, more: &str) -> Cluster<'a> {
     cluster
 }
 
-/// Asks until the answer is as wanted.
-#[track_caller]
-fn until(cluster: &Cluster<'_>, line: &str, wanted: impl Fn(&str) -> bool) -> String {
-    /// Bound: a story waits no longer for one thing; kubectl takes some 100 ms each time.
-    const LOOKS_MAX: usize = 400;
-    let mut last = String::new();
-    for _ in 0..LOOKS_MAX {
-        last = cluster.kubectl(line);
-        if wanted(&last) {
-            return last;
-        }
-    }
-    panic!("kubectl {line}: {last}")
-}
-
 fn names(cluster: &Cluster<'_>) -> Vec<String> {
     let answer = cluster.kubectl("get pods -l app=web -o name");
     answer.lines().map(str::to_owned).collect()
@@ -72,12 +57,12 @@ fn section_2_2_works_as_printed() {
 
     let first = names(&cluster)[0].clone();
     cluster.kubectl(&format!("delete {first}"));
-    until(&cluster, "get deployment web --no-headers", |row| row.contains("3/3"));
+    cluster.until("get deployment web --no-headers", |row| row.contains("3/3"));
     assert!(names(&cluster).len() == 3 && !names(&cluster).contains(&first));
 
     let scaled = cluster.kubectl("scale deployment/web --replicas=5");
     assert_eq!(scaled, "deployment.apps/web scaled\n");
-    until(&cluster, "get deployment web --no-headers", |row| row.contains("5/5"));
+    cluster.until("get deployment web --no-headers", |row| row.contains("5/5"));
     let refused = cluster.refused("scale deployment/web --current-replicas=3 --replicas=1");
     assert!(refused.contains("Expected replicas to be 3, was 5"), "{refused}");
 
@@ -94,7 +79,7 @@ fn section_2_2_works_as_printed() {
     }
 
     assert_eq!(cluster.kubectl("delete deployment web"), "deployment.apps \"web\" deleted\n");
-    until(&cluster, "get rs,pod -l app=web -o name", str::is_empty);
+    cluster.until("get rs,pod -l app=web -o name", str::is_empty);
 }
 
 #[test]
@@ -106,7 +91,7 @@ fn rollouts_are_followed_and_undone() {
     cluster.kubectl("annotate deployment/web kubernetes.io/change-cause=second --overwrite");
     cluster.kubectl("rollout status deployment/web --timeout=50s");
     let image = "get pods -l app=web -o jsonpath={.items[*].spec.containers[0].image}";
-    until(&cluster, image, |images| !images.contains("1.36"));
+    cluster.until(image, |images| !images.contains("1.36"));
     let history = cluster.kubectl("rollout history deployment/web");
     assert!(
         history.contains("1         first") && history.contains("2         second"),
@@ -117,14 +102,14 @@ fn rollouts_are_followed_and_undone() {
 
     assert_eq!(cluster.kubectl("rollout undo deployment/web"), "deployment.apps/web rolled back\n");
     cluster.kubectl("rollout status deployment/web --timeout=50s");
-    until(&cluster, image, |images| !images.contains("1.37"));
+    cluster.until(image, |images| !images.contains("1.37"));
     let revision = r"get deployment web -o jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}";
     assert_eq!(cluster.kubectl(revision), "3");
 
     let before = names(&cluster);
     cluster.kubectl("rollout restart deployment/web");
     cluster.kubectl("rollout status deployment/web --timeout=50s");
-    until(&cluster, "get pods -l app=web -o name", |pods| {
+    cluster.until("get pods -l app=web -o name", |pods| {
         pods.lines().count() == 3 && !pods.lines().any(|pod| before.iter().any(|old| old == pod))
     });
 
@@ -154,7 +139,7 @@ fn a_bad_image_stalls_and_harms_nobody() {
     assert!(told.contains("Progressing    False   ProgressDeadlineExceeded"), "{told}");
     cluster.kubectl("rollout undo deployment/web");
     cluster.kubectl("rollout status deployment/web --timeout=50s");
-    until(&cluster, "get pods -l app=web -o name", |pods| pods.lines().count() == 3);
+    cluster.until("get pods -l app=web -o name", |pods| pods.lines().count() == 3);
 }
 
 #[test]
@@ -162,11 +147,8 @@ fn a_deletion_cascades_as_asked() {
     let home = Home::new();
     let cluster = applied(&home, "");
     cluster.kubectl("delete deployment web --cascade=orphan");
-    until(
-        &cluster,
-        "get rs -l app=web -o jsonpath={.items[*].metadata.ownerReferences}",
-        str::is_empty,
-    );
+    cluster
+        .until("get rs -l app=web -o jsonpath={.items[*].metadata.ownerReferences}", str::is_empty);
     let before = names(&cluster);
     assert_eq!(before.len(), 3);
     let file = home.path().join("deployment.yaml").display().to_string();

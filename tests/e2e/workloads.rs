@@ -62,21 +62,6 @@ spec:
   selector: {matchLabels: {app: old}}
 "#;
 
-/// Asks until the answer is as wanted.
-#[track_caller]
-fn until(cluster: &Cluster<'_>, line: &str, wanted: impl Fn(&str) -> bool) -> String {
-    /// Bound: a story waits no longer for one thing; kubectl takes some 100 ms each time.
-    const LOOKS_MAX: usize = 400;
-    let mut last = String::new();
-    for _ in 0..LOOKS_MAX {
-        last = cluster.kubectl(line);
-        if wanted(&last) {
-            return last;
-        }
-    }
-    panic!("kubectl {line}: {last}")
-}
-
 /// The words of a row of `kubectl get`.
 fn row(cluster: &Cluster<'_>, what: &str) -> Vec<String> {
     let row = cluster.kubectl(&format!("get {what} --no-headers"));
@@ -138,7 +123,7 @@ fn a_stateful_set_keeps_names_and_data() {
     assert_ne!(cluster.kubectl(uids), before);
 
     cluster.kubectl("scale statefulset/web --replicas=1");
-    until(&cluster, names, |names| names == "pod/web-0\n");
+    cluster.until(names, |names| names == "pod/web-0\n");
     has(&cluster.kubectl("get pvc data-web-1"), &["Bound"]);
     let told = cluster.kubectl("describe statefulset web");
     has(
@@ -151,7 +136,7 @@ fn a_stateful_set_keeps_names_and_data() {
         ],
     );
     cluster.kubectl("delete statefulset web");
-    until(&cluster, names, str::is_empty);
+    cluster.until(names, str::is_empty);
 }
 
 #[test]
@@ -162,8 +147,8 @@ fn a_node_is_drained_as_budgets_allow() {
     cluster.kubectl("rollout status daemonset/agent --timeout=50s");
     assert_eq!(row(&cluster, "ds agent")[..7], ["agent", "1", "1", "1", "1", "1", "<none>"]);
     let full = |row: &str| words(row)[1..4] == ["2", "2", "2"];
-    until(&cluster, "get rc old --no-headers", full);
-    until(&cluster, "get pdb keep --no-headers", |row| words(row)[1..4] == ["1", "N/A", "1"]);
+    cluster.until("get rc old --no-headers", full);
+    cluster.until("get pdb keep --no-headers", |row| words(row)[1..4] == ["1", "N/A", "1"]);
     has(
         &cluster.kubectl("describe pdb keep"),
         &["Allowed disruptions:  1", "Current:              2"],
@@ -176,15 +161,15 @@ fn a_node_is_drained_as_budgets_allow() {
     has(&stopped, &["Cannot evict pod as it would violate the pod's disruption budget."]);
     has(&cluster.kubectl("get nodes"), &["Ready,SchedulingDisabled"]);
     let waiting = "get pods -l app=old --field-selector=status.phase=Pending -o name";
-    until(&cluster, waiting, |names| names.lines().count() == 1);
+    cluster.until(waiting, |names| names.lines().count() == 1);
     cluster.kubectl("delete pdb keep");
     let drained = cluster.kubectl("drain sampan --ignore-daemonsets --timeout=30s");
     has(&drained, &["node/sampan drained"]);
-    until(&cluster, waiting, |names| names.lines().count() == 2);
+    cluster.until(waiting, |names| names.lines().count() == 2);
     // Who belongs to the node stays.
     assert_eq!(row(&cluster, "ds agent")[3], "1");
     assert_eq!(cluster.kubectl("uncordon sampan"), "node/sampan uncordoned\n");
-    until(&cluster, "get rc old --no-headers", full);
+    cluster.until("get rc old --no-headers", full);
 
     cluster.kubectl("set image daemonset/agent c=busybox:1.37");
     cluster.kubectl("rollout status daemonset/agent --timeout=50s");
@@ -192,8 +177,8 @@ fn a_node_is_drained_as_budgets_allow() {
     assert_eq!(cluster.kubectl(image), "busybox:1.37");
     cluster.kubectl("rollout undo daemonset/agent");
     cluster.kubectl("rollout status daemonset/agent --timeout=50s");
-    until(&cluster, image, |image| image == "busybox:1.36");
+    cluster.until(image, |image| image == "busybox:1.36");
     has(&cluster.kubectl("describe ds agent"), &["SuccessfulCreate", "daemonset-controller"]);
     cluster.kubectl("scale rc/old --replicas=1");
-    until(&cluster, "get pods -l app=old -o name", |names| names.lines().count() == 1);
+    cluster.until("get pods -l app=old -o name", |names| names.lines().count() == 1);
 }
