@@ -28,6 +28,8 @@ mod interactive;
 mod jobs;
 mod lifecycle;
 mod limits;
+#[cfg(unix)]
+mod mlops;
 mod names;
 mod network_tools;
 mod nginx;

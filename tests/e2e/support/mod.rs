@@ -364,10 +364,39 @@ impl Following {
             }
         }
     }
+
+    /// The lines that are left and the exit code, once it has ended by itself. Panics if it does not.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> (Vec<String>, i32) {
+        let mut lines = Vec::new();
+        loop {
+            match self.lines_rx.recv_timeout(TIME_MAX) {
+                Ok(line) => lines.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end: {lines:#?}"),
+            }
+        }
+        (lines, self.process.wait().unwrap().code().unwrap_or(-1))
+    }
+
+    /// As ^C at its terminal, for a command that was started in a process group of its own.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&self) {
+        let group = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process_group(group, rustix::process::Signal::INT).unwrap();
+    }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
+        // Whom it has started in a group of its own would stay.
+        #[cfg(unix)]
+        {
+            let pid = rustix::process::Pid::from_child(&self.process);
+            if rustix::process::getpgid(Some(pid)) == Ok(pid) {
+                let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+            }
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
