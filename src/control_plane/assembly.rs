@@ -13,6 +13,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{ObjectMeta, PostParams};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,7 @@ use super::apiserver::{self, ApiServer, TlsError};
 use super::auth::Identity;
 use super::auth::pki::Pki;
 use super::auth::tokens::{BadKey, Tokens};
+use super::cluster_roles;
 use super::controllers::{self, ClusterServices};
 use super::priority_classes;
 use super::registry::{KubeObject, ServiceRanges};
@@ -64,6 +66,8 @@ pub struct ControlPlane {
     /// Scheduler and controllers.
     components: TaskTracker,
     stop: CancellationToken,
+    /// What would only slow the start waits for it.
+    started: Arc<Notify>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +115,7 @@ impl ControlPlane {
             ranges: rooms.ranges,
             metrics: rooms.metrics,
         });
+        apiserver.follow_roles().await.map_err(Error::Storage)?;
         bootstrap(&apiserver).await?;
         ingress_class(&apiserver).await?;
         let made = priority_classes::ensure(apiserver.client(Identity::apiserver())).await;
@@ -127,10 +132,22 @@ impl ControlPlane {
             pki: rooms.pki,
             components: TaskTracker::new(),
             stop: CancellationToken::new(),
+            started: Arc::default(),
         };
         let volumes_directory = rooms.volumes_directory;
+        let clock = rooms.clock.clone();
         control_plane.start_components(rooms.clock, cluster_services, volumes_directory).await?;
         control_plane.apiserver.set_ready();
+        let caches = cluster_roles::Caches {
+            roles: control_plane.cache().await?,
+            bindings: control_plane.cache().await?,
+        };
+        let client = control_plane.client(Identity::apiserver());
+        let (stop, started) = (control_plane.stop.clone(), Arc::clone(&control_plane.started));
+        control_plane.components.spawn(async move {
+            stop.run_until_cancelled(started.notified()).await;
+            cluster_roles::ensure(client, caches, clock, stop).await;
+        });
         Ok(control_plane)
     }
 
@@ -159,6 +176,7 @@ impl ControlPlane {
         let caches = controllers::Caches {
             autoscalers: self.cache().await?,
             claims,
+            cluster_roles: self.cache().await?,
             config_maps: self.config_maps.clone(),
             controller_revisions: self.cache().await?,
             daemon_sets: self.cache().await?,
@@ -236,11 +254,13 @@ impl ControlPlane {
     }
 
     /// Waits until /readyz answers ok and the namespace `default` has what its Pods need: its
-    /// ServiceAccount and the CA.
+    /// ServiceAccount and the CA. What every cluster has and nobody waits for (its roles) is made from
+    /// then on.
     pub async fn ready(&self) {
         self.apiserver.ready().await;
         appeared(&self.service_accounts, "default").await;
         appeared(&self.config_maps, controllers::ROOT_CA).await;
+        self.started.notify_one();
     }
 
     /// Stops accepting, ends watches, lets other requests finish, stops the components and closes

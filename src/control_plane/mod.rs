@@ -6,6 +6,7 @@ mod admission;
 mod apiserver;
 mod assembly;
 pub mod auth;
+mod cluster_roles;
 mod controllers;
 mod priority_classes;
 mod registry;

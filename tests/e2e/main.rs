@@ -41,6 +41,7 @@ mod probes;
 mod programs;
 mod proxy;
 mod quota;
+mod rbac;
 mod reach;
 mod reasons;
 mod restart;

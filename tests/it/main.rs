@@ -17,6 +17,7 @@ mod jobs;
 mod objects;
 mod patching;
 mod replica_sets;
+mod roles;
 mod root_ca;
 mod service_account_tokens;
 mod services;

@@ -7,13 +7,11 @@ use rustls::pki_types::CertificateDer;
 use tracing::debug;
 
 use super::ApiServer;
-use super::request_info::RequestInfo;
+use super::request_info::{RequestInfo, ResourceRequest};
 use super::status::Outcome;
 use crate::api::object::GroupResource;
 use crate::api::status;
-use crate::control_plane::auth::{
-    Attributes, BoundTo, Decision, Identity, authenticate, authorize,
-};
+use crate::control_plane::auth::{Attributes, BoundTo, Decision, Identity, authenticate};
 
 /// What the connection knows of the other end.
 #[derive(Debug, Clone)]
@@ -78,27 +76,47 @@ impl ApiServer {
     }
 }
 
-/// # Errors
-/// 403 if `identity` may not do what the request asks for.
-pub(super) fn permit(identity: &Identity, info: &RequestInfo) -> Outcome<()> {
-    let attributes = match info {
-        RequestInfo::Path { verb, path } => Attributes::Path { verb, path },
-        RequestInfo::Resource(request) => Attributes::Resource {
-            verb: request.verb,
-            group: &request.group,
-            resource: &request.resource,
-            subresource: request.subresource.as_deref().unwrap_or_default(),
-            namespace: &request.namespace,
-            name: request.name.as_deref().unwrap_or_default(),
-        },
-    };
-    let Decision::Deny { cause } = authorize(identity, &attributes) else { return Ok(()) };
-    let (resource, name) = match info {
-        RequestInfo::Path { .. } => (GroupResource::default(), ""),
-        RequestInfo::Resource(request) => {
-            let name = request.name.as_deref().unwrap_or_default();
-            (GroupResource::new(request.group.clone(), request.resource.clone()), name)
+impl ApiServer {
+    /// # Errors
+    /// 403 if `identity` may not do what the request asks for.
+    pub(super) fn permit(&self, identity: &Identity, info: &RequestInfo) -> Outcome<()> {
+        match info {
+            RequestInfo::Path { verb, path } => {
+                let attributes = Attributes::Path { verb, path };
+                self.require(identity, &attributes)
+            }
+            RequestInfo::Resource(request) => {
+                self.require(identity, &request.attributes(request.verb))
+            }
         }
-    };
-    Err(status::forbidden(&resource, name, cause).into())
+    }
+
+    /// # Errors
+    /// 403 if `identity` may not do what `attributes` say, about the resource that they name.
+    pub(super) fn require(&self, identity: &Identity, attributes: &Attributes<'_>) -> Outcome<()> {
+        let Decision::Deny { cause } = self.authorizer().authorize(identity, attributes) else {
+            return Ok(());
+        };
+        let (resource, name) = match *attributes {
+            Attributes::Path { .. } => (GroupResource::default(), ""),
+            Attributes::Resource { group, resource, name, .. } => {
+                (GroupResource::new(group, resource), name)
+            }
+        };
+        Err(status::forbidden(&resource, name, cause).into())
+    }
+}
+
+impl ResourceRequest {
+    /// What the request asks for, if its verb were this one.
+    pub(super) fn attributes<'a>(&'a self, verb: &'a str) -> Attributes<'a> {
+        Attributes::Resource {
+            verb,
+            group: &self.group,
+            resource: &self.resource,
+            subresource: self.subresource.as_deref().unwrap_or_default(),
+            namespace: &self.namespace,
+            name: self.name.as_deref().unwrap_or_default(),
+        }
+    }
 }

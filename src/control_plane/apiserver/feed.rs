@@ -7,8 +7,11 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::ApiServer;
+use crate::api::object::ObjectKey;
 use crate::client::cache::{self, Cache, Writer};
 use crate::client::owners::{self, KindName, Node, Owners};
+use crate::control_plane::auth::Authorizer;
+use crate::control_plane::auth::rbac::{self, Kind};
 use crate::control_plane::registry::{AnyResource, Decoded, KubeObject, RESOURCES, Scope};
 use crate::control_plane::storage::{Change, ChangeKind, Error, ListQuery, Revision, Stored};
 
@@ -41,6 +44,18 @@ impl ApiServer {
             self.feed(resource, (name, writer.clone())).await?;
         }
         Ok(owners)
+    }
+
+    /// Lets roles and bindings be judged by, as they are stored now and from now on until shutdown.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(in crate::control_plane) async fn follow_roles(&self) -> Result<(), Error> {
+        for (plural, kind) in Kind::ALL {
+            let Some(resource) = self.resource(rbac::GROUP, "v1", plural) else { continue };
+            self.feed(resource, (kind, self.authorizer().clone())).await?;
+        }
+        Ok(())
     }
 
     /// Fills `sink` with what there is, then with every change until shutdown.
@@ -112,6 +127,26 @@ impl Sink for (KindName, owners::Writer) {
     }
 
     fn advance(&self, _: Revision) {}
+}
+
+impl Sink for (Kind, Authorizer) {
+    fn replace(&self, objects: Vec<Decoded>) {
+        self.1.replace(self.0, objects.into_iter().map(|object| object as _).collect());
+    }
+
+    fn apply(&self, object: Decoded) {
+        self.1.apply(self.0, object);
+    }
+
+    fn delete(&self, object: &Decoded) {
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        let meta = object.metadata();
+        self.1.delete(self.0, &ObjectKey::new(part(&meta.namespace), part(&meta.name)));
+    }
+
+    fn advance(&self, revision: Revision) {
+        self.1.advance(self.0, revision.0);
+    }
 }
 
 fn typed<K: KubeObject>(object: Decoded) -> Option<Arc<K>> {

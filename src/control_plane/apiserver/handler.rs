@@ -12,7 +12,7 @@ use hyper::body::Body as _;
 use tracing::{Instrument, debug_span, error};
 
 use super::ApiServer;
-use super::authentication::{Peer, permit};
+use super::authentication::Peer;
 use super::body::{Body, RequestBody};
 use super::call::Call;
 use super::negotiation::Output;
@@ -71,7 +71,8 @@ impl ApiServer {
         let info = RequestInfo::parse(&head.method, head.uri.path(), &query);
         let peer = head.extensions.get::<Peer>().cloned().unwrap_or(Peer::Nobody);
         let identity = self.identify(&peer, &head.headers).await?;
-        permit(&identity, &info)?;
+        let identity = self.impersonated(identity, &head.headers)?;
+        self.permit(&identity, &info)?;
         match info {
             RequestInfo::Path { path, .. } => paths::answer(self, &head, &path, &query),
             RequestInfo::Resource(request) => {

@@ -20,9 +20,9 @@ use super::listener::{self, TlsError};
 use super::openapi::OpenApi;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
-use crate::control_plane::auth::Identity;
 use crate::control_plane::auth::pki::Pki;
 use crate::control_plane::auth::tokens::Tokens;
+use crate::control_plane::auth::{Authorizer, Identity};
 use crate::control_plane::registry::{AnyResource, RESOURCES, ServiceRanges};
 use crate::control_plane::storage::Storage;
 use crate::telemetry::Metrics;
@@ -50,6 +50,7 @@ pub(in crate::control_plane) struct ApiServer(Arc<Shared>);
 struct Shared {
     storage: Arc<dyn Storage>,
     tokens: Tokens,
+    authorizer: Authorizer,
     clock: Clock,
     ids: Ids,
     ranges: ServiceRanges,
@@ -79,6 +80,7 @@ impl ApiServer {
         Self(Arc::new(Shared {
             storage,
             tokens,
+            authorizer: Authorizer::default(),
             clock,
             ids,
             ranges,
@@ -182,6 +184,10 @@ impl ApiServer {
 
     pub(super) fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    pub(super) fn authorizer(&self) -> &Authorizer {
+        &self.0.authorizer
     }
 
     pub(super) fn discovery(&self) -> &Discovery {

@@ -1,10 +1,21 @@
-//! May they. Pure: the fixed table of [`super::grants`] against the attributes of a request.
+//! May they: the fixed table of [`super::grants`], then the roles of [`super::rbac`], against the
+//! attributes of a request.
 //!
-//! Upstream: `k8s.io/apiserver/pkg/authorization/authorizer`, rule matching as in
-//! `pkg/apis/rbac/v1/evaluation_helpers.go`.
+//! Upstream: `k8s.io/apiserver/pkg/authorization/authorizer`,
+//! `plugin/pkg/auth/authorizer/rbac/rbac.go`.
+
+use std::any::Any;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef};
 
 use super::Identity;
-use super::grants::rules_of;
+use super::grants::grants_of;
+use super::identity::{CONTROLLERS, MASTERS};
+use super::rbac::{Granted, Kind, Policy, Visit, allows};
+use crate::api::object::{GroupResource, ObjectKey};
+use crate::api::status;
 
 /// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +49,152 @@ pub enum Decision {
     },
 }
 
-/// Whether `identity` may do what `attributes` say.
-pub fn authorize(identity: &Identity, attributes: &Attributes<'_>) -> Decision {
-    if rules_of(identity).any(|rule| rule.allows(attributes)) {
-        return Decision::Allow;
+/// Everything somebody may do in a namespace.
+#[derive(Debug, Default)]
+pub struct Rules {
+    pub rules: Vec<PolicyRule>,
+    /// What could not be told, in upstream's words.
+    pub errors: Vec<String>,
+}
+
+/// Judges by the table and by the roles that it is fed. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Authorizer {
+    policy: Arc<Policy>,
+}
+
+impl Authorizer {
+    /// Whether `identity` may do what `attributes` say.
+    pub fn authorize(&self, identity: &Identity, attributes: &Attributes<'_>) -> Decision {
+        match self.judge(identity, attributes, |_| ()) {
+            Ok(_) => Decision::Allow,
+            Err(reason) => {
+                let refusal = attributes.refusal(&identity.user);
+                let cause = match reason.as_str() {
+                    "" => refusal,
+                    reason => format!("{refusal}: {reason}"),
+                };
+                Decision::Deny { cause }
+            }
+        }
     }
-    Decision::Deny { cause: attributes.refusal(&identity.user) }
+
+    /// The same, with the reason as reviews tell it: by which binding, or what stood in the way. Empty
+    /// where there is nothing to tell.
+    pub(super) fn authorize_and_tell(
+        &self,
+        identity: &Identity,
+        attributes: &Attributes<'_>,
+    ) -> (bool, String) {
+        match self.judge(identity, attributes, |granted| granted.to_string()) {
+            Ok(None) => (true, String::new()),
+            Ok(Some(told)) => (true, format!("RBAC: allowed by {told}")),
+            Err(reason) => (false, reason),
+        }
+    }
+
+    /// `Ok(None)`: by the table. `Err`: why not, if there is more to say than that nothing allows it.
+    fn judge<T>(
+        &self,
+        identity: &Identity,
+        attributes: &Attributes<'_>,
+        tell: impl Fn(&Granted<'_>) -> T,
+    ) -> Result<Option<T>, String> {
+        let allow = |rules: &[PolicyRule]| rules.iter().any(|rule| allows(rule, attributes));
+        if grants_of(identity).any(|grant| allow(&grant.rules)) {
+            return Ok(None);
+        }
+        let namespace = match *attributes {
+            Attributes::Resource { namespace, .. } => namespace,
+            Attributes::Path { .. } => "",
+        };
+        let mut allowed = None;
+        let mut errors = Vec::new();
+        self.policy.visit(identity, namespace, |visit| match visit {
+            Visit::Granted(granted) if allow(granted.rules) => {
+                allowed = Some(tell(&granted));
+                ControlFlow::Break(())
+            }
+            Visit::Granted(_) => ControlFlow::Continue(()),
+            Visit::Missing(error) => {
+                errors.push(error);
+                ControlFlow::Continue(())
+            }
+        });
+        match allowed {
+            Some(told) => Ok(Some(told)),
+            None if errors.is_empty() => Err(String::new()),
+            None => Err(format!("RBAC: {}", status::aggregate(&errors))),
+        }
+    }
+
+    /// Everything `identity` may do in the namespace; each rule once.
+    pub fn rules(&self, identity: &Identity, namespace: &str) -> Rules {
+        let mut found = Rules::default();
+        let mut add = |rules: &[PolicyRule]| {
+            for rule in rules {
+                if !found.rules.contains(rule) {
+                    found.rules.push(rule.clone());
+                }
+            }
+        };
+        grants_of(identity).for_each(|grant| add(&grant.rules));
+        let mut errors = Vec::new();
+        self.policy.visit(identity, namespace, |visit| {
+            match visit {
+                Visit::Granted(granted) => add(granted.rules),
+                Visit::Missing(error) => errors.push(error),
+            }
+            ControlFlow::Continue(())
+        });
+        Rules { errors, ..found }
+    }
+
+    /// The rules of the role that a binding of this namespace (empty: everywhere) is to.
+    ///
+    /// # Errors
+    /// The resource that a 404 names if it is not there.
+    pub(in crate::control_plane) fn rules_of(
+        &self,
+        role: &RoleRef,
+        namespace: &str,
+    ) -> Result<Vec<PolicyRule>, GroupResource> {
+        self.policy.rules_of(role, namespace)
+    }
+
+    /// Makes `objects` all there is of the kind.
+    pub(in crate::control_plane) fn replace(
+        &self,
+        kind: Kind,
+        objects: Vec<Arc<dyn Any + Send + Sync>>,
+    ) {
+        self.policy.replace(kind, objects);
+    }
+
+    pub(in crate::control_plane) fn apply(&self, kind: Kind, object: Arc<dyn Any + Send + Sync>) {
+        self.policy.apply(kind, object);
+    }
+
+    /// Everything of the kind up to this revision of the store has been handed over.
+    pub(in crate::control_plane) fn advance(&self, kind: Kind, revision: u64) {
+        self.policy.advance(kind, revision);
+    }
+
+    /// Waits until what was written at this revision is judged by.
+    pub(in crate::control_plane) async fn reached(&self, kind: Kind, revision: u64) {
+        self.policy.reached(kind, revision).await;
+    }
+
+    pub(in crate::control_plane) fn delete(&self, kind: Kind, key: &ObjectKey) {
+        self.policy.delete(kind, key);
+    }
+}
+
+impl Identity {
+    /// May give what it likes to whom it likes. Upstream: `EscalationAllowed`.
+    pub(in crate::control_plane) fn may_escalate(&self) -> bool {
+        self.is_in(MASTERS) || self.is_in(CONTROLLERS)
+    }
 }
 
 impl Attributes<'_> {
@@ -70,6 +221,10 @@ impl Attributes<'_> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+    use serde_json::json;
+
+    use super::super::bootstrap;
     use super::*;
 
     const LIST_PODS: Attributes<'_> = on("list", "", "pods", "");
@@ -87,21 +242,36 @@ mod tests {
         Attributes::Path { verb: "get", path }
     }
 
+    /// With the roles that every cluster has.
+    fn authorizer() -> Authorizer {
+        let authorizer = Authorizer::default();
+        for role in bootstrap::cluster_roles() {
+            authorizer.apply(Kind::ClusterRole, Arc::new(role));
+        }
+        for binding in bootstrap::cluster_role_bindings() {
+            authorizer.apply(Kind::ClusterRoleBinding, Arc::new(binding));
+        }
+        authorizer
+    }
+
     #[track_caller]
     fn check(identity: &Identity, attributes: Attributes<'_>, expect: Result<(), &str>) {
         let expect = match expect {
             Ok(()) => Decision::Allow,
             Err(cause) => Decision::Deny { cause: cause.to_owned() },
         };
-        assert_eq!(authorize(identity, &attributes), expect);
+        assert_eq!(authorizer().authorize(identity, &attributes), expect);
     }
 
     #[test]
-    fn masters_and_controllers_may_do_everything() {
+    fn masters_and_controllers_may_do_everything_without_any_role() {
+        let bare = Authorizer::default();
         for identity in [Identity::admin(), Identity::controller("namespace-controller")] {
-            check(&identity, LIST_PODS, Ok(()));
-            check(&identity, on("delete", "apps", "deployments", "scale"), Ok(()));
-            check(&identity, path("/metrics"), Ok(()));
+            for attributes in
+                [LIST_PODS, on("delete", "apps", "deployments", "scale"), path("/metrics")]
+            {
+                assert_eq!(bare.authorize(&identity, &attributes), Decision::Allow);
+            }
         }
     }
 
@@ -115,8 +285,8 @@ mod tests {
         check(&anonymous, path("/api"), Err(refusal));
         let refusal = r#"User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "default""#;
         check(&anonymous, LIST_PODS, Err(refusal));
-        let post = Attributes::Path { verb: "post", path: "/healthz" };
-        check(&anonymous, post, Err(r#"User "system:anonymous" cannot post path "/healthz""#));
+        let post = Attributes::Path { verb: "post", path: "/version" };
+        check(&anonymous, post, Err(r#"User "system:anonymous" cannot post path "/version""#));
     }
 
     #[test]
@@ -155,5 +325,30 @@ mod tests {
         check(&node, on("patch", "", "pods", ""), Err(refusal));
         let refusal = r#"User "system:node:sampan" cannot create resource "pods/exec" in API group "" in the namespace "default""#;
         check(&node, on("create", "", "pods", "exec"), Err(refusal));
+    }
+
+    #[test]
+    fn a_binding_allows_and_one_to_no_role_is_told() {
+        let authorizer = Authorizer::default();
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": "read", "namespace": "default"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+            "subjects": [{"kind": "User", "name": "ann"}],
+        }))
+        .unwrap();
+        authorizer.apply(Kind::RoleBinding, Arc::new(binding));
+        let ann = Identity::new("ann", &[]);
+        let cause = r#"User "ann" cannot list resource "pods" in API group "" in the namespace "default": RBAC: role.rbac.authorization.k8s.io "reader" not found"#;
+        let denied = Decision::Deny { cause: cause.to_owned() };
+        assert_eq!(authorizer.authorize(&ann, &LIST_PODS), denied);
+        let role: Role = serde_json::from_value(json!({
+            "metadata": {"name": "reader", "namespace": "default"},
+            "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}],
+        }))
+        .unwrap();
+        authorizer.apply(Kind::Role, Arc::new(role));
+        let told = r#"RBAC: allowed by RoleBinding "read/default" of Role "reader" to User "ann""#;
+        assert_eq!(authorizer.authorize_and_tell(&ann, &LIST_PODS), (true, told.to_owned()));
+        assert_eq!(authorizer.rules(&ann, "other").rules.len(), 1, "health alone");
     }
 }

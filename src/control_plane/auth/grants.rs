@@ -1,207 +1,83 @@
-//! The fixed table of who may do what, until RBAC comes.
+//! What needs no role: the administrators, this process' own components, and the questions after the
+//! server's health. It holds before the first role is read, and whatever becomes of the roles.
 //!
-//! Upstream: `plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`.
+//! Upstream: `--authorization-always-allow-paths`, `authorizerfactory.NewPrivilegedGroups`, the node
+//! authorizer.
 
-use super::authorize::Attributes;
-use super::identity::{AUTHENTICATED, CONTROLLERS, Identity, MASTERS, UNAUTHENTICATED};
+use std::sync::LazyLock;
 
-/// Everything of a list.
-const ALL: &str = "*";
+use k8s_openapi::api::rbac::v1::PolicyRule;
 
-/// One permission.
-#[derive(Debug)]
-pub(super) enum Rule {
-    Resources {
-        verbs: &'static [&'static str],
-        groups: &'static [&'static str],
-        /// `pods`, `pods/status`; `*` is every resource and subresource.
-        resources: &'static [&'static str],
-    },
-    Paths {
-        verbs: &'static [&'static str],
-        /// Whole paths, or beginnings that end in `*`.
-        paths: &'static [&'static str],
-    },
-}
+use super::Identity;
+use super::bootstrap::roles::{EVERYTHING, NODE, NODE_PROXIER, SCHEDULER, VOLUME_SCHEDULER};
+use super::bootstrap::row::Row;
+use super::identity::{CONTROLLERS, MASTERS};
 
-struct Grant {
+/// Permissions of a subject, as written and as they are matched.
+pub(super) struct Grant {
     to: Subject,
-    rules: &'static [Rule],
+    pub(super) rules: Vec<PolicyRule>,
 }
 
 enum Subject {
     User(&'static str),
     Group(&'static str),
+    Everybody,
 }
 
-const READ: &[&str] = &["get", "list", "watch"];
-const REPORT: &[&str] = &["create", "patch", "update"];
+/// The commonest first.
+static GRANTS: LazyLock<[Grant; 6]> = LazyLock::new(|| {
+    [
+        grant(Subject::Group(MASTERS), &[EVERYTHING]),
+        grant(Subject::Group(CONTROLLERS), &[EVERYTHING]),
+        grant(Subject::Group("system:nodes"), &[NODE, NODE_MORE]),
+        grant(Subject::User("system:kube-scheduler"), &[SCHEDULER, VOLUME_SCHEDULER]),
+        grant(Subject::User("system:kube-proxy"), &[NODE_PROXIER, PROXY_MORE]),
+        grant(Subject::Everybody, &[HEALTH]),
+    ]
+});
 
-static GRANTS: &[Grant] = &[
-    Grant { to: Subject::Group(MASTERS), rules: EVERYTHING },
-    Grant { to: Subject::Group(CONTROLLERS), rules: EVERYTHING },
-    Grant { to: Subject::User("system:kube-scheduler"), rules: SCHEDULER },
-    Grant { to: Subject::Group("system:nodes"), rules: NODE },
-    Grant { to: Subject::User("system:kube-proxy"), rules: PROXY },
-    Grant { to: Subject::Group(AUTHENTICATED), rules: BASIC_USER },
-    Grant { to: Subject::Group(AUTHENTICATED), rules: DISCOVERY },
-    Grant { to: Subject::Group(AUTHENTICATED), rules: PUBLIC_INFO },
-    Grant { to: Subject::Group(UNAUTHENTICATED), rules: PUBLIC_INFO },
-];
+fn grant(to: Subject, rows: &[&[Row]]) -> Grant {
+    Grant { to, rules: rows.iter().copied().flatten().map(Row::rule).collect() }
+}
 
-const EVERYTHING: &[Rule] = &[
-    Rule::Resources { verbs: &[ALL], groups: &[ALL], resources: &[ALL] },
-    Rule::Paths { verbs: &[ALL], paths: &[ALL] },
-];
-
-const SCHEDULER: &[Rule] = &[
-    Rule::Resources {
-        verbs: READ,
-        groups: &[""],
-        resources: &["nodes", "pods", "namespaces", "persistentvolumes", "persistentvolumeclaims"],
-    },
-    Rule::Resources { verbs: READ, groups: &["storage.k8s.io"], resources: &["storageclasses"] },
-    // Claims that wait for their first Pod.
-    Rule::Resources {
-        verbs: &["patch", "update"],
-        groups: &[""],
-        resources: &["persistentvolumes", "persistentvolumeclaims"],
-    },
-    Rule::Resources { verbs: &["delete"], groups: &[""], resources: &["pods"] },
-    Rule::Resources { verbs: &["create"], groups: &[""], resources: &["bindings", "pods/binding"] },
-    Rule::Resources { verbs: &["patch", "update"], groups: &[""], resources: &["pods/status"] },
-    EVENTS,
-    LEASES,
-];
-
-/// What a kubelet needs; that it touches only its own Node and Pods comes with the node authorizer.
-const NODE: &[Rule] = &[
-    Rule::Resources {
-        verbs: &["create", "get", "list", "watch", "patch", "update"],
-        groups: &[""],
-        resources: &["nodes", "nodes/status"],
-    },
-    Rule::Resources {
-        verbs: &["get", "list", "watch", "create", "delete"],
-        groups: &[""],
-        resources: &["pods"],
-    },
-    Rule::Resources {
-        verbs: &["get", "patch", "update"],
-        groups: &[""],
-        resources: &["pods/status"],
-    },
-    Rule::Resources {
-        verbs: READ,
-        groups: &[""],
-        resources: &[
-            "configmaps",
+/// What our kubelet needs more than upstream's; that it touches only its own Node and Pods comes with the
+/// node authorizer.
+const NODE_MORE: &[Row] = &[
+    Row::on(
+        &[""],
+        &[
             "namespaces",
+            "nodes/status",
             "persistentvolumeclaims",
             "persistentvolumes",
-            "secrets",
+            "pods/status",
             "serviceaccounts",
-            "services",
         ],
-    },
-    Rule::Resources { verbs: &["create"], groups: &[""], resources: &["serviceaccounts/token"] },
+        &["get", "list", "watch"],
+    ),
+    Row::on(&["coordination.k8s.io"], &["leases"], &["list", "watch"]),
     // The finalizer of volumes that are its own directories.
-    Rule::Resources { verbs: &["patch"], groups: &[""], resources: &["persistentvolumes"] },
-    EVENTS,
-    LEASES,
+    Row::on(&[""], &["persistentvolumes"], &["patch"]),
 ];
 
-/// Upstream's `system:node-proxier`, and what a cloud's load balancers write: here the node is both.
-const PROXY: &[Rule] = &[
-    Rule::Resources {
-        verbs: READ,
-        groups: &[""],
-        resources: &["endpoints", "nodes", "pods", "services"],
-    },
-    Rule::Resources { verbs: READ, groups: &["discovery.k8s.io"], resources: &["endpointslices"] },
-    Rule::Resources { verbs: &["patch", "update"], groups: &[""], resources: &["services/status"] },
+/// What a cloud's load balancers write: here the node is both.
+const PROXY_MORE: &[Row] = &[
+    Row::on(&[""], &["endpoints", "pods", "services"], &["get", "list", "watch"]),
+    Row::on(&["discovery.k8s.io"], &["endpointslices"], &["get"]),
+    Row::on(&[""], &["services/status"], &["patch", "update"]),
     // Scale to zero.
-    Rule::Resources { verbs: &["patch"], groups: &[""], resources: &["services"] },
-    Rule::Resources {
-        verbs: &["get", "list", "patch", "watch"],
-        groups: &["apps"],
-        resources: &["deployments"],
-    },
-    EVENTS,
+    Row::on(&[""], &["services"], &["patch"]),
+    Row::on(&["apps"], &["deployments"], &["get", "list", "patch", "watch"]),
 ];
 
-const EVENTS: Rule =
-    Rule::Resources { verbs: REPORT, groups: &["", "events.k8s.io"], resources: &["events"] };
+const HEALTH: &[Row] = &[Row::paths(&["/healthz", "/livez", "/readyz"], &["*"])];
 
-const LEASES: Rule = Rule::Resources {
-    verbs: &["create", "delete", "get", "list", "watch", "patch", "update"],
-    groups: &["coordination.k8s.io"],
-    resources: &["leases"],
-};
-
-/// Everybody may ask about themselves.
-const BASIC_USER: &[Rule] = &[
-    Rule::Resources {
-        verbs: &["create"],
-        groups: &["authorization.k8s.io"],
-        resources: &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-    },
-    Rule::Resources {
-        verbs: &["create"],
-        groups: &["authentication.k8s.io"],
-        resources: &["selfsubjectreviews"],
-    },
-];
-
-const DISCOVERY: &[Rule] = &[Rule::Paths {
-    verbs: &["get"],
-    paths: &["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"],
-}];
-
-const PUBLIC_INFO: &[Rule] = &[Rule::Paths {
-    verbs: &["get"],
-    paths: &["/healthz", "/livez", "/readyz", "/version", "/version/"],
-}];
-
-/// Everything `identity` may do.
-pub(super) fn rules_of(identity: &Identity) -> impl Iterator<Item = &'static Rule> {
-    GRANTS
-        .iter()
-        .filter(|grant| match grant.to {
-            Subject::User(user) => identity.user == user,
-            Subject::Group(group) => identity.is_in(group),
-        })
-        .flat_map(|grant| grant.rules)
-}
-
-impl Rule {
-    pub(super) fn allows(&self, attributes: &Attributes<'_>) -> bool {
-        match (self, *attributes) {
-            (
-                Self::Resources { verbs, groups, resources },
-                Attributes::Resource { verb, group, resource, subresource, .. },
-            ) => {
-                let named = match subresource {
-                    "" => has(resources, resource),
-                    _ => has(resources, &format!("{resource}/{subresource}")),
-                };
-                named && has(verbs, verb) && has(groups, group)
-            }
-            (Self::Paths { verbs, paths }, Attributes::Path { verb, path }) => {
-                has(verbs, verb) && paths.iter().any(|pattern| matches_path(pattern, path))
-            }
-            _ => false,
-        }
-    }
-}
-
-fn has(list: &[&str], word: &str) -> bool {
-    list.iter().any(|one| *one == ALL || *one == word)
-}
-
-fn matches_path(pattern: &str, path: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => path.starts_with(beginning),
-        None => pattern == path,
-    }
+/// What `identity` may do by the table.
+pub(super) fn grants_of(identity: &Identity) -> impl Iterator<Item = &'static Grant> {
+    GRANTS.iter().filter(|grant| match grant.to {
+        Subject::User(user) => identity.user == user,
+        Subject::Group(group) => identity.is_in(group),
+        Subject::Everybody => true,
+    })
 }

@@ -1,17 +1,20 @@
 //! Who are you, may you.
 //!
 //! Enter by [`authenticate`] (a client certificate of our own CA, a ServiceAccount's token, or
-//! nobody), then [`authorize`] (a fixed table until RBAC comes). [`pki`] keeps the keys, [`tokens`]
-//! signs and checks, [`reviews`] answers questions about oneself.
+//! nobody), then [`Authorizer`] (a fixed table for this process' own, then roles and bindings: [`rbac`]).
+//! [`bootstrap`] is the roles that every cluster has. [`pki`] keeps the keys, [`tokens`] signs and checks,
+//! [`reviews`] answers questions about who may what.
 
 mod authenticate;
 mod authorize;
+pub mod bootstrap;
 mod grants;
 mod identity;
 pub mod pki;
+pub mod rbac;
 pub mod reviews;
 pub mod tokens;
 
 pub use authenticate::{BoundTo, Credential, Unauthorized, authenticate};
-pub use authorize::{Attributes, Decision, authorize};
+pub use authorize::{Attributes, Authorizer, Decision, Rules};
 pub use identity::Identity;

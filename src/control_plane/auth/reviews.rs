@@ -1,31 +1,82 @@
-//! Answers to questions about oneself: `kubectl auth can-i`, `can-i --list`, `whoami`.
+//! Answers to questions: `kubectl auth can-i`, `can-i --list`, `whoami`, and whether somebody else may.
 //!
-//! Upstream: `pkg/registry/authorization/{selfsubjectaccessreview,selfsubjectrulesreview}`,
-//! `pkg/registry/authentication/selfsubjectreview`.
+//! Upstream: `pkg/registry/authorization`, `pkg/registry/authentication/selfsubjectreview`.
 
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, SelfSubjectReviewStatus, UserInfo};
 use k8s_openapi::api::authorization::v1::{
-    NonResourceRule, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-    SelfSubjectRulesReview, SubjectAccessReviewStatus, SubjectRulesReviewStatus,
+    NonResourceAttributes, NonResourceRule, ResourceAttributes, ResourceRule,
+    SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReviewSpec,
+    SubjectAccessReviewStatus, SubjectRulesReviewStatus,
 };
 
-use super::grants::{Rule, rules_of};
-use super::{Attributes, Decision, Identity, authorize};
+use super::{Attributes, Authorizer, Identity};
+use crate::api::status::aggregate;
 
-/// Fills in whether `identity` may do what the review asks about.
-pub fn answer_access(identity: &Identity, review: &mut SelfSubjectAccessReview) {
-    let decision = authorize(identity, &attributes(&review.spec));
-    review.status = Some(SubjectAccessReviewStatus {
-        allowed: decision == Decision::Allow,
-        ..SubjectAccessReviewStatus::default()
-    });
+impl Authorizer {
+    /// Fills in whether `identity` may do what the review asks about.
+    pub fn answer_self(&self, identity: &Identity, review: &mut SelfSubjectAccessReview) {
+        let spec = &review.spec;
+        let asked = (spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
+        review.status = Some(self.answer(identity, &attributes(asked.0, asked.1)));
+    }
+
+    /// Whether whom the review is about may do what it asks about.
+    pub fn answer_subject(&self, spec: &SubjectAccessReviewSpec) -> SubjectAccessReviewStatus {
+        let identity = Identity {
+            user: spec.user.clone().unwrap_or_default(),
+            uid: spec.uid.clone().unwrap_or_default(),
+            groups: spec.groups.clone().unwrap_or_default(),
+            extra: spec.extra.clone().unwrap_or_default(),
+        };
+        let asked = (spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
+        self.answer(&identity, &attributes(asked.0, asked.1))
+    }
+
+    fn answer(&self, identity: &Identity, asked: &Attributes<'_>) -> SubjectAccessReviewStatus {
+        let (allowed, reason) = self.authorize_and_tell(identity, asked);
+        SubjectAccessReviewStatus {
+            allowed,
+            reason: Some(reason).filter(|reason| !reason.is_empty()),
+            ..SubjectAccessReviewStatus::default()
+        }
+    }
+
+    /// Fills in everything `identity` may do in the namespace that the review names.
+    pub fn answer_rules(&self, identity: &Identity, review: &mut SelfSubjectRulesReview) {
+        let namespace = review.spec.namespace.as_deref().unwrap_or_default();
+        let found = self.rules(identity, namespace);
+        let mut status = SubjectRulesReviewStatus {
+            evaluation_error: (!found.errors.is_empty()).then(|| aggregate(&found.errors)),
+            ..SubjectRulesReviewStatus::default()
+        };
+        for rule in found.rules {
+            if rule.resources.as_ref().is_some_and(|resources| !resources.is_empty()) {
+                status.resource_rules.push(ResourceRule {
+                    verbs: rule.verbs.clone(),
+                    api_groups: rule.api_groups,
+                    resources: rule.resources,
+                    resource_names: rule.resource_names,
+                });
+            }
+            if rule.non_resource_urls.as_ref().is_some_and(|urls| !urls.is_empty()) {
+                status.non_resource_rules.push(NonResourceRule {
+                    verbs: rule.verbs,
+                    non_resource_urls: rule.non_resource_urls,
+                });
+            }
+        }
+        review.status = Some(status);
+    }
 }
 
-fn attributes(spec: &SelfSubjectAccessReviewSpec) -> Attributes<'_> {
+fn attributes<'a>(
+    resource: Option<&'a ResourceAttributes>,
+    path: Option<&'a NonResourceAttributes>,
+) -> Attributes<'a> {
     fn text(text: Option<&String>) -> &str {
         text.map_or("", String::as_str)
     }
-    match (&spec.resource_attributes, &spec.non_resource_attributes) {
+    match (resource, path) {
         (Some(asked), _) => Attributes::Resource {
             verb: text(asked.verb.as_ref()),
             group: text(asked.group.as_ref()),
@@ -42,56 +93,49 @@ fn attributes(spec: &SelfSubjectAccessReviewSpec) -> Attributes<'_> {
     }
 }
 
-/// Fills in everything `identity` may do; it is the same in every namespace until RBAC.
-pub fn answer_rules(identity: &Identity, review: &mut SelfSubjectRulesReview) {
-    let mut status = SubjectRulesReviewStatus::default();
-    for rule in rules_of(identity) {
-        match rule {
-            Rule::Resources { verbs, groups, resources } => {
-                status.resource_rules.push(ResourceRule {
-                    verbs: owned(verbs),
-                    api_groups: Some(owned(groups)),
-                    resources: Some(owned(resources)),
-                    resource_names: None,
-                });
-            }
-            Rule::Paths { verbs, paths } => status.non_resource_rules.push(NonResourceRule {
-                verbs: owned(verbs),
-                non_resource_urls: Some(owned(paths)),
-            }),
-        }
-    }
-    review.status = Some(status);
-}
-
 /// Fills in who `identity` is.
 pub fn answer_who(identity: &Identity, review: &mut SelfSubjectReview) {
-    let present = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    review.status = Some(SelfSubjectReviewStatus {
-        user_info: Some(UserInfo {
-            username: present(&identity.user),
-            uid: present(&identity.uid),
-            groups: Some(identity.groups.clone()),
-            extra: Some(identity.extra.clone()).filter(|extra| !extra.is_empty()),
-        }),
-    });
+    review.status = Some(SelfSubjectReviewStatus { user_info: Some(user_info(identity)) });
 }
 
-fn owned(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
+/// As objects tell of users.
+pub fn user_info(identity: &Identity) -> UserInfo {
+    let present = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    UserInfo {
+        username: present(&identity.user),
+        uid: present(&identity.uid),
+        groups: Some(identity.groups.clone()),
+        extra: Some(identity.extra.clone()).filter(|extra| !extra.is_empty()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::control_plane::auth::bootstrap;
+    use crate::control_plane::auth::rbac::Kind;
+
+    /// With what every user is given.
+    fn authorizer() -> Authorizer {
+        let authorizer = Authorizer::default();
+        for role in bootstrap::cluster_roles() {
+            authorizer.apply(Kind::ClusterRole, Arc::new(role));
+        }
+        for binding in bootstrap::cluster_role_bindings() {
+            authorizer.apply(Kind::ClusterRoleBinding, Arc::new(binding));
+        }
+        authorizer
+    }
 
     #[track_caller]
     fn check(identity: &Identity, spec: Value, expect: bool) {
         let spec = serde_json::from_value(spec).unwrap();
         let mut review = SelfSubjectAccessReview { spec, ..Default::default() };
-        answer_access(identity, &mut review);
+        authorizer().answer_self(identity, &mut review);
         assert_eq!(review.status.unwrap().allowed, expect);
     }
 
@@ -107,9 +151,24 @@ mod tests {
     }
 
     #[test]
+    fn others_are_asked_about_with_their_groups() {
+        let ask = |groups: Value| {
+            let spec = json!({"user": "x", "groups": groups, "resourceAttributes":
+                {"group": "authorization.k8s.io", "resource": "selfsubjectaccessreviews",
+                    "verb": "create"}});
+            authorizer().answer_subject(&serde_json::from_value(spec).unwrap())
+        };
+        let status = ask(json!(["system:authenticated"]));
+        let reason = "RBAC: allowed by ClusterRoleBinding \"system:basic-user\" of ClusterRole \
+                      \"system:basic-user\" to Group \"system:authenticated\"";
+        assert_eq!((status.allowed, status.reason.as_deref()), (true, Some(reason)));
+        assert!(!ask(json!([])).allowed);
+    }
+
+    #[test]
     fn the_list_shows_what_a_service_account_may() {
         let mut review = SelfSubjectRulesReview::default();
-        answer_rules(&Identity::service_account("a", "b", "c"), &mut review);
+        authorizer().answer_rules(&Identity::service_account("a", "b", "c"), &mut review);
         let status = review.status.unwrap();
         let resources: Vec<String> =
             status.resource_rules.into_iter().filter_map(|rule| rule.resources).flatten().collect();
@@ -119,7 +178,7 @@ mod tests {
         );
         assert!(!status.incomplete);
         let mut review = SelfSubjectRulesReview::default();
-        answer_rules(&Identity::admin(), &mut review);
+        authorizer().answer_rules(&Identity::admin(), &mut review);
         assert_eq!(review.status.unwrap().resource_rules[0].verbs, ["*"]);
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Upstream: `pkg/controller`.
 
+mod cluster_role_aggregation;
 mod cluster_services;
 mod cron_job;
 mod daemon_set;
@@ -52,6 +53,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +71,7 @@ pub(super) use root_ca::NAME as ROOT_CA;
 pub(crate) struct Caches {
     pub(crate) autoscalers: Cache<HorizontalPodAutoscaler>,
     pub(crate) claims: Cache<PersistentVolumeClaim>,
+    pub(crate) cluster_roles: Cache<ClusterRole>,
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) controller_revisions: Cache<ControllerRevision>,
     pub(crate) daemon_sets: Cache<DaemonSet>,
@@ -124,6 +127,10 @@ struct Controller {
 }
 
 static CONTROLLERS: &[Controller] = &[
+    Controller {
+        name: "clusterrole-aggregation-controller",
+        run: |ctx| Box::pin(cluster_role_aggregation::run(ctx)),
+    },
     Controller {
         name: "cluster-services-controller",
         run: |ctx| Box::pin(cluster_services::run(ctx)),

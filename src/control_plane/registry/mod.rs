@@ -19,6 +19,7 @@ mod networking;
 mod policy;
 mod print;
 mod ranges;
+mod rbac;
 mod resource;
 mod rules;
 mod scheduling;
@@ -66,11 +67,17 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<networking::Ingresses>::NEW,
     &Kind::<networking::NetworkPolicies>::NEW,
     &Kind::<policy::PodDisruptionBudgets>::NEW,
+    &Kind::<rbac::ClusterRoleBindings>::NEW,
+    &Kind::<rbac::ClusterRoles>::NEW,
+    &Kind::<rbac::RoleBindings>::NEW,
+    &Kind::<rbac::Roles>::NEW,
     &Kind::<scheduling::PriorityClasses>::NEW,
     &Kind::<storage::StorageClasses>::NEW,
     &Kind::<authentication::SelfSubjectReviews>::NEW,
+    &Kind::<authorization::LocalSubjectAccessReviews>::NEW,
     &Kind::<authorization::SelfSubjectAccessReviews>::NEW,
     &Kind::<authorization::SelfSubjectRulesReviews>::NEW,
+    &Kind::<authorization::SubjectAccessReviews>::NEW,
 ];
 
 #[cfg(test)]
@@ -121,6 +128,8 @@ mod tests {
     #[test]
     fn columns_are_those_of_kubernetes() {
         let expect = [
+            ("clusterrolebindings", "Name | Role | Age | (Users) | (Groups) | (ServiceAccounts)"),
+            ("clusterroles", "Name | Created At"),
             ("configmaps", "Name | Data | Age"),
             ("controllerrevisions", "Name | Controller | Revision | Age"),
             (
@@ -192,6 +201,8 @@ mod tests {
                 "Name | Desired | Current | Ready | Age | (Containers) | (Images) | (Selector)",
             ),
             ("resourcequotas", "Name | Request | Limit | Age"),
+            ("rolebindings", "Name | Role | Age | (Users) | (Groups) | (ServiceAccounts)"),
+            ("roles", "Name | Created At"),
             ("secrets", "Name | Type | Data | Age"),
             ("serviceaccounts", "Name | Age"),
             ("services", "Name | Type | Cluster-IP | External-IP | Port(s) | Age | (Selector)"),
@@ -288,10 +299,21 @@ mod tests {
             "ResourceQuota" => json!({"spec": {"hard": {"pods": "3"}}}),
             "PriorityClass" => json!({"value": 5}),
             "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
+            "RoleBinding" | "ClusterRoleBinding" => json!({"roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}}),
+            "LocalSubjectAccessReview" => {
+                return json!({"apiVersion": kind.api_version(), "kind": kind.kind(),
+                    "metadata": {"namespace": "b"}, "spec": {"user": "u",
+                        "resourceAttributes": {"namespace": "b", "verb": "get"}}});
+            }
             "Secret" => json!({"data": {"key": "dmFsdWU="}}),
             "SelfSubjectAccessReview" => {
                 return json!({"apiVersion": kind.api_version(), "kind": kind.kind(),
                     "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}});
+            }
+            "SubjectAccessReview" => {
+                return json!({"apiVersion": kind.api_version(), "kind": kind.kind(),
+                    "spec": {"user": "u", "nonResourceAttributes": {"path": "/", "verb": "get"}}});
             }
             "StorageClass" => json!({"provisioner": "example.org/disk"}),
             "SelfSubjectRulesReview" => json!({"spec": {"namespace": "b"}}),

@@ -24,6 +24,10 @@ pub(super) const NAME: Column = Column {
 pub(super) const AGE: Column =
     column("Age", "Time since the server created the object, rounded as it grows.");
 
+/// When the object was created: what kinds show that have no printer of their own upstream.
+pub(super) const CREATED_AT: Column =
+    Column { type_: "date", ..column("Created At", "When the server created the object, in UTC.") };
+
 /// A column of strings that is always shown.
 pub(super) const fn column(name: &'static str, description: &'static str) -> Column {
     Column { name, type_: "string", format: "", description, priority: 0 }
@@ -47,6 +51,11 @@ pub(super) fn name(meta: &ObjectMeta) -> Value {
 /// The Age cell.
 pub(super) fn age(meta: &ObjectMeta, now: Timestamp) -> Value {
     since(meta.creation_timestamp.as_ref().map(|time| time.0), now).into()
+}
+
+/// The Created At cell.
+pub(super) fn created_at(meta: &ObjectMeta) -> Value {
+    meta.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default().into()
 }
 
 /// How long ago `then` was; `<unknown>` if it never was.

@@ -82,6 +82,7 @@ async fn attempt(
     }
     resource.default(&mut *object);
     call.admit(Operation::Update, Some(&mut *object), Some(&**old)).await?;
+    call.check_privileges(&*object, Some(&**old))?;
     let mut _turn = None;
     match part {
         Part::Object => {
@@ -111,7 +112,11 @@ async fn attempt(
     }
     let written = if is_done(call, &*object) {
         let (storage, durability) = (call.server.storage(), resource.durability());
-        storage.delete(&current.key, current.revision, durability).await
+        let gone = storage.delete(&current.key, current.revision, durability).await;
+        if let Ok(stored) = &gone {
+            call.settled(stored).await;
+        }
+        gone
     } else {
         put(call, current.key.clone(), object, Precondition::Revision(current.revision)).await?
     };
@@ -153,6 +158,7 @@ pub(crate) async fn put(
         && resource.ttl().is_none()
     {
         resource.remember(stored, object);
+        call.settled(stored).await;
     }
     Ok(written)
 }

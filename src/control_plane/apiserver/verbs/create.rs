@@ -80,6 +80,7 @@ async fn attempt(
     let resource = call.resource;
     resource.default(&mut *object);
     call.admit(Operation::Create, Some(&mut *object), None).await?;
+    call.check_privileges(&*object, None)?;
     fill(call, object.metadata_mut());
     let _turn = call.allocate(&mut *object, None).await?;
     resource.prepare_for_create(&mut *object);
@@ -108,7 +109,7 @@ pub(super) fn place(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
 }
 
 /// Upstream: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
-pub(super) fn place_in_namespace(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
+pub(crate) fn place_in_namespace(call: &Call, meta: &mut ObjectMeta) -> Outcome<()> {
     let said = meta.namespace.as_deref().unwrap_or_default();
     if !said.is_empty() && said != call.namespace() {
         return Err(Failure::bad_request(

@@ -116,7 +116,10 @@ fn plan(call: &Call, options: &DeleteOptions, object: &dyn AnyObject) -> Plan {
 async fn gone(call: &Call, current: &Arc<Stored>) -> Outcome<Option<Removal>> {
     let (storage, durability) = (call.server.storage(), call.resource.durability());
     match storage.delete(&current.key, current.revision, durability).await {
-        Ok(last) => Ok(Some(Removal::Gone(last))),
+        Ok(last) => {
+            call.settled(&last).await;
+            Ok(Some(Removal::Gone(last)))
+        }
         Err(storage::Error::Conflict { .. }) => Ok(None),
         Err(err) => Err(err.into()),
     }

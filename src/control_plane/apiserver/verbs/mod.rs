@@ -19,6 +19,7 @@ mod watch;
 use http::Response;
 
 pub(crate) use commit::{Part, modify};
+pub(crate) use create::place_in_namespace;
 pub(crate) use delete::remove;
 pub(crate) use get::{get, stored};
 pub(crate) use patch::{Patch, patch};

@@ -19,6 +19,7 @@ pub(super) async fn update(mut call: Call) -> Outcome<Response<Body>> {
         && object.metadata().resource_version.as_deref().unwrap_or_default().is_empty()
         && call.server.storage().get(&call.key()).await?.is_none()
     {
+        call.server.require(&call.identity, &call.request.attributes("create"))?;
         let shown = create::insert(&mut call, object, dry).await?;
         return render::object(&call, StatusCode::CREATED, &shown);
     }

@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::api::fields::{FieldError, Path};
+use super::access::{validate_attributes, validate_empty};
+use crate::api::fields::FieldError;
 use crate::control_plane::registry::print::{self, AGE, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope, Verb};
 
@@ -27,29 +27,10 @@ impl Resource for SelfSubjectAccessReviews {
     const VERBS: &'static [Verb] = &["create"];
 
     fn validate(review: &SelfSubjectAccessReview) -> Vec<FieldError> {
-        let path = Path::new("spec");
         let spec = &review.spec;
-        let mut faults = Vec::new();
-        match (&spec.resource_attributes, &spec.non_resource_attributes) {
-            (Some(_), Some(_)) => faults.push(FieldError::invalid(
-                path.child("nonResourceAttributes"),
-                serde_json::to_value(&spec.non_resource_attributes).unwrap_or_default(),
-                "cannot be specified in combination with resourceAttributes",
-            )),
-            (None, None) => faults.push(FieldError::invalid(
-                path.child("resourceAttributes"),
-                Value::Null,
-                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-            )),
-            _ => {}
-        }
-        if review.metadata != ObjectMeta::default() {
-            faults.push(FieldError::invalid(
-                Path::new("metadata"),
-                serde_json::to_value(&review.metadata).unwrap_or_default(),
-                "must be empty",
-            ));
-        }
+        let asked = (spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
+        let mut faults = Vec::from_iter(validate_attributes(asked.0, asked.1));
+        faults.extend(validate_empty(&review.metadata, "must be empty"));
         faults
     }
 

@@ -14,7 +14,7 @@ use super::pod::{is_standard_resource, validate_container_resource_name};
 use crate::api::fields::{FieldError, Path};
 use crate::api::meta::{self, invalid_each};
 use crate::api::quantity::Quantity;
-use crate::control_plane::registry::print::{self, NAME};
+use crate::control_plane::registry::print::{self, CREATED_AT, NAME};
 use crate::control_plane::registry::{Column, Names, Resource, Scope};
 
 const CONTAINER: &str = "Container";
@@ -59,18 +59,12 @@ impl Resource for LimitRanges {
     }
 
     fn columns() -> &'static [Column] {
-        const CREATED: Column = Column {
-            type_: "date",
-            ..print::column("Created At", "When the server created the object, in UTC.")
-        };
-        const COLUMNS: &[Column] = &[NAME, CREATED];
+        const COLUMNS: &[Column] = &[NAME, CREATED_AT];
         COLUMNS
     }
 
     fn row(range: &LimitRange, _: Timestamp) -> Vec<Value> {
-        let created = range.metadata.creation_timestamp.as_ref();
-        let created = created.map(|time| time.0.to_string()).unwrap_or_default();
-        vec![print::name(&range.metadata), created.into()]
+        vec![print::name(&range.metadata), print::created_at(&range.metadata)]
     }
 }
 
