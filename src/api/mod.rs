@@ -4,6 +4,7 @@
 //! value claims to be, [`schema`] what its kind may hold, [`meta`] checks its names, [`patch`]
 //! changes it, [`status`] words what is wrong with it.
 
+pub mod certificate_request;
 pub mod claim;
 pub mod cron;
 pub mod disruption;

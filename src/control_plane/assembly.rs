@@ -175,6 +175,7 @@ impl ControlPlane {
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
         let caches = controllers::Caches {
             autoscalers: self.cache().await?,
+            certificate_requests: self.cache().await?,
             claims,
             cluster_roles: self.cache().await?,
             config_maps: self.config_maps.clone(),
@@ -204,7 +205,9 @@ impl ControlPlane {
         let client_of = move |name: &str| apiserver.client(Identity::controller(name));
         let stop = self.stop.clone();
         let root_ca = Arc::from(self.pki.ca_pem.as_str());
-        let settings = controllers::Settings { cluster_services, root_ca, volumes_directory };
+        let signer = Arc::clone(&self.pki.signer);
+        let settings =
+            controllers::Settings { cluster_services, root_ca, signer, volumes_directory };
         let run = controllers::run(client_of, caches, settings, clock, stop);
         self.components.spawn(run);
         Ok(())

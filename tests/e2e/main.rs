@@ -12,6 +12,7 @@ mod agnhost;
 mod autoscaling;
 mod bad_input;
 mod bare_wasm;
+mod certificates;
 mod claims;
 mod command_line;
 mod debug;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod bare;
+mod certificates;
 mod claims;
 mod containers;
 mod daemon_sets;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 
+use super::signer::Signer;
 use crate::client::clock::Clock;
 
 /// What the API server is called by everybody on this machine and in the cluster. The address it
@@ -44,6 +46,8 @@ pub struct Pki {
     pub ca_pem: String,
     pub serving: Serving,
     pub admin: Admin,
+    /// Signs what users and kubelets ask for.
+    pub signer: Arc<Signer>,
     /// Signs ServiceAccount tokens: ECDSA P-256, PKCS #8, DER.
     pub token_key: PrivatePkcs8KeyDer<'static>,
 }
@@ -201,13 +205,14 @@ impl Authority {
         Ok(())
     }
 
-    fn issue(&self, token_key: &KeyPair, sans: &[String], now: Timestamp) -> Result<Pki, Error> {
+    fn issue(self, token_key: &KeyPair, sans: &[String], now: Timestamp) -> Result<Pki, Error> {
         let token_key = PrivatePkcs8KeyDer::from(token_key.serialize_der());
         Ok(Pki {
-            ca_pem: self.cert_pem.clone(),
             serving: self.issue_serving(sans, now)?,
             admin: self.issue_admin(now)?,
             token_key,
+            ca_pem: self.cert_pem,
+            signer: Arc::new(Signer::new(self.issuer, self.cert.to_vec())),
         })
     }
 
@@ -342,8 +347,6 @@ mod private {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use rustls::client::danger::ServerCertVerifier as _;
     use rustls::pki_types::{ServerName, UnixTime};
 

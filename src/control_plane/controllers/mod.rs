@@ -5,6 +5,7 @@
 //!
 //! Upstream: `pkg/controller`.
 
+mod certificates;
 mod cluster_role_aggregation;
 mod cluster_services;
 mod cron_job;
@@ -46,6 +47,7 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
@@ -61,6 +63,7 @@ use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
 use crate::client::owners::Owners;
+use crate::control_plane::auth::signer::Signer;
 
 pub(crate) use cluster_services::API_SERVER_PORT;
 pub(super) use cluster_services::ClusterServices;
@@ -70,6 +73,7 @@ pub(super) use root_ca::NAME as ROOT_CA;
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
     pub(crate) autoscalers: Cache<HorizontalPodAutoscaler>,
+    pub(crate) certificate_requests: Cache<CertificateSigningRequest>,
     pub(crate) claims: Cache<PersistentVolumeClaim>,
     pub(crate) cluster_roles: Cache<ClusterRole>,
     pub(crate) config_maps: Cache<ConfigMap>,
@@ -102,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) cluster_services: Arc<ClusterServices>,
     /// The API server's certificate authority, in PEM.
     pub(crate) root_ca: Arc<str>,
+    /// Signs certificates with that authority.
+    pub(crate) signer: Arc<Signer>,
     /// Where the directories of provisioned volumes are.
     pub(crate) volumes_directory: PathBuf,
 }
@@ -127,6 +133,19 @@ struct Controller {
 }
 
 static CONTROLLERS: &[Controller] = &[
+    // Three that speak for one ServiceAccount upstream, and are three there too.
+    Controller {
+        name: "certificate-controller-approver",
+        run: |ctx| Box::pin(certificates::approve(ctx)),
+    },
+    Controller {
+        name: "certificate-controller-signer",
+        run: |ctx| Box::pin(certificates::sign(ctx)),
+    },
+    Controller {
+        name: "certificate-controller-cleaner",
+        run: |ctx| Box::pin(certificates::clean(ctx)),
+    },
     Controller {
         name: "clusterrole-aggregation-controller",
         run: |ctx| Box::pin(cluster_role_aggregation::run(ctx)),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::Resource as Named;
+use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -98,6 +99,7 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     fn answers_deleted_object(&self) -> bool;
     fn creates_on_update(&self) -> bool;
     fn status_takes_annotations(&self) -> bool;
+    fn records_requester(&self) -> bool;
     fn orphans_dependents(&self) -> bool;
     fn orphaning_warning(&self) -> Option<&'static str>;
 
@@ -123,6 +125,7 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
         others: &[Decoded],
         ranges: &ServiceRanges,
     ) -> Result<(), AllocationError>;
+    fn record_requester(&self, object: &mut dyn AnyObject, user: UserInfo);
     fn prepare_for_create(&self, object: &mut dyn AnyObject);
     fn prepare_for_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
     fn prepare_for_status_update(&self, object: &mut dyn AnyObject, old: &dyn AnyObject);
@@ -132,6 +135,7 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
         object: &mut dyn AnyObject,
         old: &dyn AnyObject,
     );
+    fn stamp(&self, object: &mut dyn AnyObject, old: &dyn AnyObject, now: Timestamp);
     fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError>;
     fn validate_update(&self, object: &dyn AnyObject, old: &dyn AnyObject) -> Vec<FieldError>;
     fn validate_status_update(
@@ -281,6 +285,10 @@ impl<R: Resource> AnyResource for Kind<R> {
         R::CREATES_ON_UPDATE
     }
 
+    fn records_requester(&self) -> bool {
+        R::RECORDS_REQUESTER
+    }
+
     fn orphans_dependents(&self) -> bool {
         R::ORPHANS_DEPENDENTS
     }
@@ -336,6 +344,10 @@ impl<R: Resource> AnyResource for Kind<R> {
         R::allocate(own_mut::<R>(object), old.map(own::<R>), &others, ranges)
     }
 
+    fn record_requester(&self, object: &mut dyn AnyObject, user: UserInfo) {
+        R::record_requester(own_mut::<R>(object), user);
+    }
+
     fn prepare_for_create(&self, object: &mut dyn AnyObject) {
         R::prepare_for_create(own_mut::<R>(object));
     }
@@ -355,6 +367,10 @@ impl<R: Resource> AnyResource for Kind<R> {
         old: &dyn AnyObject,
     ) {
         R::prepare_for_subresource_update(name, own_mut::<R>(object), own::<R>(old));
+    }
+
+    fn stamp(&self, object: &mut dyn AnyObject, old: &dyn AnyObject, now: Timestamp) {
+        R::stamp(own_mut::<R>(object), own::<R>(old), now);
     }
 
     fn validate(&self, object: &dyn AnyObject) -> Vec<FieldError> {

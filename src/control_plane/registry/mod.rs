@@ -10,6 +10,7 @@ mod authentication;
 mod authorization;
 mod autoscaling;
 mod batch;
+mod certificates;
 mod changes;
 mod coordination;
 mod core;
@@ -44,6 +45,7 @@ pub(super) static RESOURCES: &[&dyn AnyResource] = &[
     &Kind::<autoscaling::HorizontalPodAutoscalers>::NEW,
     &Kind::<batch::CronJobs>::NEW,
     &Kind::<batch::Jobs>::NEW,
+    &Kind::<certificates::CertificateSigningRequests>::NEW,
     &Kind::<core::Bindings>::NEW,
     &Kind::<core::ConfigMaps>::NEW,
     &Kind::<core::EndpointsObjects>::NEW,
@@ -128,6 +130,10 @@ mod tests {
     #[test]
     fn columns_are_those_of_kubernetes() {
         let expect = [
+            (
+                "certificatesigningrequests",
+                "Name | Age | SignerName | Requestor | RequestedDuration | Condition",
+            ),
             ("clusterrolebindings", "Name | Role | Age | (Users) | (Groups) | (ServiceAccounts)"),
             ("clusterroles", "Name | Created At"),
             ("configmaps", "Name | Data | Age"),
@@ -251,6 +257,14 @@ mod tests {
     fn example(kind: &dyn AnyResource) -> serde_json::Value {
         let mut example = match kind.kind() {
             "Binding" => json!({"target": {"kind": "Node", "name": "n"}}),
+            "CertificateSigningRequest" => {
+                let key = rcgen::KeyPair::generate().expect("ring makes keys");
+                let request = rcgen::CertificateParams::default().serialize_request(&key);
+                let pem = request.and_then(|request| request.pem()).expect("it is whole");
+                let request = k8s_openapi::ByteString(pem.into_bytes());
+                json!({"spec": {"request": request, "usages": ["client auth"],
+                    "signerName": "kubernetes.io/kube-apiserver-client"}})
+            }
             "ConfigMap" => json!({"data": {"key": "value"}}),
             "ControllerRevision" => json!({"data": {"spec": {}}, "revision": 1}),
             "CronJob" => json!({"spec": {"schedule": "@daily", "jobTemplate": {"spec": {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -150,6 +151,9 @@ pub(crate) trait Resource: Send + Sync + 'static {
     /// a Deployment's revision is an annotation that its controller sets together with the status).
     const STATUS_TAKES_ANNOTATIONS: bool = false;
 
+    /// Objects say who made them.
+    const RECORDS_REQUESTER: bool = false;
+
     /// A DELETE that does not say otherwise leaves dependents behind (upstream's `OrphanDependents`).
     const ORPHANS_DEPENDENTS: bool = false;
 
@@ -185,6 +189,11 @@ pub(crate) trait Resource: Send + Sync + 'static {
         let _ = object;
     }
 
+    /// Sets who makes the object; only for kinds with [`Resource::RECORDS_REQUESTER`].
+    fn record_requester(object: &mut Self::Object, user: UserInfo) {
+        let _ = (object, user);
+    }
+
     /// Before validation of a changed object: carries over what this path may not change (`status`).
     fn prepare_for_update(object: &mut Self::Object, old: &Self::Object) {
         let _ = (object, old);
@@ -202,6 +211,11 @@ pub(crate) trait Resource: Send + Sync + 'static {
     fn prepare_for_subresource_update(name: &str, object: &mut Self::Object, old: &Self::Object) {
         let _ = name;
         object.clone_from(old);
+    }
+
+    /// Sets the times that the server decides when an object has changed, whichever path did it.
+    fn stamp(object: &mut Self::Object, old: &Self::Object, now: Timestamp) {
+        let _ = (object, old, now);
     }
 
     /// Every fault of a new object (names and metadata are checked by the caller).

@@ -2,6 +2,7 @@
 //!
 //! Enter by [`Call::check_privileges`], which every write passes once admission has changed the object.
 
+mod certificates;
 mod roles;
 
 use std::any::Any;
@@ -25,6 +26,7 @@ impl Call {
     ) -> Outcome<()> {
         match self.resource.group() {
             rbac::GROUP => roles::check(self, object, old),
+            "certificates.k8s.io" => certificates::check(self, object, old),
             _ => Ok(()),
         }
     }

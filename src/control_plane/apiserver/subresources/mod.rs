@@ -50,7 +50,9 @@ pub(super) async fn run(call: Call, head: request::Parts) -> Outcome<Response<Bo
         "scale" => scale::run(call).await,
         "token" => token::run(call).await,
         "status" => part::run(call, Part::Status).await,
-        name @ "ephemeralcontainers" => part::run(call, Part::Subresource(name)).await,
+        name @ ("approval" | "ephemeralcontainers") => {
+            part::run(call, Part::Subresource(name)).await
+        }
         _ => Err(path_not_found().into()),
     }
 }

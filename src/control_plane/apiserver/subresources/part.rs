@@ -1,5 +1,5 @@
 //! Subresources that are a part of their object, in the shape of the whole: `status` of any kind,
-//! `pods/ephemeralcontainers`.
+//! `pods/ephemeralcontainers`, `certificatesigningrequests/approval`.
 
 use http::Response;
 

@@ -94,6 +94,7 @@ async fn attempt(
         }
         Part::Status | Part::Decided => {}
     }
+    resource.stamp(&mut *object, &**old, call.now);
     let is_wanted = matches!(part, Part::Object | Part::Subresource(_));
     if is_wanted && resource.counts_generations() {
         count_generation(&mut *object, &**old)?;

@@ -15,6 +15,7 @@ use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::decode;
 use crate::control_plane::apiserver::render::{self, Shown};
 use crate::control_plane::apiserver::status::{Failure, Outcome};
+use crate::control_plane::auth::reviews::user_info;
 use crate::control_plane::registry::{AnyObject, Scope};
 use crate::control_plane::storage::{self, Precondition};
 
@@ -82,6 +83,9 @@ async fn attempt(
     call.admit(Operation::Create, Some(&mut *object), None).await?;
     call.check_privileges(&*object, None)?;
     fill(call, object.metadata_mut());
+    if resource.records_requester() {
+        resource.record_requester(&mut *object, user_info(&call.identity));
+    }
     let _turn = call.allocate(&mut *object, None).await?;
     resource.prepare_for_create(&mut *object);
     check(call, &*object)?;
