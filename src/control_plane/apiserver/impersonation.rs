@@ -63,7 +63,7 @@ fn wanted(headers: &HeaderMap) -> Identity {
         }
     }
     let groups = all(&HeaderName::from_static(GROUP));
-    Identity { user: one(USER), uid: one(UID), groups, extra }
+    Identity { user: one(USER), uid: one(UID), groups, extra }.outsider()
 }
 
 /// What whoever wants to be `wanted` must be allowed, each for itself.
@@ -141,6 +141,8 @@ mod tests {
         assert_eq!(completed(account), Identity::service_account("n", "s", ""));
         let user = wanted(&headers(&[(USER, "ann"), (GROUP, "dev"), (GROUP, "ops")]));
         assert_eq!(completed(user), Identity::new("ann", &["dev", "ops"]));
+        let component = wanted(&headers(&[(USER, "eve"), (GROUP, "sampan:controllers")]));
+        assert_eq!(completed(component), Identity::new("eve", &[]));
         let nobody = wanted(&headers(&[(USER, "system:anonymous")]));
         assert_eq!(completed(nobody), Identity::anonymous());
     }

@@ -86,7 +86,7 @@ fn from_certificate(der: &[u8]) -> Result<Identity, Unauthorized> {
         Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
     let id = vec![format!("X509SHA256={fingerprint}")];
     identity.extra.insert(CREDENTIAL_ID.to_owned(), id);
-    Ok(identity)
+    Ok(identity.outsider())
 }
 
 #[cfg(test)]
@@ -95,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::client::clock::Clock;
+    use crate::control_plane::auth::identity::CONTROLLERS;
     use crate::control_plane::auth::pki::Pki;
 
     struct Server {
@@ -128,6 +129,27 @@ mod tests {
         expect.extra.clone_from(&credential.identity.extra);
         assert_eq!(credential, Credential { identity: expect, bound_to: Vec::new() });
         assert!(credential.identity.extra[CREDENTIAL_ID][0].starts_with("X509SHA256="));
+    }
+
+    #[test]
+    fn no_certificate_makes_one_a_component() {
+        let Server { pki, tokens, clock } = server();
+        let mut params = rcgen::CertificateParams::default();
+        let own = Identity::controller("namespace-controller");
+        for (kind, text) in [
+            (rcgen::DnType::OrganizationName, CONTROLLERS),
+            (rcgen::DnType::CommonName, own.user.as_str()),
+        ] {
+            params.distinguished_name.push(kind, text);
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = params.serialize_request(&key).unwrap();
+        let usages = ["client auth".to_owned()];
+        let pem = pki.signer.sign(request.der(), &usages, None, clock.now()).unwrap();
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let credential = authenticate(Some(&der), None, &tokens, clock.now()).unwrap();
+        assert_eq!(credential.identity.user, own.user);
+        assert_eq!(credential.identity.groups, [AUTHENTICATED]);
     }
 
     #[test]

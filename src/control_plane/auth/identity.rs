@@ -19,7 +19,8 @@ pub(super) const AUTHENTICATED: &str = "system:authenticated";
 /// The group of those who showed no credential.
 pub(super) const UNAUTHENTICATED: &str = "system:unauthenticated";
 /// What tells a built-in controller, which lives in this process, from a ServiceAccount of the same
-/// name whose token somebody holds: no token and no certificate we issue is in this group.
+/// name whose token somebody holds: nobody who comes from outside is in this group, whatever a
+/// certificate or a header says.
 pub(super) const CONTROLLERS: &str = "sampan:controllers";
 
 impl Identity {
@@ -77,6 +78,13 @@ impl Identity {
     /// The API server acting on its own behalf (bootstrap objects).
     pub fn apiserver() -> Self {
         Self::new("system:apiserver", &[MASTERS])
+    }
+
+    /// As somebody who comes from outside: not of this process.
+    #[must_use]
+    pub fn outsider(mut self) -> Self {
+        self.groups.retain(|group| group != CONTROLLERS);
+        self
     }
 
     pub fn is_in(&self, group: &str) -> bool {
