@@ -45,7 +45,7 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     clock.sleep(IDLE).await;
     let after = server.usage().context("only where there is /proc")?;
     let each = after.bytes.saturating_sub(before.bytes) as f64 / MANY as f64 / 1024.0;
-    let remark = "RSS and page tables of sampan; the kernel's own not counted";
+    let remark = "PSS and page tables of sampan; the kernel's own not counted";
     table.figure("memory per open connection, idle", MANY, &format!("{each:.1} KiB"), remark);
     let share = (after.cpu - idle.cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     table.figure("CPU with all of them open over 5 s", MANY, &format!("{share:.1} %"), "of a core");

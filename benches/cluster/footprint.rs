@@ -27,7 +27,7 @@ pub(crate) async fn idle(table: &Table) -> anyhow::Result<()> {
     clock.sleep(IDLE).await;
     let after = server.usage().context("only where there is /proc")?;
     let memory = format!("{:.1} MiB", after.bytes as f64 / f64::from(1 << 20));
-    table.figure("idle memory of everything", 1, &memory, "RSS and page tables");
+    table.figure("idle memory of everything", 1, &memory, "PSS and page tables");
     let share = (after.cpu - before.cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     table.figure("idle CPU over 5 s", 1, &format!("{share:.1} %"), "of one core; ticks of 0.2 %");
     server.stop().await
@@ -46,7 +46,7 @@ pub(crate) async fn stored_pods(table: &Table) -> anyhow::Result<()> {
     Clock::system().sleep(SETTLE).await;
     if let (Some(before), Some(after)) = (before, server.usage()) {
         let each = after.bytes.saturating_sub(before.bytes) as f64 / samples.len() as f64;
-        let remark = "RSS and page tables, its Event included";
+        let remark = "PSS and page tables, its Event included";
         table.figure("memory per stored Pod", samples.len(), &format!("{each:.0} B"), remark);
     }
     let client = server.connect().await?;

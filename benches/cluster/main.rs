@@ -8,6 +8,7 @@
 mod api;
 mod config_maps;
 mod connections;
+mod deployments;
 mod disk;
 mod edges;
 mod figures;
@@ -48,6 +49,7 @@ const SECTIONS: &[(&str, Section)] = &[
     ("watches", |table| Box::pin(watches::run(table))),
     ("pods", |table| Box::pin(pods::run(table))),
     ("jobs", |table| Box::pin(jobs::run(table))),
+    ("deployments", |table| Box::pin(deployments::run(table))),
     ("probes", |table| Box::pin(probes::run(table))),
     ("footprint", |table| Box::pin(footprint::stored_pods(table))),
     ("servers", |table| Box::pin(servers::run(table))),

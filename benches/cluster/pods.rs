@@ -145,7 +145,7 @@ async fn crowds(
     table.times("  until all are created", &posted, "");
     if let Some(bytes) = bytes_each {
         let each = format!("{:.1} KiB", bytes as f64 / 1024.0);
-        let remark = "RSS and page tables, objects included";
+        let remark = "PSS and page tables, objects included";
         table.figure("  memory per running Pod", count, &each, remark);
     }
     Ok(())

@@ -40,7 +40,7 @@ pub(crate) struct Server {
 /// The process as the system sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
-    /// Resident pages and page tables.
+    /// Resident pages, each counted once however often it is mapped, and page tables.
     pub(crate) bytes: u64,
     /// User and system time, in ticks of 10 ms.
     pub(crate) cpu: Duration,
@@ -133,12 +133,13 @@ impl Server {
     /// What the process uses now; `None` where there is no /proc.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let directory = format!("/proc/{}", self.child.id()?);
-        let status = fs::read_to_string(format!("{directory}/status")).ok()?;
-        let kibibytes = |field: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        let kibibytes = |file: &str, field: &str| {
+            let text = fs::read_to_string(format!("{directory}/{file}")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix(field))?;
             line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().ok()
         };
-        let bytes = (kibibytes("VmRSS")? + kibibytes("VmPTE")?) * 1024;
+        // RSS counts a program's memory image, which all its instances map, for each of them.
+        let bytes = (kibibytes("smaps_rollup", "Pss:")? + kibibytes("status", "VmPTE")?) * 1024;
         // After the name in brackets, which may hold spaces: field 3 of proc(5) and so on.
         let stat = fs::read_to_string(format!("{directory}/stat")).ok()?;
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
