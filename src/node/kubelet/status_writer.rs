@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use super::lifecycle::Context;
+use crate::client::written;
 
 /// A status that says no more than "being created" is held back this long: most containers start
 /// sooner, and their Pod is spared a write.
@@ -26,6 +27,9 @@ pub(super) struct StatusWriter {
     wanted: PodStatus,
     /// What the server has, as far as we know.
     written: PodStatus,
+    /// Until those that are waiting for a thread have had theirs. A container that ends at once has
+    /// often done so by then, and its Pod is spared a write.
+    turn: Option<BoxFuture<'static, ()>>,
     writing: Option<BoxFuture<'static, Result<PodStatus, kube::Error>>>,
     /// Not before this time of the monotonic clock.
     not_before: Duration,
@@ -37,7 +41,8 @@ impl StatusWriter {
     pub(super) fn new(ctx: Arc<Context>, pod: Arc<Pod>) -> Self {
         let written = pod.status.clone().unwrap_or_default();
         let not_before = ctx.rooms.clock.monotonic();
-        Self { ctx, pod, wanted: written.clone(), written, writing: None, not_before, gone: false }
+        let wanted = written.clone();
+        Self { ctx, pod, wanted, written, turn: None, writing: None, not_before, gone: false }
     }
 
     /// The status as it should be at the server.
@@ -59,7 +64,11 @@ impl StatusWriter {
 
     /// All that is wanted has been written, or nothing can be.
     pub(super) fn is_done(&self) -> bool {
-        self.gone || self.writing.is_none() && self.wanted == self.written
+        self.gone || self.is_idle() && self.wanted == self.written
+    }
+
+    fn is_idle(&self) -> bool {
+        self.turn.is_none() && self.writing.is_none()
     }
 
     pub(super) fn give_up(&mut self) {
@@ -68,7 +77,7 @@ impl StatusWriter {
 
     /// When to call [`StatusWriter::go_on`], on the monotonic clock.
     pub(super) fn wake(&self) -> Option<Duration> {
-        let waits = !self.gone && self.writing.is_none() && self.wanted != self.written;
+        let waits = !self.gone && self.is_idle() && self.wanted != self.written;
         waits.then_some(self.not_before)
     }
 
@@ -76,6 +85,12 @@ impl StatusWriter {
     pub(super) fn go_on(&mut self) {
         let due = self.wake().is_some_and(|at| at <= self.ctx.rooms.clock.monotonic());
         if due {
+            self.turn = Some(Box::pin(tokio::task::yield_now()));
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.gone && self.wanted != self.written {
             let patch = patch(&self.pod, &self.written, &self.wanted);
             let write = write(self.ctx.clone(), self.pod.clone(), patch, self.wanted.clone());
             self.writing = Some(Box::pin(write));
@@ -85,6 +100,11 @@ impl StatusWriter {
     /// Waits for the write under way, if there is one, else for ever. Losing the race of a `select!`
     /// loses nothing.
     pub(super) async fn finished(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.await;
+            self.turn = None;
+            self.begin();
+        }
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let outcome = writing.await;
         self.writing = None;
@@ -110,8 +130,8 @@ async fn write(
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let name = meta.name.as_deref().unwrap_or_default();
-    let api: Api<Pod> = Api::namespaced(ctx.rooms.client.clone(), namespace);
-    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    let patch = Patch::Merge(&patch);
+    written::patch::<Pod>(&ctx.rooms.client, (namespace, name), Some("status"), &patch).await?;
     Ok(wanted)
 }
 

@@ -27,8 +27,11 @@ impl Interests {
         let mut interests = self.0.lock();
         for object in objects {
             let all = interests.entry(object).or_default();
-            // Those that went make room for those that come.
-            all.retain(|one| one.strong_count() > 0);
+            // Those that went make room for those that come: not at every step, for that would be a
+            // walk along all Pods that show the object.
+            if all.len() == all.capacity() {
+                all.retain(|one| one.strong_count() > 0);
+            }
             all.push(Arc::downgrade(whom));
         }
     }
