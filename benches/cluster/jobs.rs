@@ -26,10 +26,14 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     finish(&client, "first", 1).await.context("the first Job")?;
     let took = finish(&client, "one", 1).await?;
     table.figure("Job of 1 Pod, POST -> Complete on a watch", 1, &milliseconds(took), "");
+    let before = server.usage();
     let took = finish(&client, "many", COMPLETIONS).await?;
+    let cpu = before.zip(server.usage()).map(|(was, is)| (is.cpu - was.cpu) / COMPLETIONS as u32);
     let rate = COMPLETIONS as f64 / took.as_secs_f64();
     let what = format!("Job of hello Pods, {PARALLELISM} at once, POST -> Complete");
-    table.figure(&what, COMPLETIONS, &format!("{rate:.0} Pods/s"), &milliseconds(took));
+    let cpu = cpu.map_or_else(String::new, |cpu| format!(", {} of CPU each", milliseconds(cpu)));
+    let remark = format!("{}{cpu}", milliseconds(took));
+    table.figure(&what, COMPLETIONS, &format!("{rate:.0} Pods/s"), &remark);
     check_logs(&client).await?;
     server.stop().await
 }
