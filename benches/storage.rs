@@ -60,7 +60,7 @@ fn write(name: String, bytes: usize, precondition: Precondition, durability: Dur
         bytes: format!(r#"{before}"}},"x":"{}"}}"#, "x".repeat(bytes - 46)).into_bytes(),
         revision_at: before.len(),
     };
-    Write { key: Key(name.into()), draft, precondition, durability, ttl: None }
+    Write { key: Key(name.into()), draft, precondition, durability, ttl: None, decoded: None }
 }
 
 /// Each writer creates objects one after the other.

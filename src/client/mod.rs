@@ -11,3 +11,4 @@ pub mod lookup;
 pub mod node_api;
 pub mod owners;
 pub mod queue;
+pub(crate) mod written;

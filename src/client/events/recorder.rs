@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::Patch;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::correlator::{Correlator, Write};
 use crate::client::clock::Clock;
+use crate::client::written;
 
 /// Notes waiting to be written. Bound: what a burst of a thousand Pods records in the time the API
 /// server takes to catch up; beyond it Events are dropped, never a caller blocked.
@@ -152,7 +153,8 @@ impl Writer {
     }
 
     async fn create(&self, event: Event) -> Result<(), kube::Error> {
-        self.api(&event).create(&PostParams::default(), &event).await.map(drop)
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        written::create(&self.client, namespace, &event).await.map(drop)
     }
 
     /// Patches the count of an Event that was written before; writes it anew if it has expired.
@@ -163,15 +165,11 @@ impl Writer {
             "lastTimestamp": event.last_timestamp,
             "message": event.message,
         });
-        let api = self.api(&event);
-        match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        let patch = Patch::Merge(&patch);
+        match written::patch::<Event>(&self.client, (namespace, name), None, &patch).await {
             Err(kube::Error::Api(status)) if status.code == 404 => self.create(event).await,
             outcome => outcome.map(drop),
         }
-    }
-
-    fn api(&self, event: &Event) -> Api<Event> {
-        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
-        Api::namespaced(self.client.clone(), namespace)
     }
 }

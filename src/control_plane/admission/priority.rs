@@ -24,17 +24,17 @@ impl Plugin for Priority {
 
     async fn mutate(&self, request: &mut Request<'_>, lookup: &dyn Lookup) -> Result<(), Refusal> {
         let operation = request.operation;
-        let old = request.old.and_then(|old| old.downcast_ref::<Pod>()).cloned();
+        let old = request.old.and_then(|old| old.downcast_ref::<Pod>());
         let Some(spec) = request.pod_mut().and_then(|pod| pod.spec.as_mut()) else {
             return Ok(());
         };
-        match (operation, old.and_then(|old| old.spec)) {
+        match (operation, old.and_then(|old| old.spec.as_ref())) {
             (Operation::Create, _) => {
                 let class = class_of(spec, lookup).await?;
                 set_priority(spec, class.as_deref())
             }
             (Operation::Update, Some(old)) => {
-                keep_priority(spec, &old);
+                keep_priority(spec, old);
                 Ok(())
             }
             _ => Ok(()),

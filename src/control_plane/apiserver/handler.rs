@@ -122,6 +122,8 @@ impl ApiServer {
 
     async fn read(&self, body: RequestBody) -> Outcome<Bytes> {
         tokio::select! {
+            // Most bodies are there already: no timer for them.
+            biased;
             read = collect(body) => read,
             () = self.clock().sleep(BODY_TIMEOUT) => {
                 Err(status::timeout("the request's body did not arrive in time", 0).into())

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, Preconditions};
 use tracing::debug;
 
 use super::Context;
 use super::ownership::{Object, managed_by, namespace, reference, revision, uid};
 use super::reconcile::{is_gone, text_of};
 use crate::client::events::EventType;
+use crate::client::written;
 
 /// Bound: requests of one owner under way at once; enough to fill the store's group commits.
 const REQUESTS_MAX: usize = 64;
@@ -71,27 +72,26 @@ pub(super) async fn create<O: Object>(
     owner: &O,
     pods: &[Arc<Pod>],
 ) -> Option<Failure> {
-    static PARAMS: PostParams = PostParams { dry_run: false, field_manager: None };
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace(owner.metadata()));
+    let namespace = namespace(owner.metadata());
     let mut rest = pods;
     let mut written = 0;
     let mut failure = None;
     for size in batches(pods.len()) {
         let (batch, later) = rest.split_at(size);
         rest = later;
-        let made: Vec<_> = batch.iter().map(|pod| api.create(&PARAMS, pod)).collect();
+        let make = |pod| written::create(&ctx.client, namespace, pod);
+        let made: Vec<_> = batch.iter().map(|pod| make(&**pod)).collect();
         let mut made = stream::iter(made).buffer_unordered(REQUESTS_MAX);
         while let Some(outcome) = made.next().await {
             match outcome {
                 Ok(pod) => {
-                    written = written.max(revision(&pod.metadata));
-                    let name = pod.metadata.name.as_deref().unwrap_or_default();
+                    written = written.max(pod.revision);
                     tell(
                         ctx,
                         owner,
                         EventType::Normal,
                         "SuccessfulCreate",
-                        format!("Created pod: {name}"),
+                        format!("Created pod: {}", pod.name),
                     );
                 }
                 Err(error) => failure = failed_create(ctx, owner, error).or(failure),

@@ -15,12 +15,12 @@ use k8s_openapi::Resource as Named;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use super::draft::Encoded;
 use super::{AllocationError, Column, Deletion, KubeObject, Names, Resource, Scope, Size};
 use super::{ServiceRanges, Subresource, Verb};
 use crate::api::fields::FieldError;
-use crate::control_plane::storage::{Draft, Durability, Key, Stored};
+use crate::control_plane::storage::{Decode, Durability, Key, Stored};
 
 /// An object of some kind; only the kind's [`AnyResource`] knows which.
 pub(crate) trait AnyObject: Any + Send + Sync {
@@ -34,7 +34,7 @@ pub(crate) trait AnyObject: Any + Send + Sync {
 
     /// # Errors
     /// As [`AnyObject::to_json`].
-    fn to_value(&self) -> serde_json::Result<Value>;
+    fn encode(&self) -> serde_json::Result<Encoded>;
 }
 
 impl<T: KubeObject> AnyObject for T {
@@ -54,8 +54,8 @@ impl<T: KubeObject> AnyObject for T {
         serde_json::to_vec(self)
     }
 
-    fn to_value(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self)
+    fn encode(&self) -> serde_json::Result<Encoded> {
+        Encoded::new(self)
     }
 }
 
@@ -113,8 +113,8 @@ pub(crate) trait AnyResource: Send + Sync + 'static {
     /// [`Undecodable`] if the bytes at rest are not of this kind.
     fn decoded(&self, stored: &Stored) -> Result<Decoded, Undecodable>;
 
-    /// Keeps what was just written as the decoded form, which saves the next reader the work.
-    fn remember(&self, stored: &Stored, object: Box<dyn AnyObject>);
+    /// What is about to be written as the decoded form, which saves every reader the work.
+    fn remembered(&self, object: Box<dyn AnyObject>) -> Decode;
 
     fn default(&self, object: &mut dyn AnyObject);
     fn allocates(&self) -> bool;
@@ -316,9 +316,11 @@ impl<R: Resource> AnyResource for Kind<R> {
         }
     }
 
-    fn remember(&self, stored: &Stored, mut object: Box<dyn AnyObject>) {
-        object.metadata_mut().resource_version = Some(stored.revision.to_string());
-        stored.memo(|_| Memo(Ok(Arc::from(object))));
+    fn remembered(&self, mut object: Box<dyn AnyObject>) -> Decode {
+        Decode(Box::new(move |revision| {
+            object.metadata_mut().resource_version = Some(revision.to_string());
+            Arc::new(Memo(Ok(Arc::from(object))))
+        }))
     }
 
     fn default(&self, object: &mut dyn AnyObject) {
@@ -440,130 +442,5 @@ impl<R: Resource> AnyResource for Kind<R> {
 
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value> {
         R::row(own::<R>(object), now)
-    }
-}
-
-/// The object as bytes to store. `metadata.resourceVersion` comes first within `metadata`, and
-/// `metadata` right after `apiVersion` and `kind`, so that the place of the revision is known
-/// without a search, and [`metadata_of`] finds the metadata of any stored object.
-///
-/// # Errors
-/// As [`AnyObject::to_json`].
-pub(crate) fn draft(object: &dyn AnyObject) -> serde_json::Result<Draft> {
-    let json = object.to_json()?;
-    let Members(members) = serde_json::from_slice(&json)?;
-    let mut bytes = Vec::with_capacity(json.len() + 32);
-    bytes.push(b'{');
-    for name in ["apiVersion", "kind"] {
-        if let Some((_, value)) = members.iter().find(|(member, _)| *member == name) {
-            push_member(&mut bytes, name, value);
-        }
-    }
-    bytes.extend_from_slice(br#","metadata":{"resourceVersion":""#);
-    let revision_at = bytes.len();
-    bytes.push(b'"');
-    for (name, value) in &members {
-        if *name == "metadata" {
-            let Members(inner) = serde_json::from_str(value.get())?;
-            for (name, value) in inner.iter().filter(|(name, _)| *name != "resourceVersion") {
-                push_member(&mut bytes, name, value);
-            }
-        }
-    }
-    bytes.push(b'}');
-    for (name, value) in &members {
-        if !["apiVersion", "kind", "metadata"].contains(name) {
-            push_member(&mut bytes, name, value);
-        }
-    }
-    bytes.push(b'}');
-    Ok(Draft { bytes, revision_at })
-}
-
-/// The JSON of `metadata` within the bytes of a stored object.
-pub(crate) fn metadata_of(stored: &Stored) -> &[u8] {
-    let start = stored.revision_at - br#"{"resourceVersion":""#.len();
-    let rest = &stored.bytes[start..];
-    let first = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>().next();
-    match first {
-        Some(Ok(metadata)) => metadata.get().as_bytes(),
-        _ => b"{}",
-    }
-}
-
-fn push_member(bytes: &mut Vec<u8>, name: &str, value: &RawValue) {
-    if bytes.last() != Some(&b'{') {
-        bytes.push(b',');
-    }
-    bytes.push(b'"');
-    bytes.extend_from_slice(name.as_bytes());
-    bytes.extend_from_slice(b"\":");
-    bytes.extend_from_slice(value.get().as_bytes());
-}
-
-/// The members of a JSON object in their order, values unread. Names must need no escapes, as all
-/// field names of Kubernetes kinds are.
-struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
-
-impl<'de> serde::Deserialize<'de> for Members<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use serde_json::json;
-
-    use super::*;
-    use crate::control_plane::storage::Revision;
-
-    fn config_map() -> ConfigMap {
-        serde_json::from_value(json!({
-            "metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "7",
-                "annotations": {"resourceVersion": "\"}{"}},
-            "data": {"metadata": "x"},
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn the_hole_is_where_the_revision_goes() {
-        let draft = draft(&config_map()).unwrap();
-        let stored = Stored::new(Key("/core/configmaps/b/a".into()), Revision(42), &draft);
-        let value: Value = serde_json::from_slice(&stored.bytes).unwrap();
-        assert_eq!(value["metadata"]["resourceVersion"], "42");
-        assert_eq!(value["data"]["metadata"], "x");
-        assert!(stored.bytes[stored.revision_at..].starts_with(b"42\""));
-    }
-
-    #[test]
-    fn metadata_is_found_in_the_bytes() {
-        let stored = Stored::new(Key("/k".into()), Revision(42), &draft(&config_map()).unwrap());
-        let metadata: Value = serde_json::from_slice(metadata_of(&stored)).unwrap();
-        assert_eq!(metadata["annotations"]["resourceVersion"], "\"}{");
-        assert_eq!(metadata["resourceVersion"], "42");
     }
 }

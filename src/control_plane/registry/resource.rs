@@ -199,8 +199,8 @@ pub(crate) trait Resource: Send + Sync + 'static {
         let _ = (object, old);
     }
 
-    /// The same for the `status` subresource: carries over everything but `status`. Metadata is
-    /// carried over by the caller.
+    /// The same for the `status` subresource: carries over everything but `status`, whatever the
+    /// object holds (a PATCH brings nothing else). Metadata is carried over by the caller.
     fn prepare_for_status_update(object: &mut Self::Object, old: &Self::Object) {
         let _ = (object, old);
     }

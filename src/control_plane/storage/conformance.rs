@@ -32,7 +32,14 @@ pub(super) fn text(revision: Revision, value: &str) -> String {
 
 pub(super) fn write(name: &str, value: &str, precondition: Precondition) -> Write {
     let durability = Durability::Durable;
-    Write { key: key(name), draft: draft(value), precondition, durability, ttl: None }
+    Write {
+        key: key(name),
+        draft: draft(value),
+        precondition,
+        durability,
+        ttl: None,
+        decoded: None,
+    }
 }
 
 async fn create(store: &dyn Storage, name: &str, value: &str) -> Arc<Stored> {

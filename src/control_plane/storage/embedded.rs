@@ -271,8 +271,8 @@ impl Committer {
                     None => state.get(request.key()),
                 };
                 let next = Revision(state.newest().0 + 1 + steps.len() as u64);
-                let decided = request.decide(current, next, now);
                 let fits = self.has_room || !request.creates();
+                let decided = request.decide(current, next, now);
                 let decided = decided.and_then(|step| fits.then_some(step).ok_or(Error::Full));
                 let decided = decided.map(|step| {
                     let object = step.change.object.clone();

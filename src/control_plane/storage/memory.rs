@@ -50,12 +50,13 @@ impl Memory {
         store
     }
 
-    fn write(&self, request: &Request) -> Result<Arc<Stored>, Error> {
+    fn write(&self, request: Request) -> Result<Arc<Stored>, Error> {
         let _writing = self.writing.lock();
         self.published.check_open()?;
         let step = self.published.read(|state| {
             let next = Revision(state.newest().0 + 1);
-            request.decide(state.get(request.key()), next, self.clock.now())
+            let current = state.get(request.key());
+            request.decide(current, next, self.clock.now())
         })?;
         let stored = step.change.object.clone();
         self.published.publish(vec![step]);
@@ -74,7 +75,7 @@ impl Storage for Memory {
     }
 
     async fn put(&self, write: Write) -> Result<Arc<Stored>, Error> {
-        self.write(&Request::Put(write))
+        self.write(Request::Put(write))
     }
 
     async fn delete(
@@ -83,7 +84,7 @@ impl Storage for Memory {
         revision: Revision,
         durability: Durability,
     ) -> Result<Arc<Stored>, Error> {
-        self.write(&Request::Delete { key: key.clone(), revision, durability })
+        self.write(Request::Delete { key: key.clone(), revision, durability })
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, Error> {

@@ -125,10 +125,18 @@ enum Memo {
 
 impl Stored {
     pub fn new(key: Key, revision: Revision, draft: &Draft) -> Self {
-        let digits = revision.0.to_string();
+        let digits = revision.to_string();
         let (before, after) = draft.bytes.split_at(draft.revision_at);
         let bytes = Bytes::from([before, digits.as_bytes(), after].concat());
         Self::at_rest(key, revision, bytes, draft.revision_at)
+    }
+
+    /// With what a reader would decode, if the writer has said.
+    fn with_memo(mut self, decoded: Option<Decode>) -> Self {
+        if let Some(Decode(decode)) = decoded {
+            *self.memo.get_mut() = Memo::Kept(decode(self.revision));
+        }
+        self
     }
 
     /// An object as it was written to disk, its revision in the bytes.
@@ -210,7 +218,7 @@ pub enum Durability {
 }
 
 /// One object to create or replace.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Write {
     pub key: Key,
     pub draft: Draft,
@@ -218,6 +226,18 @@ pub struct Write {
     pub durability: Durability,
     /// The store deletes the object this long after this write (Events: 1 h).
     pub ttl: Option<Duration>,
+    /// What [`Stored::memo`] is to hold from the start, if the writer has it already: watchers are
+    /// told before the writer is, and would decode the bytes anew.
+    pub decoded: Option<Decode>,
+}
+
+/// Makes an object's decoded form, once its revision is known.
+pub struct Decode(pub Box<dyn FnOnce(Revision) -> Arc<dyn Any + Send + Sync> + Send>);
+
+impl fmt::Debug for Decode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decode")
+    }
 }
 
 /// Which part of a prefix to list.

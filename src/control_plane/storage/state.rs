@@ -50,12 +50,12 @@ impl Request {
 
     /// Makes the request into history's next step, if what it expects of the `current` object holds.
     pub(super) fn decide(
-        &self,
+        self,
         current: Option<&Arc<Stored>>,
         revision: Revision,
         now: Timestamp,
     ) -> Result<Step, Error> {
-        let expected = match self {
+        let expected = match &self {
             Self::Put(write) => write.precondition,
             Self::Delete { revision, .. } => Precondition::Revision(*revision),
         };
@@ -69,21 +69,22 @@ impl Request {
         Ok(self.step(current, revision, now))
     }
 
-    fn step(&self, current: Option<&Arc<Stored>>, revision: Revision, now: Timestamp) -> Step {
+    fn step(self, current: Option<&Arc<Stored>>, revision: Revision, now: Timestamp) -> Step {
+        let kind = match (&self, current) {
+            (Self::Delete { .. }, _) => ChangeKind::Deleted,
+            (Self::Put(_), None) => ChangeKind::Created,
+            (Self::Put(_), Some(_)) => ChangeKind::Modified,
+        };
         let (object, expires) = match self {
             Self::Put(write) => {
                 let expires = write.ttl.map(|ttl| after(now, ttl));
-                (Stored::new(write.key.clone(), revision, &write.draft), expires)
+                let object = Stored::new(write.key, revision, &write.draft);
+                (object.with_memo(write.decoded), expires)
             }
             Self::Delete { .. } => {
                 let last = current.expect("a deletion expects a revision, so there is an object");
                 (last.restamped(revision), None)
             }
-        };
-        let kind = match (self, current) {
-            (Self::Delete { .. }, _) => ChangeKind::Deleted,
-            (Self::Put(_), None) => ChangeKind::Created,
-            (Self::Put(_), Some(_)) => ChangeKind::Modified,
         };
         let change =
             Change { revision, kind, object: Arc::new(object), previous: current.cloned() };

@@ -139,7 +139,7 @@ fn is_only_collected(object: AnyObjectRef<'_>, old: AnyObjectRef<'_>) -> bool {
     meta.owner_references.clone_from(&before.owner_references);
     meta.finalizers.clone_from(&before.finalizers);
     meta.managed_fields.clone_from(&before.managed_fields);
-    let same = match (copy.to_value(), old.to_value()) {
+    let same = match (copy.to_json(), old.to_json()) {
         (Ok(copy), Ok(old)) => copy == old,
         _ => false,
     };

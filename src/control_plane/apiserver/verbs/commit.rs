@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
 
 use crate::api::fields::Path;
 use crate::api::{meta, status};
@@ -15,8 +14,8 @@ use crate::control_plane::admission::Operation;
 use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::render::Shown;
 use crate::control_plane::apiserver::status::{Failure, Outcome};
-use crate::control_plane::registry::{AnyObject, Decoded, draft};
-use crate::control_plane::storage::{self, Key, Precondition, Stored, Write};
+use crate::control_plane::registry::{AnyObject, Decoded, draft, want_the_same};
+use crate::control_plane::storage::{self, Draft, Key, Precondition, Stored, Write};
 
 /// Bound: how often a change is proposed anew after a lost race.
 const ATTEMPTS_MAX: usize = 5;
@@ -104,7 +103,7 @@ async fn attempt(
         call.warn(&*object);
     }
     let _counted = call.review(Operation::Update, Some(&mut *object), Some(&**old)).await?;
-    let draft = draft(&*object).map_err(|err| Failure::internal(&err))?;
+    let draft = encoded(&*object)?;
     if current.holds(&draft) {
         return Ok(Some(Shown::Stored(Arc::clone(current))));
     }
@@ -119,7 +118,8 @@ async fn attempt(
         }
         gone
     } else {
-        put(call, current.key.clone(), object, Precondition::Revision(current.revision)).await?
+        put(call, current.key.clone(), object, draft, Precondition::Revision(current.revision))
+            .await
     };
     match written {
         Ok(stored) => Ok(Some(Shown::Stored(stored))),
@@ -139,29 +139,32 @@ fn is_done(call: &Call, object: &dyn AnyObject) -> bool {
         && call.resource.is_finalized(object)
 }
 
-/// Writes the object; the caller knows what a lost race means.
+/// The object as bytes to store.
 ///
 /// # Errors
-/// 500 if the object cannot be encoded.
+/// 500 if it cannot be encoded.
+pub(crate) fn encoded(object: &dyn AnyObject) -> Outcome<Draft> {
+    draft(object).map_err(|err| Failure::internal(&err))
+}
+
+/// Writes the object, of which `draft` is the encoding; the caller knows what a lost race means.
 pub(crate) async fn put(
     call: &Call,
     key: Key,
     object: Box<dyn AnyObject>,
+    draft: Draft,
     precondition: Precondition,
-) -> Outcome<Result<Arc<Stored>, storage::Error>> {
+) -> Result<Arc<Stored>, storage::Error> {
     let resource = call.resource;
-    let draft = draft(&*object).map_err(|err| Failure::internal(&err))?;
-    let write =
-        Write { key, draft, precondition, durability: resource.durability(), ttl: resource.ttl() };
-    let written = call.server.storage().put(write).await;
+    let (durability, ttl) = (resource.durability(), resource.ttl());
     // What expires (Events) is written often and read seldom.
-    if let Ok(stored) = &written
-        && resource.ttl().is_none()
-    {
-        resource.remember(stored, object);
+    let decoded = ttl.is_none().then(|| resource.remembered(object));
+    let write = Write { key, draft, precondition, durability, ttl, decoded };
+    let written = call.server.storage().put(write).await;
+    if let Ok(stored) = &written {
         call.settled(stored).await;
     }
-    Ok(written)
+    written
 }
 
 /// The client may say which object, and which state of it, it means.
@@ -211,15 +214,7 @@ fn carry_over(meta: &mut ObjectMeta, old: &ObjectMeta, part: Part) {
 
 /// The generation tells controllers that what is wanted has changed.
 fn count_generation(object: &mut dyn AnyObject, old: &dyn AnyObject) -> Outcome<()> {
-    let wanted = |object: &dyn AnyObject| -> Outcome<Value> {
-        let mut value = object.to_value().map_err(|err| Failure::internal(&err))?;
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("metadata");
-            fields.remove("status");
-        }
-        Ok(value)
-    };
-    if wanted(object)? != wanted(old)? {
+    if !want_the_same(object, old).map_err(|err| Failure::internal(&err))? {
         let generation = old.metadata().generation.unwrap_or(0);
         object.metadata_mut().generation = Some(generation + 1);
     }

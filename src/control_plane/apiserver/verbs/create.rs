@@ -96,7 +96,8 @@ async fn attempt(
     }
     let name = object.metadata().name.clone().unwrap_or_default();
     let key = resource.key(call.namespace(), &name);
-    match commit::put(call, key, object, Precondition::Absent).await? {
+    let draft = commit::encoded(&*object)?;
+    match commit::put(call, key, object, draft, Precondition::Absent).await {
         Ok(stored) => Ok(Shown::Stored(stored)),
         Err(storage::Error::Conflict { .. }) => Err(Refusal::Taken(name)),
         Err(err) => Err(err.into()),

@@ -140,7 +140,8 @@ async fn marked(
         return Ok(Some(Removal::Marked(Shown::Unstored(object))));
     }
     let precondition = Precondition::Revision(current.revision);
-    match commit::put(call, current.key.clone(), object, precondition).await? {
+    let draft = commit::encoded(&*object)?;
+    match commit::put(call, current.key.clone(), object, draft, precondition).await {
         Ok(stored) => Ok(Some(Removal::Marked(Shown::Stored(stored)))),
         Err(storage::Error::Conflict { .. }) => Ok(None),
         Err(err) => Err(err.into()),

@@ -14,7 +14,7 @@ use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::decode::{self, Document};
 use crate::control_plane::apiserver::render;
 use crate::control_plane::apiserver::status::{Failure, Outcome};
-use crate::control_plane::registry::{AnyObject, AnyResource};
+use crate::control_plane::registry::{AnyObject, AnyResource, status_of};
 use crate::control_plane::storage::Stored;
 
 const SUPPORTED: &[&str] = &[
@@ -28,9 +28,12 @@ pub(crate) async fn patch(mut call: Call, part: Part) -> Outcome<Response<Body>>
     let dry = call.dry_run("PatchOptions")?;
     let validation = decode::field_validation(&call.query, "PatchOptions")?;
     let patch = Patch::read(&call, call.resource)?;
+    // What the path does not change is carried over all the same: it need not be read.
+    let narrow = part == Part::Status && !matches!(patch.kind, Kind::Json);
     let propose = |call: &mut Call, current: &Stored, _: &_| {
         let value =
-            serde_json::from_slice(&current.bytes).map_err(|err| Failure::internal(&err))?;
+            if narrow { status_of(current) } else { serde_json::from_slice(&current.bytes) };
+        let value = value.map_err(|err| Failure::internal(&err))?;
         let mut object = patch.apply(call, call.resource, value, validation)?;
         update::check_place(call, object.metadata_mut())?;
         Ok(object)

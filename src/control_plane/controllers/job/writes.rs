@@ -6,13 +6,14 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PostParams};
 use serde_json::json;
 
 use super::conditions::COMPLETE;
 use super::pod::{self, TRACKING};
 use crate::client::cache::controller_of;
 use crate::client::events::EventType;
+use crate::client::written;
 use crate::control_plane::controllers::Context;
 use crate::control_plane::controllers::ownership::{namespace, reference, revision, uid};
 use crate::control_plane::controllers::pod_writes::{self, Failure};
@@ -59,10 +60,10 @@ async fn release_one(ctx: &Context, pod: &Pod) -> Result<u64, kube::Error> {
         // Nobody's: unless somebody has taken it up meanwhile.
         patch["metadata"]["resourceVersion"] = json!(pod.metadata.resource_version);
     }
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace(&pod.metadata));
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    match api.patch(name, &PatchParams::default(), &Patch::Strategic(&patch)).await {
-        Ok(pod) => Ok(revision(&pod.metadata)),
+    let (at, patch) = ((namespace(&pod.metadata), name), Patch::Strategic(&patch));
+    match written::patch::<Pod>(&ctx.client, at, None, &patch).await {
+        Ok(written) => Ok(written.revision),
         Err(error) if is_gone(&error) => Ok(0),
         Err(error) => Err(error),
     }
