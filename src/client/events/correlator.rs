@@ -17,7 +17,7 @@ const REMEMBERED_MAX: usize = 4_096;
 const SIMILAR_MAX: usize = 10;
 const SIMILAR_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// An object may have this many Events at once …
-const BURST: f64 = 25.0;
+pub(super) const BURST: u32 = 25;
 /// … and one more after each of these.
 const REFILL_SECONDS: f64 = 300.0;
 
@@ -114,9 +114,9 @@ impl Correlator {
 
     fn may_talk(&mut self, mut about: About, now: Timestamp) -> bool {
         about.field_path = None;
-        let bucket = self.buckets.entry(&about, || Bucket { tokens: BURST, at: now });
+        let bucket = self.buckets.entry(&about, || Bucket { tokens: f64::from(BURST), at: now });
         let refilled = now.duration_since(bucket.at).as_secs_f64() / REFILL_SECONDS;
-        bucket.tokens = (bucket.tokens + refilled.max(0.0)).min(BURST);
+        bucket.tokens = (bucket.tokens + refilled.max(0.0)).min(f64::from(BURST));
         bucket.at = now;
         let may = bucket.tokens >= 1.0;
         if may {

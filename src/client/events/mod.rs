@@ -8,5 +8,6 @@
 
 mod correlator;
 mod recorder;
+mod waiting;
 
 pub use recorder::{EventType, Recorder, Source, Writer, recorder};

@@ -13,12 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::correlator::{Correlator, Write};
+use super::waiting::{self, Place, Waiting};
 use crate::client::clock::Clock;
 use crate::client::written;
 
-/// Notes waiting to be written. Bound: what a burst of a thousand Pods records in the time the API
-/// server takes to catch up; beyond it Events are dropped, never a caller blocked.
-const PENDING_MAX: usize = 8_192;
 /// How long after it was recorded an Event is written. A Pod's start is told in half a dozen Events, and
 /// each costs the processor a tenth of it: so the start comes first, and then its story.
 const WRITTEN_AFTER: Duration = Duration::from_millis(20);
@@ -61,11 +59,13 @@ pub(super) struct Note {
 #[derive(Clone)]
 pub struct Recorder {
     clock: Clock,
+    waiting: Arc<Waiting>,
     notes_tx: mpsc::Sender<Pending>,
 }
 
 struct Pending {
     note: Note,
+    place: Place,
     /// When to write it, on the monotonic clock.
     due: Duration,
 }
@@ -79,15 +79,15 @@ pub struct Writer {
 }
 
 pub fn recorder(client: kube::Client, clock: Clock, source: Source) -> (Recorder, Writer) {
-    let (notes_tx, notes_rx) = mpsc::channel(PENDING_MAX);
+    let (notes_tx, notes_rx) = mpsc::channel(waiting::MAX);
     let correlator = Correlator::new(Arc::new(source));
     let writer = Writer { client, clock: clock.clone(), notes_rx, correlator };
-    (Recorder { clock, notes_tx }, writer)
+    (Recorder { clock, waiting: Arc::default(), notes_tx }, writer)
 }
 
 impl Recorder {
     /// Records that `reason` happened to `object`. Returns at once; the Event is written later, or
-    /// dropped if too many are waiting.
+    /// dropped if too many about the object, or of its namespace, are waiting.
     pub fn record(
         &self,
         object: &ObjectReference,
@@ -95,12 +95,15 @@ impl Recorder {
         reason: &'static str,
         message: impl Into<String>,
     ) {
+        let Some(place) = self.waiting.place(object) else {
+            debug!(reason, "Dropped an Event: too many are waiting to be written");
+            return;
+        };
         let time = self.clock.now();
         let note = Note { object: object.clone(), type_, reason, message: message.into(), time };
         let due = self.clock.monotonic() + WRITTEN_AFTER;
-        if self.notes_tx.try_send(Pending { note, due }).is_err() {
-            debug!(reason, "Dropped an Event: too many are waiting to be written");
-        }
+        // It has room for all who have a place; if it is closed, nobody writes any more.
+        let _ = self.notes_tx.try_send(Pending { note, place, due });
     }
 }
 
@@ -126,11 +129,12 @@ impl Writer {
                 pending = self.notes_rx.recv() => pending,
                 () = stop.cancelled() => return,
             };
-            let Some(Pending { note, due }) = pending else { return };
+            let Some(Pending { note, place, due }) = pending else { return };
             tokio::select! {
                 () = self.clock.sleep_until(due) => {}
                 () = stop.cancelled() => {}
             }
+            drop(place);
             if let Some(write) = self.correlator.correlate(note) {
                 self.write(write).await;
             }
