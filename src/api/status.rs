@@ -161,6 +161,11 @@ pub fn internal_error(cause: impl fmt::Display) -> Status {
     Status { details: Some(details), ..failure(500, "InternalError", message) }
 }
 
+/// A failure that upstream gives no reason.
+pub fn of_code(code: i32, message: impl Into<String>) -> Status {
+    Status { reason: None, ..failure(code, "", message.into()) }
+}
+
 /// 503: the server cannot serve now (starting, stopping).
 pub fn service_unavailable(message: impl Into<String>) -> Status {
     failure(503, "ServiceUnavailable", message.into())

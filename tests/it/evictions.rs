@@ -84,8 +84,11 @@ async fn an_eviction_needs_a_budget_that_allows_it() {
     );
 
     server.post(BUDGETS, &budget("more", json!({"minAvailable": 0}))).await.expect(201);
-    let several = evict(&server, names[1], Value::Null).await.message(500);
-    assert!(several.starts_with("This pod has more than one PodDisruptionBudget"), "{several}");
+    let several = evict(&server, names[1], Value::Null).await.expect(500);
+    let text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does \
+                not support.";
+    assert_eq!(several["message"], text);
+    assert_eq!((&several["reason"], &several["details"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]

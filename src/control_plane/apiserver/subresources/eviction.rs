@@ -100,8 +100,7 @@ async fn evict_by_budget(
         _ => {
             let text = "This pod has more than one PodDisruptionBudget, which the eviction \
                         subresource does not support.";
-            let failure = Status { message: Some(text.to_owned()), ..status::internal_error("") };
-            return Err(failure.into());
+            return Err(status::of_code(500, text).into());
         }
     };
     if !is_free(budget, pod) {
