@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{ObjectMeta, PostParams};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -162,6 +163,7 @@ impl ControlPlane {
         let storage_classes: Cache<StorageClass> = self.cache().await?;
         let namespaces: Cache<Namespace> = self.cache().await?;
         let nodes: Cache<Node> = self.cache().await?;
+        let budgets: Cache<PodDisruptionBudget> = self.cache().await?;
         let scheduler = scheduler::Rooms {
             client: self.client(Identity::scheduler()),
             pods: self.pods.clone(),
@@ -170,6 +172,7 @@ impl ControlPlane {
             claims: claims.clone(),
             volumes: volumes.clone(),
             storage_classes: storage_classes.clone(),
+            budgets: budgets.clone(),
             clock: clock.clone(),
         };
         self.components.spawn(scheduler::run(scheduler, self.stop.clone()));
@@ -183,7 +186,7 @@ impl ControlPlane {
             daemon_sets: self.cache().await?,
             cron_jobs: self.cache().await?,
             deployments: self.cache().await?,
-            disruption_budgets: self.cache().await?,
+            disruption_budgets: budgets,
             endpoint_slices: self.cache().await?,
             endpoints: self.cache().await?,
             jobs: self.cache().await?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::claims::{PodClaims, Preparation};
 use super::filters::{self, Asks, Refusal};
@@ -27,8 +28,13 @@ pub(super) enum Decision {
     Hold(String),
 }
 
-/// The ledger is as before when this returns.
-pub(super) fn decide(pod: &Arc<Pod>, claims: &PodClaims, ledger: &mut Ledger) -> Decision {
+/// The ledger is as before when this returns. `budgets` is asked if others may have to leave.
+pub(super) fn decide(
+    pod: &Arc<Pod>,
+    claims: &PodClaims,
+    ledger: &mut Ledger,
+    budgets: impl FnOnce() -> Vec<Arc<PodDisruptionBudget>>,
+) -> Decision {
     if let Some(reason) = claims.refusal() {
         return Decision::Wait(explain_for_all(&reason, ledger.nodes().count()));
     }
@@ -42,7 +48,7 @@ pub(super) fn decide(pod: &Arc<Pod>, claims: &PodClaims, ledger: &mut Ledger) ->
     let total = refusals.len();
     let reasons = refusals.iter().flat_map(|(_, refusal)| &refusal.reasons).map(String::as_str);
     let why = tally(total, reasons);
-    match preempt::preempt(pod, claims, ledger, &refusals) {
+    match preempt::preempt(pod, claims, ledger, &budgets(), &refusals) {
         Ok(eviction) => Decision::Preempt { eviction, why },
         Err(preempt::Refused::Never(words)) => Decision::Hold(format!("{why} preemption: {words}")),
         Err(preempt::Refused::Nodes(words)) => {
@@ -147,7 +153,12 @@ mod tests {
 
     #[track_caller]
     fn check_with(pod: &Arc<Pod>, claims: &PodClaims, ledger: &mut Ledger, expect: &str) {
-        let told = match decide(pod, claims, ledger) {
+        check_told(decide(pod, claims, ledger, Vec::new), expect);
+    }
+
+    #[track_caller]
+    fn check_told(decision: Decision, expect: &str) {
+        let told = match decision {
             Decision::Bind(node) => format!("-> {node}"),
             Decision::Prepare(needed) => format!("{needed:?}"),
             Decision::Preempt { eviction, why } => {
@@ -332,6 +343,53 @@ mod tests {
         Arc::make_mut(&mut meek).spec.as_mut().unwrap().preemption_policy = Some("Never".into());
         let never = format!("{short} preemption: not eligible due to preemptionPolicy=Never.");
         check(&meek, &mut full(&pods), &never);
+    }
+
+    #[test]
+    fn budgets_are_overdrawn_only_if_nothing_else_will_do() {
+        let guarded = |app: &str, allowed: i32, disrupted: Value| -> Arc<PodDisruptionBudget> {
+            let budget = json!({
+                "metadata": {"name": app}, "spec": {"selector": {"matchLabels": {"app": app}}},
+                "status": {"disruptionsAllowed": allowed, "currentHealthy": 1, "desiredHealthy": 1,
+                    "expectedPods": 1, "disruptedPods": disrupted},
+            });
+            Arc::new(serde_json::from_value(budget).unwrap())
+        };
+        let placed = |ledger: &mut Ledger, node: &str, name: &str, priority: i32| {
+            let mut pod = of_priority(name, priority, "1");
+            let labels = [("app".to_owned(), name.to_owned())].into();
+            Arc::make_mut(&mut pod).metadata.labels = Some(labels);
+            ledger.place(&ObjectKey::new("", name), &pod, node);
+        };
+        let short = "0/1 nodes are available: 1 Insufficient cpu.";
+        let check = |pods: &[(&str, i32)], budget, expect: &str| {
+            let mut one = ledger([node("sampan", json!({}))]);
+            pods.iter().for_each(|(name, priority)| placed(&mut one, "sampan", name, *priority));
+            let pod = of_priority("p", 7, "1");
+            let decision = decide(&pod, &PodClaims::default(), &mut one, || vec![budget]);
+            check_told(decision, &format!("{short} {expect} leave sampan"));
+        };
+        // The less important one stays, for its budget has nothing to spare.
+        check(&[("low", 1), ("mid", 5)], guarded("low", 0, json!({})), "mid");
+        check(&[("low", 1), ("mid", 5)], guarded("low", 1, json!({})), "low");
+        let granted = json!({"low": "2026-01-01T00:00:00Z"});
+        check(&[("low", 1), ("mid", 5)], guarded("low", 0, granted), "low");
+        // If there is no other, it goes.
+        check(&[("low", 1), ("top", 9)], guarded("low", 0, json!({})), "low");
+
+        let mut two = ledger([node("a", json!({})), node("b", json!({}))]);
+        for (name, node, priority) in
+            [("low", "a", 1), ("high", "a", 9), ("mid", "b", 5), ("top", "b", 9)]
+        {
+            placed(&mut two, node, name, priority);
+        }
+        let pod = of_priority("p", 7, "1");
+        let short = "0/2 nodes are available: 2 Insufficient cpu.";
+        for (allowed, expect) in [(0, "mid leave b"), (1, "low leave a")] {
+            let budgets = || vec![guarded("low", allowed, json!({}))];
+            let decision = decide(&pod, &PodClaims::default(), &mut two, budgets);
+            check_told(decision, &format!("{short} {expect}"));
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Whom a Pod sends away that fits nowhere: as few and as unimportant ones as will do.
 //!
-//! Each node is tried on the ledger itself: all lesser Pods leave, and come back one by one, the most
-//! important first, while the Pod still fits. Who could not come back is a victim. Then all come back.
+//! Each node is tried on the ledger itself: all lesser Pods leave, and come back one by one while the Pod
+//! still fits: first those whose PodDisruptionBudgets have nothing to spare, then the others, the most
+//! important first. Who could not come back is a victim. Then all come back. Budgets are not a limit: the
+//! node where fewest are overdrawn is taken.
 //!
 //! Upstream: `pkg/scheduler/framework/preemption`, `plugins/defaultpreemption`.
 
@@ -10,18 +12,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::claims::PodClaims;
 use super::filters::{self, Asks, Refusal};
 use super::ledger::{Ledger, priority_of};
+use crate::api::disruption;
 use crate::api::object::ObjectKey;
 
 /// Who leaves which node.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Eviction {
     pub(super) node: String,
-    /// The least important first.
+    /// The least important first, of those whose budgets have nothing to spare and of the others.
     pub(super) victims: Vec<(ObjectKey, Arc<Pod>)>,
+    /// How many of them their PodDisruptionBudgets would keep.
+    overdrawn: usize,
 }
 
 /// Why nobody leaves, as FailedScheduling says it.
@@ -44,6 +50,7 @@ pub(super) fn preempt(
     pod: &Pod,
     claims: &PodClaims,
     ledger: &mut Ledger,
+    budgets: &[Arc<PodDisruptionBudget>],
     refusals: &[(String, Refusal)],
 ) -> Result<Eviction, Refused> {
     let spec = pod.spec.as_ref();
@@ -64,8 +71,8 @@ pub(super) fn preempt(
         } else if !ledger.has_lesser_than(priority) {
             words.push(NO_VICTIMS.to_owned());
         } else {
-            match victims_on(node, pod, claims, ledger) {
-                Ok(victims) => evictions.push(Eviction { node: node.clone(), victims }),
+            match evict_from(node, pod, claims, ledger, budgets) {
+                Ok(eviction) => evictions.push(eviction),
                 Err(reasons) => words.extend(reasons),
             }
         }
@@ -79,15 +86,18 @@ fn is_leaving(ledger: &Ledger, node: &str, priority: i32) -> bool {
     here.any(|(_, pod)| pod.metadata.deletion_timestamp.is_some() && priority_of(pod) < priority)
 }
 
-fn victims_on(
+type Lesser = (ObjectKey, Arc<Pod>);
+
+fn evict_from(
     node: &str,
     pod: &Pod,
     claims: &PodClaims,
     ledger: &mut Ledger,
-) -> Result<Vec<(ObjectKey, Arc<Pod>)>, Vec<String>> {
+    budgets: &[Arc<PodDisruptionBudget>],
+) -> Result<Eviction, Vec<String>> {
     let priority = priority_of(pod);
     let lesser = ledger.pods_on(node).filter(|(_, other)| priority_of(other) < priority);
-    let mut lesser: Vec<_> = lesser.map(|(key, other)| (key.clone(), other.clone())).collect();
+    let mut lesser: Vec<Lesser> = lesser.map(|(key, other)| (key.clone(), other.clone())).collect();
     if lesser.is_empty() {
         return Err(vec![NO_VICTIMS.to_owned()]);
     }
@@ -95,23 +105,54 @@ fn victims_on(
     for (key, _) in &lesser {
         ledger.forget(key);
     }
-    let mut outcome = fits(node, pod, claims, ledger).map(|()| Vec::new());
-    for (key, other) in &lesser {
-        ledger.place(key, other, node);
-        if let Ok(victims) = &mut outcome
-            && fits(node, pod, claims, ledger).is_err()
-        {
-            ledger.forget(key);
-            victims.push((key.clone(), other.clone()));
-        }
-    }
-    if let Ok(victims) = &mut outcome {
-        for (key, other) in victims.iter() {
+    let outcome = fits(node, pod, claims, ledger);
+    let (kept, others) = by_budget(lesser, budgets);
+    let mut come_back = |lesser: &[Lesser]| {
+        let mut victims = Vec::new();
+        for (key, other) in lesser {
             ledger.place(key, other, node);
+            if outcome.is_ok() && fits(node, pod, claims, ledger).is_err() {
+                ledger.forget(key);
+                victims.push((key.clone(), other.clone()));
+            }
         }
         victims.reverse();
+        victims
+    };
+    let mut victims = come_back(&kept);
+    let overdrawn = victims.len();
+    victims.extend(come_back(&others));
+    for (key, other) in &victims {
+        ledger.place(key, other, node);
     }
-    outcome
+    outcome.map(|()| Eviction { node: node.to_owned(), victims, overdrawn })
+}
+
+/// Those whose budgets have nothing to spare, given that those before them go; and the others. Both stay in
+/// their order.
+///
+/// Upstream: `filterPodsWithPDBViolation`.
+fn by_budget(
+    lesser: Vec<Lesser>,
+    budgets: &[Arc<PodDisruptionBudget>],
+) -> (Vec<Lesser>, Vec<Lesser>) {
+    let statuses = budgets.iter().map(|budget| budget.status.as_ref());
+    let mut left: Vec<i32> =
+        statuses.map(|status| status.map_or(0, |status| status.disruptions_allowed)).collect();
+    let is_kept = |(key, pod): &Lesser| {
+        let mut is_kept = false;
+        for (budget, left) in budgets.iter().zip(&mut left) {
+            let disrupted =
+                budget.status.as_ref().and_then(|status| status.disrupted_pods.as_ref());
+            let is_granted = disrupted.is_some_and(|pods| pods.contains_key(&key.name));
+            if disruption::covers(budget, pod) && !is_granted {
+                *left -= 1;
+                is_kept |= *left < 0;
+            }
+        }
+        is_kept
+    };
+    lesser.into_iter().partition(is_kept)
 }
 
 fn fits(node: &str, pod: &Pod, claims: &PodClaims, ledger: &Ledger) -> Result<(), Vec<String>> {
@@ -124,15 +165,16 @@ fn fits(node: &str, pod: &Pod, claims: &PodClaims, ledger: &Ledger) -> Result<()
     }
 }
 
-/// What an eviction costs: the importance of the most important victim, then of all, then their number,
-/// then how long the most important ones have run.
-fn cost(eviction: &Eviction) -> (i32, i64, usize, Reverse<Option<Timestamp>>, String) {
+/// What an eviction costs: the budgets that it overdraws, then the importance of the most important victim,
+/// then of all, then their number, then how long the most important ones have run.
+fn cost(eviction: &Eviction) -> (usize, i32, i64, usize, Reverse<Option<Timestamp>>, String) {
     let priorities = || eviction.victims.iter().map(|(_, pod)| priority_of(pod));
     let highest = priorities().max().unwrap_or(i32::MIN);
     let sum = priorities().map(|it| i64::from(it) - i64::from(i32::MIN)).sum();
     let highest_pods = eviction.victims.iter().filter(|(_, pod)| priority_of(pod) == highest);
     let earliest = highest_pods.filter_map(|(_, pod)| started(pod)).min();
-    (highest, sum, eviction.victims.len(), Reverse(earliest), eviction.node.clone())
+    let (overdrawn, count) = (eviction.overdrawn, eviction.victims.len());
+    (overdrawn, highest, sum, count, Reverse(earliest), eviction.node.clone())
 }
 
 fn started(pod: &Pod) -> Option<Timestamp> {

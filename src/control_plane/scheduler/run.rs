@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ pub(crate) struct Rooms {
     pub(crate) claims: Cache<PersistentVolumeClaim>,
     pub(crate) volumes: Cache<PersistentVolume>,
     pub(crate) storage_classes: Cache<StorageClass>,
+    pub(crate) budgets: Cache<PodDisruptionBudget>,
     pub(crate) clock: Clock,
 }
 
@@ -102,6 +104,7 @@ impl Scheduler {
         self.rooms.claims.synced().await;
         self.rooms.volumes.synced().await;
         self.rooms.storage_classes.synced().await;
+        self.rooms.budgets.synced().await;
         let mut storage = futures::stream::select(
             self.rooms.claims.changes(),
             futures::stream::select(
@@ -227,7 +230,8 @@ impl Scheduler {
         let Some(pod) = self.rooms.pods.get(claim.key()).filter(|pod| is_pending(pod)) else {
             return claim.succeeded();
         };
-        match decide(&pod, &self.claims_of(&pod), &mut self.ledger) {
+        let claims = self.claims_of(&pod);
+        match decide(&pod, &claims, &mut self.ledger, || self.rooms.budgets.list()) {
             Decision::Bind(node) => self.bind(claim, pod, node),
             Decision::Prepare(needed) => self.prepare(claim, pod, needed),
             Decision::Preempt { eviction, why } => self.preempt(claim, pod, eviction, why),
@@ -276,7 +280,7 @@ impl Scheduler {
     /// Sends others away; the Pod gets their place once they have gone.
     fn preempt(&mut self, claim: Claim<ObjectKey>, pod: Arc<Pod>, eviction: Eviction, why: String) {
         self.fails(claim.key(), &pod, &why);
-        let Eviction { node, victims } = eviction;
+        let Eviction { node, victims, .. } = eviction;
         info!(pod = %claim.key(), %node, victims = victims.len(), "Sends others away");
         self.ledger.nominate(claim.key(), &pod, &node);
         let (client, now) = (self.rooms.client.clone(), Time(self.rooms.clock.now()));
