@@ -15,6 +15,7 @@ mod files;
 mod guests;
 mod http;
 mod jobs;
+mod nodes;
 mod objects;
 mod patching;
 mod replica_sets;

@@ -21,6 +21,7 @@ mod job;
 mod local_path_provisioner;
 mod namespace;
 mod node_lifecycle;
+mod node_pods;
 mod ownership;
 mod persistent_volume;
 mod pod_gc;

@@ -1,8 +1,9 @@
 //! Tells from a node's heartbeats whether it lives, and says so in its conditions and taints: nobody is sent
-//! to a node that is silent, and who does not tolerate that leaves it (`taint_eviction`).
+//! to a node that is silent, its Pods are not ready (`node_pods`), and who does not tolerate that leaves it
+//! (`taint_eviction`).
 //!
 //! A heartbeat is a change of the node's Lease, or of the times in its conditions; when it came is told by our
-//! own monotonic clock, so clocks need not agree, and a host that was suspended has not been silent. Not here: Pods of a silent node keep their Ready condition.
+//! own monotonic clock, so clocks need not agree, and a host that was suspended has not been silent.
 //!
 //! Upstream: `pkg/controller/nodelifecycle/node_lifecycle_controller.go`.
 
@@ -19,9 +20,9 @@ use kube::api::{Api, Patch, PatchParams};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::Context;
 use super::ownership::{reference, revision};
 use super::reconcile::{self, Next, is_gone};
+use super::{Context, node_pods};
 use crate::api::object::ObjectKey;
 use crate::client::clock::whole_second;
 use crate::client::events::EventType;
@@ -69,6 +70,10 @@ struct Plan {
 }
 
 pub(super) async fn run(ctx: Context) {
+    futures::future::join(run_nodes(ctx.clone()), node_pods::run(ctx)).await;
+}
+
+async fn run_nodes(ctx: Context) {
     ctx.caches.nodes.synced().await;
     ctx.caches.leases.synced().await;
     let heard: Arc<Mutex<HashMap<ObjectKey, Heard>>> = Arc::default();

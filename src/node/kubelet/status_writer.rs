@@ -30,7 +30,9 @@ pub(super) struct StatusWriter {
     /// Until those that are waiting for a thread have had theirs. A container that ends at once has
     /// often done so by then, and its Pod is spared a write.
     turn: Option<BoxFuture<'static, ()>>,
-    writing: Option<BoxFuture<'static, Result<PodStatus, kube::Error>>>,
+    writing: Option<BoxFuture<'static, Result<(PodStatus, u64), kube::Error>>>,
+    /// When that was, as a revision.
+    written_at: u64,
     /// Not before this time of the monotonic clock.
     not_before: Duration,
     /// The object is gone: there is nothing to write to.
@@ -41,8 +43,9 @@ impl StatusWriter {
     pub(super) fn new(ctx: Arc<Context>, pod: Arc<Pod>) -> Self {
         let written = pod.status.clone().unwrap_or_default();
         let not_before = ctx.rooms.clock.monotonic();
-        let wanted = written.clone();
-        Self { ctx, pod, wanted, written, turn: None, writing: None, not_before, gone: false }
+        let (wanted, written_at) = (written.clone(), revision(&pod));
+        let (turn, writing, gone) = (None, None, false);
+        Self { ctx, pod, wanted, written, turn, writing, written_at, not_before, gone }
     }
 
     /// The status as it should be at the server.
@@ -60,6 +63,22 @@ impl StatusWriter {
         }
         self.wanted = status;
         self.go_on();
+    }
+
+    /// The object has changed. If somebody else has said whether the Pod is ready, that is put right: the
+    /// controllers do, of a node that they have not heard of for long.
+    ///
+    /// Upstream: `needsReconcile`.
+    pub(super) fn object_is(&mut self, pod: &Pod) {
+        // What comes late is older than what we wrote.
+        if !self.is_idle() || revision(pod) <= self.written_at {
+            return;
+        }
+        let Some(status) = &pod.status else { return };
+        if ready(status) != ready(&self.written) {
+            self.written.conditions.clone_from(&status.conditions);
+            self.go_on();
+        }
     }
 
     /// All that is wanted has been written, or nothing can be.
@@ -109,7 +128,7 @@ impl StatusWriter {
         let outcome = writing.await;
         self.writing = None;
         match outcome {
-            Ok(status) => self.written = status,
+            Ok((status, at)) => (self.written, self.written_at) = (status, at),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => self.gone = true,
             Err(error) => {
                 debug!(%error, "Failed to write a Pod's status; trying again");
@@ -120,19 +139,31 @@ impl StatusWriter {
     }
 }
 
-/// Writes the patch; answers what the server has now.
+/// Writes the patch; answers what the server has now, and since which revision.
 async fn write(
     ctx: Arc<Context>,
     pod: Arc<Pod>,
     patch: Value,
     wanted: PodStatus,
-) -> Result<PodStatus, kube::Error> {
+) -> Result<(PodStatus, u64), kube::Error> {
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let name = meta.name.as_deref().unwrap_or_default();
     let patch = Patch::Merge(&patch);
-    written::patch::<Pod>(&ctx.rooms.client, (namespace, name), Some("status"), &patch).await?;
-    Ok(wanted)
+    let name = (namespace, name);
+    let answer = written::patch::<Pod>(&ctx.rooms.client, name, Some("status"), &patch).await?;
+    Ok((wanted, answer.revision))
+}
+
+fn revision(pod: &Pod) -> u64 {
+    let version = pod.metadata.resource_version.as_deref();
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+fn ready(status: &PodStatus) -> Option<&str> {
+    let conditions = status.conditions.as_ref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    Some(&ready.status)
 }
 
 fn patch(pod: &Pod, written: &PodStatus, wanted: &PodStatus) -> Value {

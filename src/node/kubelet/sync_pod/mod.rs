@@ -161,6 +161,7 @@ impl Task {
         match desired {
             Desired::Pod(pod) => {
                 self.pod = pod.clone();
+                self.status_writer.object_is(pod);
                 self.worker.update(pod);
                 self.prober.update(pod);
                 self.keeper.iter().for_each(|keeper| keeper.update(pod));
