@@ -13,6 +13,8 @@ mod autoscaling;
 mod bad_input;
 mod bare_wasm;
 mod certificates;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod claims;
 mod command_line;
 mod debug;
