@@ -22,6 +22,7 @@ mod deployment;
 #[cfg(target_os = "linux")]
 mod disk_faults;
 mod egress;
+mod healing;
 mod host_ports;
 mod http;
 mod ingress;

@@ -112,6 +112,7 @@ fn a_server_that_hangs_in_a_loop_is_restarted() {
     );
     apply(&home, &cluster, &pod(&probes));
     event(&cluster, "Unhealthy", "(Client.Timeout exceeded while awaiting headers)");
+    event(&cluster, "Killing", "Container web failed liveness probe, will be restarted");
     cluster.wait_for("jsonpath={.status.containerStatuses[0].restartCount}=1", "pod/web");
     assert_eq!(status(&cluster, "containerStatuses[0].lastState.terminated.exitCode"), "143");
 }
