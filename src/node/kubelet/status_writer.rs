@@ -27,8 +27,8 @@ pub(super) struct StatusWriter {
     wanted: PodStatus,
     /// What the server has, as far as we know.
     written: PodStatus,
-    /// Until those that are waiting for a thread have had theirs. A container that ends at once has
-    /// often done so by then, and its Pod is spared a write.
+    /// Before it is written that the first container runs: until those that wait for a thread have had
+    /// theirs. A container that ends at once has often done so by then, and its Pod is spared a write.
     turn: Option<BoxFuture<'static, ()>>,
     writing: Option<BoxFuture<'static, Result<(PodStatus, u64), kube::Error>>>,
     /// When that was, as a revision.
@@ -103,8 +103,10 @@ impl StatusWriter {
     /// Begins a write if there is something to write and nothing speaks against it.
     pub(super) fn go_on(&mut self) {
         let due = self.wake().is_some_and(|at| at <= self.ctx.rooms.clock.monotonic());
-        if due {
+        if due && runs(&self.wanted) && !runs(&self.written) {
             self.turn = Some(Box::pin(tokio::task::yield_now()));
+        } else if due {
+            self.begin();
         }
     }
 
@@ -137,6 +139,11 @@ impl StatusWriter {
         }
         self.go_on();
     }
+}
+
+fn runs(status: &PodStatus) -> bool {
+    let containers = status.container_statuses.iter().flatten();
+    containers.flat_map(|container| &container.state).any(|state| state.running.is_some())
 }
 
 /// Writes the patch; answers what the server has now, and since which revision.
