@@ -101,13 +101,7 @@ impl Resource for DaemonSets {
     }
 
     fn warnings(set: &DaemonSet) -> Vec<String> {
-        let name = workload::name_warning(&set.metadata);
-        let mut warnings: Vec<String> = name.into_iter().collect();
-        if let Some(spec) = &set.spec {
-            let path = Path::new("spec").child("template");
-            warnings.extend(template::warnings(&spec.template, &path));
-        }
-        warnings
+        workload::warnings(&set.metadata, set.spec.as_ref().map(|spec| &spec.template))
     }
 
     fn columns() -> &'static [Column] {

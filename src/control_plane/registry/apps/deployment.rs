@@ -86,13 +86,8 @@ impl Resource for Deployments {
     }
 
     fn warnings(deployment: &Deployment) -> Vec<String> {
-        let name = workload::name_warning(&deployment.metadata);
-        let mut warnings: Vec<String> = name.into_iter().collect();
-        if let Some(spec) = &deployment.spec {
-            let path = Path::new("spec").child("template");
-            warnings.extend(template::warnings(&spec.template, &path));
-        }
-        warnings
+        let spec = deployment.spec.as_ref();
+        workload::warnings(&deployment.metadata, spec.map(|spec| &spec.template))
     }
 
     fn size(deployment: &Deployment) -> Option<Size> {

@@ -1,6 +1,7 @@
 //! The kinds of `apps`: sets of Pods made from a template; each is entered through `RESOURCES`.
 
 mod controller_revision;
+pub(super) mod copies;
 mod daemon_set;
 mod deployment;
 mod replica_set;

@@ -7,11 +7,11 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
-use super::workload::{self, Counts, not_negative};
+use super::copies::{self, Observed};
+use super::workload::{self, not_negative};
 use crate::api::fields::{FieldError, Path};
 use crate::control_plane::registry::autoscaling::SCALE;
-use crate::control_plane::registry::core::pod::template::{self, CONTAINERS, IMAGES};
-use crate::control_plane::registry::print::{self, AGE, NAME, number, wide};
+use crate::control_plane::registry::core::pod::template;
 use crate::control_plane::registry::{
     Column, Names, Resource, STATUS_VERBS, Scope, Size, Subresource,
 };
@@ -63,25 +63,12 @@ impl Resource for ReplicaSets {
     }
 
     fn validate_status_update(set: &ReplicaSet, _old: &ReplicaSet) -> Vec<FieldError> {
-        let Some(status) = &set.status else { return Vec::new() };
-        let path = Path::new("status");
-        let counts = Counts {
-            replicas: status.replicas,
-            parts: vec![("fullyLabeledReplicas", status.fully_labeled_replicas)],
-            ready: status.ready_replicas,
-            available: status.available_replicas,
-        };
-        let mut faults = counts.validate(&path);
-        faults.extend(not_negative(path.child("observedGeneration"), status.observed_generation));
-        faults
+        observed(set).validate()
     }
 
     fn warnings(set: &ReplicaSet) -> Vec<String> {
-        let mut warnings: Vec<String> = workload::name_warning(&set.metadata).into_iter().collect();
-        if let Some(of) = set.spec.as_ref().and_then(|spec| spec.template.as_ref()) {
-            warnings.extend(template::warnings(of, &Path::new("spec").child("template")));
-        }
-        warnings
+        let spec = set.spec.as_ref();
+        workload::warnings(&set.metadata, spec.and_then(|spec| spec.template.as_ref()))
     }
 
     fn fields(set: &ReplicaSet) -> Vec<(&'static str, String)> {
@@ -102,33 +89,30 @@ impl Resource for ReplicaSets {
     }
 
     fn columns() -> &'static [Column] {
-        const COLUMNS: &[Column] = &[
-            NAME,
-            number("Desired", "How many Pods are asked for."),
-            number("Current", "How many Pods there are."),
-            number("Ready", "How many Pods are ready."),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "The labels by which it finds its Pods."),
-        ];
-        COLUMNS
+        copies::columns()
     }
 
     fn row(set: &ReplicaSet, now: Timestamp) -> Vec<Value> {
         let spec = set.spec.as_ref();
-        let status = set.status.as_ref();
-        let [names, images] = template::cells(spec.and_then(|spec| spec.template.as_ref()));
-        vec![
-            print::name(&set.metadata),
-            workload::count(spec.and_then(|spec| spec.replicas)),
-            workload::count(status.map(|status| status.replicas)),
-            workload::count(status.and_then(|status| status.ready_replicas)),
-            print::age(&set.metadata, now),
-            names,
-            images,
-            selector(set).map(workload::selector_text).unwrap_or_default().into(),
-        ]
+        copies::row(
+            &set.metadata,
+            spec.and_then(|spec| spec.replicas),
+            observed(set),
+            spec.and_then(|spec| spec.template.as_ref()),
+            selector(set).map(workload::selector_text).unwrap_or_default(),
+            now,
+        )
+    }
+}
+
+fn observed(set: &ReplicaSet) -> Observed {
+    let Some(status) = &set.status else { return Observed::default() };
+    Observed {
+        replicas: status.replicas,
+        fully_labeled: status.fully_labeled_replicas,
+        ready: status.ready_replicas,
+        available: status.available_replicas,
+        generation: status.observed_generation,
     }
 }
 

@@ -154,6 +154,18 @@ pub(in crate::control_plane::registry) fn name_warning(meta: &ObjectMeta) -> Opt
     (!complaints.is_empty()).then(|| format!("{text}: [{}]", complaints.join(" ")))
 }
 
+/// What the author of a set of Pods is warned of.
+pub(in crate::control_plane::registry) fn warnings(
+    meta: &ObjectMeta,
+    template: Option<&PodTemplateSpec>,
+) -> Vec<String> {
+    let mut warnings = Vec::from_iter(name_warning(meta));
+    if let Some(of) = template {
+        warnings.extend(template::warnings(of, &Path::new("spec").child("template")));
+    }
+    warnings
+}
+
 /// A count as a cell.
 pub(in crate::control_plane::registry) fn count(count: Option<i32>) -> Value {
     count.unwrap_or(0).into()

@@ -11,12 +11,13 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::{Value, json};
 
-use super::pod::template::{self, CONTAINERS, IMAGES};
+use super::pod::template;
 use crate::api::fields::{FieldError, Path};
 use crate::api::selector::Labels;
-use crate::control_plane::registry::apps::workload::{self, Counts, not_negative};
+use crate::control_plane::registry::apps::copies::{self, Observed};
+use crate::control_plane::registry::apps::workload::{self, not_negative};
 use crate::control_plane::registry::autoscaling::SCALE;
-use crate::control_plane::registry::print::{self, AGE, NAME, number, wide};
+use crate::control_plane::registry::print;
 use crate::control_plane::registry::{
     Column, Names, Resource, STATUS_VERBS, Scope, Size, Subresource,
 };
@@ -87,26 +88,12 @@ impl Resource for ReplicationControllers {
         controller: &ReplicationController,
         _old: &ReplicationController,
     ) -> Vec<FieldError> {
-        let Some(status) = &controller.status else { return Vec::new() };
-        let path = Path::new("status");
-        let counts = Counts {
-            replicas: status.replicas,
-            parts: vec![("fullyLabeledReplicas", status.fully_labeled_replicas)],
-            ready: status.ready_replicas,
-            available: status.available_replicas,
-        };
-        let mut faults = counts.validate(&path);
-        faults.extend(not_negative(path.child("observedGeneration"), status.observed_generation));
-        faults
+        observed(controller).validate()
     }
 
     fn warnings(controller: &ReplicationController) -> Vec<String> {
-        let name = workload::name_warning(&controller.metadata);
-        let mut warnings: Vec<String> = name.into_iter().collect();
-        if let Some(of) = controller.spec.as_ref().and_then(|spec| spec.template.as_ref()) {
-            warnings.extend(template::warnings(of, &Path::new("spec").child("template")));
-        }
-        warnings
+        let spec = controller.spec.as_ref();
+        workload::warnings(&controller.metadata, spec.and_then(|spec| spec.template.as_ref()))
     }
 
     fn fields(controller: &ReplicationController) -> Vec<(&'static str, String)> {
@@ -128,33 +115,30 @@ impl Resource for ReplicationControllers {
     }
 
     fn columns() -> &'static [Column] {
-        const COLUMNS: &[Column] = &[
-            NAME,
-            number("Desired", "How many Pods are asked for."),
-            number("Current", "How many Pods there are."),
-            number("Ready", "How many Pods are ready."),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "The labels by which it finds its Pods."),
-        ];
-        COLUMNS
+        copies::columns()
     }
 
     fn row(controller: &ReplicationController, now: Timestamp) -> Vec<Value> {
         let spec = controller.spec.as_ref();
-        let status = controller.status.as_ref();
-        let [names, images] = template::cells(spec.and_then(|spec| spec.template.as_ref()));
-        vec![
-            print::name(&controller.metadata),
-            workload::count(spec.and_then(|spec| spec.replicas)),
-            workload::count(status.map(|status| status.replicas)),
-            workload::count(status.and_then(|status| status.ready_replicas)),
-            print::age(&controller.metadata, now),
-            names,
-            images,
-            print::labels(spec.and_then(|spec| spec.selector.as_ref())).into(),
-        ]
+        copies::row(
+            &controller.metadata,
+            spec.and_then(|spec| spec.replicas),
+            observed(controller),
+            spec.and_then(|spec| spec.template.as_ref()),
+            print::labels(spec.and_then(|spec| spec.selector.as_ref())),
+            now,
+        )
+    }
+}
+
+fn observed(controller: &ReplicationController) -> Observed {
+    let Some(status) = &controller.status else { return Observed::default() };
+    Observed {
+        replicas: status.replicas,
+        fully_labeled: status.fully_labeled_replicas,
+        ready: status.ready_replicas,
+        available: status.available_replicas,
+        generation: status.observed_generation,
     }
 }
 
