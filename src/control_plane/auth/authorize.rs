@@ -64,6 +64,19 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
+    /// With the roles that every cluster has.
+    #[cfg(test)]
+    pub(super) fn with_usual_roles() -> Self {
+        let authorizer = Self::default();
+        for role in super::bootstrap::cluster_roles() {
+            authorizer.apply(Kind::ClusterRole, Arc::new(role));
+        }
+        for binding in super::bootstrap::cluster_role_bindings() {
+            authorizer.apply(Kind::ClusterRoleBinding, Arc::new(binding));
+        }
+        authorizer
+    }
+
     /// Whether `identity` may do what `attributes` say.
     pub fn authorize(&self, identity: &Identity, attributes: &Attributes<'_>) -> Decision {
         match self.judge(identity, attributes, |_| ()) {
@@ -224,7 +237,6 @@ mod tests {
     use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
     use serde_json::json;
 
-    use super::super::bootstrap;
     use super::*;
 
     const LIST_PODS: Attributes<'_> = on("list", "", "pods", "");
@@ -242,25 +254,13 @@ mod tests {
         Attributes::Path { verb: "get", path }
     }
 
-    /// With the roles that every cluster has.
-    fn authorizer() -> Authorizer {
-        let authorizer = Authorizer::default();
-        for role in bootstrap::cluster_roles() {
-            authorizer.apply(Kind::ClusterRole, Arc::new(role));
-        }
-        for binding in bootstrap::cluster_role_bindings() {
-            authorizer.apply(Kind::ClusterRoleBinding, Arc::new(binding));
-        }
-        authorizer
-    }
-
     #[track_caller]
     fn check(identity: &Identity, attributes: Attributes<'_>, expect: Result<(), &str>) {
         let expect = match expect {
             Ok(()) => Decision::Allow,
             Err(cause) => Decision::Deny { cause: cause.to_owned() },
         };
-        assert_eq!(authorizer().authorize(identity, &attributes), expect);
+        assert_eq!(Authorizer::with_usual_roles().authorize(identity, &attributes), expect);
     }
 
     #[test]

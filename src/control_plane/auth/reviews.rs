@@ -111,31 +111,15 @@ pub fn user_info(identity: &Identity) -> UserInfo {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::control_plane::auth::bootstrap;
-    use crate::control_plane::auth::rbac::Kind;
-
-    /// With what every user is given.
-    fn authorizer() -> Authorizer {
-        let authorizer = Authorizer::default();
-        for role in bootstrap::cluster_roles() {
-            authorizer.apply(Kind::ClusterRole, Arc::new(role));
-        }
-        for binding in bootstrap::cluster_role_bindings() {
-            authorizer.apply(Kind::ClusterRoleBinding, Arc::new(binding));
-        }
-        authorizer
-    }
 
     #[track_caller]
     fn check(identity: &Identity, spec: Value, expect: bool) {
         let spec = serde_json::from_value(spec).unwrap();
         let mut review = SelfSubjectAccessReview { spec, ..Default::default() };
-        authorizer().answer_self(identity, &mut review);
+        Authorizer::with_usual_roles().answer_self(identity, &mut review);
         assert_eq!(review.status.unwrap().allowed, expect);
     }
 
@@ -156,7 +140,7 @@ mod tests {
             let spec = json!({"user": "x", "groups": groups, "resourceAttributes":
                 {"group": "authorization.k8s.io", "resource": "selfsubjectaccessreviews",
                     "verb": "create"}});
-            authorizer().answer_subject(&serde_json::from_value(spec).unwrap())
+            Authorizer::with_usual_roles().answer_subject(&serde_json::from_value(spec).unwrap())
         };
         let status = ask(json!(["system:authenticated"]));
         let reason = "RBAC: allowed by ClusterRoleBinding \"system:basic-user\" of ClusterRole \
@@ -168,7 +152,8 @@ mod tests {
     #[test]
     fn the_list_shows_what_a_service_account_may() {
         let mut review = SelfSubjectRulesReview::default();
-        authorizer().answer_rules(&Identity::service_account("a", "b", "c"), &mut review);
+        Authorizer::with_usual_roles()
+            .answer_rules(&Identity::service_account("a", "b", "c"), &mut review);
         let status = review.status.unwrap();
         let resources: Vec<String> =
             status.resource_rules.into_iter().filter_map(|rule| rule.resources).flatten().collect();
@@ -178,7 +163,7 @@ mod tests {
         );
         assert!(!status.incomplete);
         let mut review = SelfSubjectRulesReview::default();
-        authorizer().answer_rules(&Identity::admin(), &mut review);
+        Authorizer::with_usual_roles().answer_rules(&Identity::admin(), &mut review);
         assert_eq!(review.status.unwrap().resource_rules[0].verbs, ["*"]);
     }
 
