@@ -1,9 +1,11 @@
 //! Takes notes and writes them.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use kube::api::Patch;
@@ -20,6 +22,9 @@ use crate::client::written;
 /// How long after it was recorded an Event is written. A Pod's start is told in half a dozen Events, and
 /// each costs the processor a tenth of it: so the start comes first, and then its story.
 const WRITTEN_AFTER: Duration = Duration::from_millis(20);
+
+/// Bound: Events written at once. They share the store's commit; one after another each would have one.
+const TOGETHER_MAX: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
@@ -75,13 +80,15 @@ pub struct Writer {
     client: kube::Client,
     clock: Clock,
     notes_rx: mpsc::Receiver<Pending>,
+    /// Taken from there before it was due.
+    early: Option<Pending>,
     correlator: Correlator,
 }
 
 pub fn recorder(client: kube::Client, clock: Clock, source: Source) -> (Recorder, Writer) {
     let (notes_tx, notes_rx) = mpsc::channel(waiting::MAX);
     let correlator = Correlator::new(Arc::new(source));
-    let writer = Writer { client, clock: clock.clone(), notes_rx, correlator };
+    let writer = Writer { client, clock: clock.clone(), notes_rx, early: None, correlator };
     (Recorder { clock, waiting: Arc::default(), notes_tx }, writer)
 }
 
@@ -126,33 +133,60 @@ impl Writer {
         loop {
             let pending = tokio::select! {
                 biased;
-                pending = self.notes_rx.recv() => pending,
+                pending = self.next() => pending,
                 () = stop.cancelled() => return,
             };
-            let Some(Pending { note, place, due }) = pending else { return };
+            let Some(pending) = pending else { return };
             tokio::select! {
-                () = self.clock.sleep_until(due) => {}
+                () = self.clock.sleep_until(pending.due) => {}
                 () = stop.cancelled() => {}
             }
-            drop(place);
-            if let Some(write) = self.correlator.correlate(note) {
-                self.write(write).await;
-            }
+            self.write(pending).await;
         }
     }
 
-    async fn write(&self, write: Write) {
-        let outcome = match write {
-            Write::Create(event) => self.create(*event).await,
-            Write::Count(event) => self.count(*event).await,
-        };
-        match outcome {
-            // The namespace is being deleted: there is nobody left to tell.
-            Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => {
-                debug!(message = %status.message, "The API server refused an Event");
+    async fn next(&mut self) -> Option<Pending> {
+        match self.early.take() {
+            Some(pending) => Some(pending),
+            None => self.notes_rx.recv().await,
+        }
+    }
+
+    /// The next one, if it is due already.
+    fn next_due(&mut self) -> Option<Pending> {
+        let pending = self.early.take().or_else(|| self.notes_rx.try_recv().ok())?;
+        if pending.due <= self.clock.monotonic() {
+            return Some(pending);
+        }
+        self.early = Some(pending);
+        None
+    }
+
+    /// Writes it, and those after it that are due: new Events together, one that is counted once more
+    /// when those before it are there.
+    async fn write(&mut self, first: Pending) {
+        let mut new = Vec::new();
+        let mut next = Some(first);
+        while let Some(Pending { note, place, .. }) = next {
+            drop(place);
+            match self.correlator.correlate(note) {
+                Some(Write::Create(event)) => new.push(*event),
+                Some(Write::Count(event)) => {
+                    self.create_all(mem::take(&mut new)).await;
+                    told(self.count(*event).await);
+                }
+                None => {}
             }
-            Err(error) => warn!(%error, "Failed to write an Event"),
-            Ok(()) => {}
+            next = if new.len() < TOGETHER_MAX { self.next_due() } else { None };
+        }
+        self.create_all(new).await;
+    }
+
+    async fn create_all(&self, events: Vec<Event>) {
+        let writes: Vec<_> = events.into_iter().map(|event| self.create(event)).collect();
+        let mut outcomes = stream::iter(writes).buffered(TOGETHER_MAX);
+        while let Some(outcome) = outcomes.next().await {
+            told(outcome);
         }
     }
 
@@ -175,5 +209,17 @@ impl Writer {
             Err(kube::Error::Api(status)) if status.code == 404 => self.create(event).await,
             outcome => outcome.map(drop),
         }
+    }
+}
+
+/// Says what went wrong with an Event.
+fn told(outcome: Result<(), kube::Error>) {
+    match outcome {
+        // The namespace is being deleted: there is nobody left to tell.
+        Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => {
+            debug!(message = %status.message, "The API server refused an Event");
+        }
+        Err(error) => warn!(%error, "Failed to write an Event"),
+        Ok(()) => {}
     }
 }

@@ -17,7 +17,7 @@ use crate::client::written;
 
 /// A status that says no more than "being created" is held back this long: most containers start
 /// sooner, and their Pod is spared a write.
-pub(super) const CREATING_HELD: Duration = Duration::from_millis(20);
+const CREATING_HELD: Duration = Duration::from_millis(100);
 /// A failed write is tried again after this long.
 const RETRY: Duration = Duration::from_secs(1);
 
