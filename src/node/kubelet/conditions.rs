@@ -7,20 +7,26 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use super::pod_worker::{ContainerRecord, Kind, PodWorker};
 use super::status::{Phase, is_ready};
 
-/// In upstream's order; transition times are the caller's. `known` has the conditions that readiness
-/// gates look at.
+const OF_KUBELET: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+/// Upstream: `PodConditionByKubelet`.
+pub(super) fn is_of_kubelet(condition: &PodCondition) -> bool {
+    OF_KUBELET.contains(&condition.type_.as_str())
+}
+
+/// In upstream's order; transition times are the caller's. Readiness gates look at the object's.
 pub(super) fn of_kubelet(
     pod: &Pod,
     worker: &PodWorker,
     phase: Phase,
     has_network: bool,
-    known: &[PodCondition],
 ) -> Vec<PodCondition> {
     let containers_ready = containers_ready(worker, phase);
     vec![
         condition("PodReadyToStartContainers", if has_network { Ok(()) } else { Err(Why::Silent) }),
         initialized(worker, phase),
-        condition("Ready", pod_ready(pod, &containers_ready, known)),
+        condition("Ready", pod_ready(pod, &containers_ready)),
         condition("ContainersReady", containers_ready),
         condition("PodScheduled", Ok(())),
     ]
@@ -85,17 +91,14 @@ fn containers_ready(worker: &PodWorker, phase: Phase) -> Result<(), Why> {
     Err(Why::Reason("ContainersNotReady", Some(text)))
 }
 
-fn pod_ready(
-    pod: &Pod,
-    containers_ready: &Result<(), Why>,
-    known: &[PodCondition],
-) -> Result<(), Why> {
+fn pod_ready(pod: &Pod, containers_ready: &Result<(), Why>) -> Result<(), Why> {
     containers_ready.clone()?;
+    let known = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let gates = pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_ref());
     let mut complaints = Vec::new();
     for gate in gates.into_iter().flatten() {
         let type_ = &gate.condition_type;
-        match known.iter().find(|condition| condition.type_ == *type_) {
+        match known.into_iter().flatten().find(|condition| condition.type_ == *type_) {
             Some(condition) if condition.status == "True" => {}
             Some(condition) => complaints.push(format!(
                 "the status of pod readiness gate {type_:?} is not \"True\", but {}",

@@ -90,6 +90,12 @@ impl LocalStorage {
         *self.scratch.lock() = mounted.collect();
     }
 
+    /// Nothing of it is counted any more but its logs.
+    pub(super) fn clear(&self) {
+        *self.layers.lock() = HashMap::new();
+        *self.scratch.lock() = Vec::new();
+    }
+
     /// Why the Pod is to be ended, once it is. Losing the race of a `select!` loses nothing.
     pub(super) async fn verdict(&self) -> String {
         loop {

@@ -8,7 +8,7 @@
 //!                                        |-> run (one container: image, environment, files, log, start)
 //!                                        |-> prober (asks containers how they are) -> pod_worker
 //!                                        |-> volumes (set up before the first, then kept up to date)
-//!                                        `-> status (pure) -> status_writer: PATCH pods/status
+//!                                        `-> status (pure) -> status_writer, status_patch: PATCH pods/status
 //! ```
 //!
 //! Upstream: `pkg/kubelet`.
@@ -33,6 +33,7 @@ mod run;
 mod server;
 mod stats;
 mod status;
+mod status_patch;
 mod status_writer;
 mod sync_pod;
 mod termination;

@@ -50,8 +50,8 @@ impl LivePod {
         self.status.lock().clone()
     }
 
-    pub(super) fn set_status(&self, status: PodStatus) {
-        *self.status.lock() = Arc::new(status);
+    pub(super) fn set_status(&self, status: Arc<PodStatus>) {
+        *self.status.lock() = status;
     }
 
     pub(super) fn network(&self) -> Option<PodNetwork> {
@@ -78,9 +78,11 @@ impl LivePod {
         self.running.lock().remove(container);
     }
 
-    /// Lets go of the network and of all containers, which ends those that nobody else holds.
+    /// Lets go of the network, of the disk's account and of all containers, which ends those that nobody
+    /// else holds.
     pub(super) fn clear(&self) {
-        self.running.lock().clear();
+        *self.running.lock() = HashMap::new();
+        self.storage.clear();
         *self.network.lock() = None;
     }
 }

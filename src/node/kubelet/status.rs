@@ -24,13 +24,13 @@ pub(super) struct Place {
     pub(super) pod_ip: Option<Ipv4Addr>,
 }
 
-/// The status at `now`; conditions that did not change keep their transition time from `before`,
-/// and those of others are kept as they are.
+/// The status at `now`, with the kubelet's conditions only. `ours` are these as they last were: those that
+/// did not change keep their transition time. What else the kubelet does not keep is as in the object.
 pub(super) fn build(
     pod: &Pod,
     worker: &PodWorker,
     place: Place,
-    before: &PodStatus,
+    ours: &[PodCondition],
     now: Timestamp,
 ) -> PodStatus {
     let phase = phase(pod, worker);
@@ -38,6 +38,7 @@ pub(super) fn build(
     let message = message.filter(|message| !message.is_empty());
     let pod_ip = place.pod_ip.map(|ip| ip.to_string());
     let host_ip = place.host_ip.to_string();
+    let before = pod.status.as_ref();
     PodStatus {
         phase: Some(phase.name().to_owned()),
         reason: reason.map(str::to_owned),
@@ -50,8 +51,12 @@ pub(super) fn build(
         init_container_statuses: statuses(worker, &[Kind::Init, Kind::Sidecar]),
         container_statuses: statuses(worker, &[Kind::App]),
         ephemeral_container_statuses: statuses(worker, &[Kind::Ephemeral]),
-        conditions: Some(conditions(pod, worker, phase, place, before, now)),
-        ..before.clone()
+        conditions: Some(conditions(pod, worker, phase, place, ours, now)),
+        nominated_node_name: before.and_then(|status| status.nominated_node_name.clone()),
+        observed_generation: before.and_then(|status| status.observed_generation),
+        qos_class: before.and_then(|status| status.qos_class.clone()),
+        resize: before.and_then(|status| status.resize.clone()),
+        resource_claim_statuses: before.and_then(|status| status.resource_claim_statuses.clone()),
     }
 }
 
@@ -259,18 +264,17 @@ fn conditions(
     worker: &PodWorker,
     phase: Phase,
     place: Place,
-    before: &PodStatus,
+    ours: &[PodCondition],
     now: Timestamp,
 ) -> Vec<PodCondition> {
-    let known = before.conditions.as_deref().unwrap_or_default();
-    let mut conditions = conditions::of_kubelet(pod, worker, phase, place.pod_ip.is_some(), known);
+    // Its sandbox goes when a Pod has ended.
+    let has_network = place.pod_ip.is_some() && !phase.is_terminal();
+    let mut conditions = conditions::of_kubelet(pod, worker, phase, has_network);
     for condition in &mut conditions {
         let same =
-            known.iter().find(|old| old.type_ == condition.type_ && old.status == condition.status);
+            ours.iter().find(|old| old.type_ == condition.type_ && old.status == condition.status);
         let since = same.and_then(|old| old.last_transition_time.clone());
         condition.last_transition_time = since.or(Some(Time(now)));
     }
-    let ours: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
-    conditions.extend(known.iter().filter(|old| !ours.contains(&old.type_)).cloned());
     conditions
 }

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use serde_json::{Value, json};
 
 use super::pod_worker::{Ending, Health, LastStop, PodWorker, Run, StartFailure, Terminated};
@@ -47,7 +47,7 @@ fn exit(worker: &mut PodWorker, index: usize, exit_code: i32) {
 }
 
 fn built(pod: &Pod, worker: &PodWorker) -> Value {
-    serde_json::to_value(build(pod, worker, PLACE, &PodStatus::default(), T0)).unwrap()
+    serde_json::to_value(build(pod, worker, PLACE, &[], T0)).unwrap()
 }
 
 /// `Type=Status(Reason)` of each condition.
@@ -132,7 +132,7 @@ fn a_succeeded_pod_says_completed() {
     assert_eq!(
         conditions(&status),
         [
-            "PodReadyToStartContainers=True()",
+            "PodReadyToStartContainers=False()",
             "Initialized=True(PodCompleted)",
             "Ready=False(PodCompleted)",
             "ContainersReady=False(PodCompleted)",
@@ -203,12 +203,9 @@ fn a_deleted_pod_ends_in_a_terminal_phase() {
 }
 
 #[test]
-fn transition_times_move_with_the_status_only_and_foreign_conditions_stay() {
+fn transition_times_move_with_the_status_only() {
     let (pod, mut worker) = one("Always");
-    let mut first = build(&pod, &worker, PLACE, &PodStatus::default(), T0);
-    let mut foreign = first.conditions.as_ref().unwrap()[0].clone();
-    foreign.type_ = "example.com/gate".to_owned();
-    first.conditions.as_mut().unwrap().push(foreign.clone());
+    let first = build(&pod, &worker, PLACE, &[], T0).conditions.unwrap();
     start(&mut worker, 0);
     let later = T0 + std::time::Duration::from_secs(60);
     let second = build(&pod, &worker, PLACE, &first, later).conditions.unwrap();
@@ -217,7 +214,29 @@ fn transition_times_move_with_the_status_only_and_foreign_conditions_stay() {
         condition.last_transition_time.clone().unwrap().0
     };
     assert_eq!((since("Initialized"), since("Ready")), (T0, later));
-    assert_eq!(second.last(), Some(&foreign));
+}
+
+#[test]
+fn readiness_gates_are_as_others_say_now() {
+    let gates = json!([{ "conditionType": "example.com/gate" }]);
+    let containers = json!([{ "name": "count", "image": "busybox" }]);
+    let mut pod = pod("Always", json!({ "containers": containers, "readinessGates": gates }));
+    let mut worker = PodWorker::new(&pod, LastStop::Unknown, T0);
+    start(&mut worker, 0);
+    let mut ready = Vec::new();
+    for said in ["True", "False", "True"] {
+        let gate = PodCondition {
+            type_: "example.com/gate".to_owned(),
+            status: said.to_owned(),
+            ..PodCondition::default()
+        };
+        let conditions = ready.iter().chain([&gate]).cloned().collect();
+        pod.status = Some(PodStatus { conditions: Some(conditions), ..PodStatus::default() });
+        ready = build(&pod, &worker, PLACE, &ready, T0).conditions.unwrap();
+        let found = ready.iter().find(|condition| condition.type_ == "Ready").unwrap();
+        assert_eq!(found.status, said);
+        assert_eq!(ready.len(), 5, "the kubelet's own");
+    }
 }
 
 #[test]

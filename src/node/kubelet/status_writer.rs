@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use kube::api::Patch;
-use serde_json::{Map, Value, json};
 use tracing::debug;
 
+use super::conditions;
 use super::lifecycle::Context;
+use super::status_patch::{self, Identity};
 use crate::client::written;
 
 /// A status that says no more than "being created" is held back this long: most containers start
@@ -23,14 +24,14 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct StatusWriter {
     ctx: Arc<Context>,
-    pod: Arc<Pod>,
-    wanted: PodStatus,
+    of: Arc<Identity>,
+    wanted: Arc<PodStatus>,
     /// What the server has, as far as we know.
-    written: PodStatus,
+    written: Arc<PodStatus>,
     /// Before it is written that the first container runs: until those that wait for a thread have had
     /// theirs. A container that ends at once has often done so by then, and its Pod is spared a write.
     turn: Option<BoxFuture<'static, ()>>,
-    writing: Option<BoxFuture<'static, Result<(PodStatus, u64), kube::Error>>>,
+    writing: Option<BoxFuture<'static, Result<(Arc<PodStatus>, u64), kube::Error>>>,
     /// When that was, as a revision.
     written_at: u64,
     /// Not before this time of the monotonic clock.
@@ -40,25 +41,29 @@ pub(super) struct StatusWriter {
 }
 
 impl StatusWriter {
-    pub(super) fn new(ctx: Arc<Context>, pod: Arc<Pod>) -> Self {
-        let written = pod.status.clone().unwrap_or_default();
+    pub(super) fn new(ctx: Arc<Context>, pod: &Pod) -> Self {
+        let mut written = pod.status.clone().unwrap_or_default();
+        written.conditions = Some(ours(&written).cloned().collect());
+        let written = Arc::new(written);
         let not_before = ctx.rooms.clock.monotonic();
-        let (wanted, written_at) = (written.clone(), revision(&pod));
+        let (of, wanted) = (Arc::new(Identity::of(pod)), written.clone());
+        let written_at = revision(pod);
         let (turn, writing, gone) = (None, None, false);
-        Self { ctx, pod, wanted, written, turn, writing, written_at, not_before, gone }
+        Self { ctx, of, wanted, written, turn, writing, written_at, not_before, gone }
     }
 
     /// The status as it should be at the server.
-    pub(super) fn wanted(&self) -> &PodStatus {
+    pub(super) fn wanted(&self) -> &Arc<PodStatus> {
         &self.wanted
     }
 
     /// Has `status` written as soon as may be; with `held` only if nothing better comes soon.
-    pub(super) fn want(&mut self, status: PodStatus, held: bool) {
+    pub(super) fn want(&mut self, status: Arc<PodStatus>, held: bool) {
         let now = self.ctx.rooms.clock.monotonic();
-        if held && status != self.wanted {
+        let is_new = !same(&status, &self.wanted);
+        if held && is_new {
             self.not_before = self.not_before.max(now + CREATING_HELD);
-        } else if !held && status != self.wanted && self.not_before <= now + CREATING_HELD {
+        } else if !held && is_new && self.not_before <= now + CREATING_HELD {
             self.not_before = now;
         }
         self.wanted = status;
@@ -76,14 +81,20 @@ impl StatusWriter {
         }
         let Some(status) = &pod.status else { return };
         if ready(status) != ready(&self.written) {
-            self.written.conditions.clone_from(&status.conditions);
+            let conditions = Some(ours(status).cloned().collect());
+            Arc::make_mut(&mut self.written).conditions = conditions;
             self.go_on();
         }
     }
 
     /// All that is wanted has been written, or nothing can be.
     pub(super) fn is_done(&self) -> bool {
-        self.gone || self.is_idle() && self.wanted == self.written
+        self.gone || self.is_idle() && same(&self.wanted, &self.written)
+    }
+
+    /// All that is wanted has been written, and `pod` shows it.
+    pub(super) fn is_shown_by(&self, pod: &Pod) -> bool {
+        !self.gone && self.is_done() && revision(pod) >= self.written_at
     }
 
     fn is_idle(&self) -> bool {
@@ -96,7 +107,7 @@ impl StatusWriter {
 
     /// When to call [`StatusWriter::go_on`], on the monotonic clock.
     pub(super) fn wake(&self) -> Option<Duration> {
-        let waits = !self.gone && self.is_idle() && self.wanted != self.written;
+        let waits = !self.is_done() && self.is_idle();
         waits.then_some(self.not_before)
     }
 
@@ -111,9 +122,9 @@ impl StatusWriter {
     }
 
     fn begin(&mut self) {
-        if !self.gone && self.wanted != self.written {
-            let patch = patch(&self.pod, &self.written, &self.wanted);
-            let write = write(self.ctx.clone(), self.pod.clone(), patch, self.wanted.clone());
+        if !self.is_done() {
+            let (written, wanted) = (self.written.clone(), self.wanted.clone());
+            let write = write(self.ctx.clone(), self.of.clone(), written, wanted);
             self.writing = Some(Box::pin(write));
         }
     }
@@ -146,18 +157,25 @@ fn runs(status: &PodStatus) -> bool {
     containers.flat_map(|container| &container.state).any(|state| state.running.is_some())
 }
 
-/// Writes the patch; answers what the server has now, and since which revision.
+/// The conditions that the kubelet keeps.
+fn ours(status: &PodStatus) -> impl Iterator<Item = &PodCondition> {
+    status.conditions.iter().flatten().filter(|one| conditions::is_of_kubelet(one))
+}
+
+fn same(one: &Arc<PodStatus>, other: &Arc<PodStatus>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+/// Makes of `written` what is `wanted`; answers what the server has now, and since which revision.
 async fn write(
     ctx: Arc<Context>,
-    pod: Arc<Pod>,
-    patch: Value,
-    wanted: PodStatus,
-) -> Result<(PodStatus, u64), kube::Error> {
-    let meta = &pod.metadata;
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let name = meta.name.as_deref().unwrap_or_default();
-    let patch = Patch::Merge(&patch);
-    let name = (namespace, name);
+    of: Arc<Identity>,
+    written: Arc<PodStatus>,
+    wanted: Arc<PodStatus>,
+) -> Result<(Arc<PodStatus>, u64), kube::Error> {
+    let patch = status_patch::between(&written, &wanted, &of).map_err(kube::Error::SerdeError)?;
+    let name = (of.namespace.as_str(), of.name.as_str());
+    let patch = Patch::Strategic(&*patch);
     let answer = written::patch::<Pod>(&ctx.rooms.client, name, Some("status"), &patch).await?;
     Ok((wanted, answer.revision))
 }
@@ -171,43 +189,4 @@ fn ready(status: &PodStatus) -> Option<&str> {
     let conditions = status.conditions.as_ref()?;
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
     Some(&ready.status)
-}
-
-fn patch(pod: &Pod, written: &PodStatus, wanted: &PodStatus) -> Value {
-    let status = difference(&fields(written), fields(wanted));
-    // A Pod of the same name that came after ours refuses the uid.
-    json!({ "metadata": { "uid": pod.metadata.uid }, "status": status })
-}
-
-fn fields(status: &PodStatus) -> Map<String, Value> {
-    match serde_json::to_value(status) {
-        Ok(Value::Object(fields)) => fields,
-        // A PodStatus is a struct of texts, numbers and lists: always an object.
-        _ => Map::new(),
-    }
-}
-
-/// The merge patch from one to the other: a status has texts and lists, which are replaced as a whole.
-fn difference(from: &Map<String, Value>, to: Map<String, Value>) -> Map<String, Value> {
-    let gone: Vec<String> = from.keys().filter(|key| !to.contains_key(*key)).cloned().collect();
-    let changed = to.into_iter().filter(|(key, value)| from.get(key) != Some(value));
-    let mut patch: Map<String, Value> = changed.collect();
-    patch.extend(gone.into_iter().map(|key| (key, Value::Null)));
-    patch
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_names_what_changed_and_what_went() {
-        let object = |value: Value| value.as_object().cloned().unwrap();
-        let from = object(json!({ "same": [1], "changed": [{ "a": 1 }], "gone": "x" }));
-        let to = object(json!({ "same": [1], "changed": [{ "b": 1 }], "new": true }));
-        assert_eq!(
-            Value::Object(difference(&from, to)),
-            json!({ "changed": [{ "b": 1 }], "gone": null, "new": true })
-        );
-    }
 }

@@ -98,8 +98,9 @@ impl PodWorker {
     /// A Pod that this node sees for the first time since sampan was started: a new one, or one
     /// that an earlier sampan ran, by what its status says.
     pub(in crate::node::kubelet) fn new(pod: &Pod, last_stop: LastStop, now: Timestamp) -> Self {
-        let spec = pod.spec.as_ref().map_or_else(PodSpec::default, Clone::clone);
-        let first = first_reason(&spec);
+        let none = PodSpec::default();
+        let spec = pod.spec.as_ref().unwrap_or(&none);
+        let first = first_reason(spec);
         let init = spec.init_containers.iter().flatten().map(|container| {
             ContainerRecord::new(container, init_kind(container), "PodInitializing")
         });
@@ -125,9 +126,9 @@ impl PodWorker {
             quiet: Quiet::default(),
             kill_at: None,
         };
-        worker.note_deadline(&spec);
+        worker.note_deadline(spec);
         worker.note_deletion(pod);
-        worker.add_ephemeral(&spec, status);
+        worker.add_ephemeral(spec, status);
         if let Some(status) = status {
             resume::resume(&mut worker, status, last_stop, now);
         }
@@ -156,6 +157,17 @@ impl PodWorker {
         self.containers.iter().all(|container| {
             matches!(container.shown(), State::Waiting { .. }) && container.last.is_none()
         })
+    }
+
+    /// Nothing of it lives, and nothing is to be started: for a Pod that nobody deletes.
+    pub(in crate::node::kubelet) fn has_ended(&self) -> bool {
+        let has_failed = match &self.ending {
+            None => false,
+            Some(Ending::Failed { .. }) => true,
+            Some(Ending::Deleted | Ending::Gone) => return false,
+        };
+        let is_over = |one: &ContainerRecord| has_failed || one.start_at.is_none();
+        self.containers.iter().all(|container| !container.lives() && is_over(container))
     }
 
     /// There is nothing to say yet but that containers are being made.

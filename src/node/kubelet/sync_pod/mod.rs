@@ -6,6 +6,7 @@ mod containers;
 mod hooks;
 mod probes;
 mod removal;
+mod rest;
 mod setup;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use futures::future::{AbortHandle, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 
 use super::etc::{Etc, Name};
@@ -40,24 +41,66 @@ pub(super) async fn run(
     pod: Arc<Pod>,
     mut desired_rx: watch::Receiver<Desired>,
 ) {
+    let mut pod = pod;
+    loop {
+        // On the heap: it is large, and there are many Pods that have ended.
+        match Box::pin(live_on(ctx.clone(), live.clone(), pod, &mut desired_rx)).await {
+            Left::Stopped | Left::Gone => return,
+            Left::Ended(last) => match rest::rest(&ctx, &live, last, &mut desired_rx).await {
+                Some(changed) => pod = changed,
+                None => return,
+            },
+        }
+    }
+}
+
+/// Why a Pod's task was left.
+enum Left {
+    Stopped,
+    /// With all that it had.
+    Gone,
+    /// It has ended and the API server knows; this is what it shows.
+    Ended(Arc<Pod>),
+}
+
+async fn live_on(
+    ctx: Arc<Context>,
+    live: Arc<LivePod>,
+    pod: Arc<Pod>,
+    desired_rx: &mut watch::Receiver<Desired>,
+) -> Left {
     let stop = ctx.stop.clone();
     let mut task = Task::new(ctx, live, pod);
-    let gone = loop {
-        let step = tokio::select! {
+    let next = loop {
+        let next = tokio::select! {
             biased;
             // First: guests that end because sampan stops have not exited.
-            () = stop.cancelled() => break false,
-            gone = task.step(&mut desired_rx) => gone,
+            () = stop.cancelled() => return Left::Stopped,
+            next = task.step(desired_rx) => next,
         };
-        if step {
-            break true;
+        if next != Next::Step {
+            break next;
         }
     };
     task.live.clear();
     task.containers.clear();
-    if gone {
-        task.clean_up().await;
+    task.let_go();
+    if next == Next::Rest {
+        return Left::Ended(task.pod);
     }
+    let directory = task.live.directory.clone();
+    drop(task);
+    removal::remove(directory).await;
+    Left::Gone
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Step,
+    /// Nothing is left to do until the object changes.
+    Rest,
+    /// The Pod is gone.
+    Leave,
 }
 
 struct Task {
@@ -107,15 +150,17 @@ enum Event {
 }
 
 impl Task {
-    /// Does what is to be done now, then waits for something to happen. Answers whether the Pod is
-    /// gone.
-    async fn step(&mut self, desired_rx: &mut watch::Receiver<Desired>) -> bool {
+    /// Does what is to be done now, then waits for something to happen.
+    async fn step(&mut self, desired_rx: &mut watch::Receiver<Desired>) -> Next {
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.worker.end(Ending::Deleted);
         }
         let wake = self.act();
         if self.finishing && self.worker.ending == Some(Ending::Gone) {
-            return true;
+            return Next::Leave;
+        }
+        if wake.is_none() && self.may_rest() {
+            return Next::Rest;
         }
         if self.finishing && self.status_writer.is_done() && self.deleting.is_none() {
             let directory = self.live.directory.clone();
@@ -150,11 +195,19 @@ impl Task {
             why = self.live.storage.verdict() => self.evict(why),
             gone = deleted => {
                 self.deleting = None;
-                return gone;
+                return if gone { Next::Leave } else { Next::Step };
             }
             () = sleep => self.status_writer.go_on(),
         }
-        false
+        Next::Step
+    }
+
+    /// The Pod has ended, nothing of it is under way, and its object says so.
+    fn may_rest(&self) -> bool {
+        self.worker.has_ended()
+            && status::phase(&self.pod, &self.worker).is_terminal()
+            && self.under_way.is_empty()
+            && self.status_writer.is_shown_by(&self.pod)
     }
 
     fn desire(&mut self, desired: &Desired) {
@@ -188,7 +241,8 @@ impl Task {
 
     /// It uses more of the node than it may.
     fn evict(&mut self, message: String) {
-        if self.worker.ending.is_some() {
+        let has_ended = status::phase(&self.pod, &self.worker).is_terminal();
+        if has_ended || self.worker.ending.is_some() {
             return;
         }
         let reason = eviction::REASON;
@@ -259,24 +313,16 @@ impl Task {
     }
 
     fn show(&mut self, now: Timestamp) {
-        let before = self.status_before();
-        let status = status::build(&self.pod, &self.worker, self.place, &before, now);
+        let known = self.status_writer.wanted();
+        let ours = known.conditions.as_deref().unwrap_or_default();
+        let status = status::build(&self.pod, &self.worker, self.place, ours, now);
+        let status = if status == **known { known.clone() } else { Arc::new(status) };
         self.live.set_status(status.clone());
         // A Pod none of whose containers ever ran needs no last words.
         let unheard = self.finishing && self.worker.never_ran();
         if !unheard {
             self.status_writer.want(status, self.worker.is_being_created());
         }
-    }
-
-    /// What the status is built upon: of the API's conditions those of others, of ours our own.
-    fn status_before(&self) -> PodStatus {
-        let mut status = self.pod.status.clone().unwrap_or_default();
-        let ours = self.status_writer.wanted().conditions.clone().unwrap_or_default();
-        let theirs = status.conditions.take().unwrap_or_default().into_iter();
-        let theirs = theirs.filter(|one| !ours.iter().any(|our| our.type_ == one.type_));
-        status.conditions = Some(ours.iter().cloned().chain(theirs).collect());
-        status
     }
 
     fn tell(&self, happenings: Vec<Happening>) {

@@ -16,7 +16,8 @@ use crate::node::kubelet::run;
 const DELETE_RETRY: Duration = Duration::from_secs(1);
 
 impl Task {
-    pub(super) async fn clean_up(self) {
+    /// Gives back what the Pod had of the node, but for its files.
+    pub(super) fn let_go(&self) {
         if let Some(network) = &self.network {
             network.leave();
         }
@@ -25,13 +26,10 @@ impl Task {
             let server = run::http_server(&self.ctx, &self.pod, &container.name);
             self.ctx.rooms.metrics.forget_http_server(&server);
         }
-        let directory = self.live.directory.clone();
-        drop(self);
-        remove(directory).await;
     }
 }
 
-async fn remove(directory: PathBuf) {
+pub(super) async fn remove(directory: PathBuf) {
     let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             warn!(path = %directory.display(), %error, "Failed to remove a Pod's files");

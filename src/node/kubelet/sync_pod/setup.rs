@@ -25,7 +25,9 @@ impl Task {
     pub(super) fn new(ctx: Arc<Context>, live: Arc<LivePod>, pod: Arc<Pod>) -> Self {
         let mut worker = PodWorker::new(&pod, ctx.last_stop, ctx.rooms.clock.now());
         let has_ended = status::phase(&pod, &worker).is_terminal();
-        let pod_ip = if has_ended { None } else { ctx.addresses.allocate(&live.uid) };
+        // One that has ended shows the address that it had.
+        let address = (!has_ended).then(|| ctx.addresses.allocate(&live.uid)).flatten();
+        let pod_ip = if has_ended { address_of(&pod) } else { address };
         let place = Place { host_ip: ctx.config.address, pod_ip };
         let name = Name::of(&pod, &ctx.rooms.network.config().cluster_domain);
         let warn = |reason, why| {
@@ -59,14 +61,15 @@ impl Task {
         });
         let mut containers = Vec::new();
         containers.resize_with(worker.containers.len(), Slot::default);
-        let network = pod_ip.map(|address| ctx.rooms.network.join(member(&pod, address, resolver)));
+        let network =
+            address.map(|address| ctx.rooms.network.join(member(&pod, address, resolver)));
         network.iter().for_each(|network| live.joined(network.clone()));
         let prober = prober(&ctx, &pod, network.clone(), &worker);
         Self {
             prober,
             sandbox: sandbox(&ctx, &pod, &name.kernel, network.clone()),
             network,
-            status_writer: StatusWriter::new(ctx.clone(), pod.clone()),
+            status_writer: StatusWriter::new(ctx.clone(), &pod),
             ctx,
             live,
             pod,
@@ -83,6 +86,10 @@ impl Task {
             finishing: false,
         }
     }
+}
+
+fn address_of(pod: &Pod) -> Option<Ipv4Addr> {
+    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }
 
 /// Asks those of the Pod's containers that have probes. Which they are is said once and for all.
