@@ -79,6 +79,12 @@ impl<K> Default for Content<K> {
 
 impl<K: Cached> Content<K> {
     fn insert(&mut self, key: &ObjectKey, object: Arc<K>) -> Option<Arc<K>> {
+        let uid = |object: &Arc<K>| controller_of(object.metadata()).map(|owner| owner.uid.clone());
+        if let Some(known) = self.objects.get_mut(key)
+            && uid(known) == uid(&object)
+        {
+            return Some(std::mem::replace(known, object));
+        }
         let old = self.remove(key);
         match controller_of(object.metadata()) {
             Some(owner) => {
@@ -258,7 +264,7 @@ impl<K: Cached> Cache<K> {
     /// Never a gap: a key is told again after each change, but a reader that is slow is told once of
     /// several changes. Ends when the writer is gone.
     pub fn changes(&self) -> Changes {
-        self.changes_as(|object| Some(key_of(object)))
+        self.subscribe(Keys(Arc::default()))
     }
 
     /// [`Cache::changes`], told in the reader's own terms: what `project` makes of an object as it was
@@ -269,19 +275,27 @@ impl<K: Cached> Cache<K> {
         &self,
         project: impl Fn(&K) -> Option<T> + Send + Sync + 'static,
     ) -> Changes<T> {
-        let reader = Arc::new(Reader::default());
-        let subscription = Arc::new(Subscription { reader: reader.clone(), project });
+        self.subscribe(Projection { reader: Arc::default(), project })
+    }
+
+    fn subscribe<T, S>(&self, subscription: S) -> Changes<T>
+    where
+        S: Subscription<T> + Told<K> + 'static,
+    {
+        let subscription = Arc::new(subscription);
         let content = self.shared.content.read();
-        reader.push(content.objects.values().filter_map(|object| (subscription.project)(object)));
+        let all = content.objects.values();
+        let all: Vec<_> = all.map(|object| Step { old: None, new: Some(&**object) }).collect();
+        subscription.told(&all);
         match self.shared.readers.lock().as_mut() {
             Some(readers) => {
                 let weak: Weak<dyn Told<K>> = Arc::downgrade(&subscription) as _;
                 readers.push(weak);
             }
-            None => reader.close(),
+            None => subscription.close(),
         }
         drop(content);
-        Changes { reader, _subscription: subscription }
+        Changes { reader: subscription.reader().clone(), _subscription: subscription }
     }
 
     /// Waits for the first [`Writer::replace`].
@@ -315,19 +329,52 @@ trait Told<K>: Send + Sync {
     fn close(&self);
 }
 
-struct Subscription<T, P> {
+trait Subscription<T>: Send + Sync {
+    fn reader(&self) -> &Arc<Reader<T>>;
+}
+
+/// Tells of keys.
+struct Keys(Arc<Reader<ObjectKey>>);
+
+impl Subscription<ObjectKey> for Keys {
+    fn reader(&self) -> &Arc<Reader<ObjectKey>> {
+        &self.0
+    }
+}
+
+impl<K: Cached> Told<K> for Keys {
+    fn told(&self, steps: &[Step<'_, K>]) {
+        self.0.push(steps.iter().filter_map(|step| step.new.or(step.old)).map(key_of));
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+/// Tells of what is made of an object.
+struct Projection<T, P> {
     reader: Arc<Reader<T>>,
     project: P,
 }
 
-impl<K, T, P> Told<K> for Subscription<T, P>
+impl<T: Send + Sync, P: Send + Sync> Subscription<T> for Projection<T, P> {
+    fn reader(&self) -> &Arc<Reader<T>> {
+        &self.reader
+    }
+}
+
+impl<K, T, P> Told<K> for Projection<T, P>
 where
     T: Clone + Eq + Hash + Send + Sync,
     P: Fn(&K) -> Option<T> + Send + Sync,
 {
     fn told(&self, steps: &[Step<'_, K>]) {
-        let states = steps.iter().flat_map(|step| [step.old, step.new]).flatten();
-        self.reader.push(states.filter_map(&self.project));
+        let told = steps.iter().flat_map(|step| {
+            let [old, new] = [step.old, step.new].map(|state| state.and_then(&self.project));
+            [old.filter(|old| new.as_ref() != Some(old)), new]
+        });
+        self.reader.push(told.flatten());
     }
 
     fn close(&self) {
@@ -362,12 +409,17 @@ impl<T> Default for Pending<T> {
 impl<T: Clone + Eq + Hash> Reader<T> {
     pub(super) fn push(&self, keys: impl Iterator<Item = T>) {
         let mut pending = self.0.lock();
+        let known = pending.order.len();
         for key in keys {
-            if pending.keys.insert(key.clone()) {
-                pending.order.push_back(key);
+            if !pending.keys.contains(&key) {
+                pending.order.push_back(key.clone());
+                pending.keys.insert(key);
             }
         }
-        wake(pending.waker.take());
+        // Most changes concern few of a kind's readers.
+        if pending.order.len() > known {
+            wake(pending.waker.take());
+        }
     }
 
     fn close(&self) {

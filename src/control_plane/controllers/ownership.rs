@@ -89,6 +89,15 @@ pub(super) fn revision(meta: &ObjectMeta) -> u64 {
     meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
+/// The key of the one of the kind `O` who manages the object.
+pub(super) fn owner_of<O: Object, K: Object>(object: &K) -> Option<ObjectKey> {
+    let meta = object.metadata();
+    let is_one =
+        |owner: &&OwnerReference| owner.kind == O::KIND && owner.api_version == O::API_VERSION;
+    let owner = controller_of(meta).filter(is_one)?;
+    Some(ObjectKey::new(namespace(meta), owner.name.clone()))
+}
+
 /// Whom a change of an object concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Concern {
@@ -96,33 +105,18 @@ pub(super) enum Concern {
     Owner(ObjectKey),
     /// Whoever would take it up: nobody manages it. Its namespace and labels.
     Free(String, Vec<(String, String)>),
-    /// Somebody of another kind.
-    Others,
 }
 
 impl Concern {
-    /// As seen by owners of the kind `O`.
-    pub(super) fn of<O: Object, K: Object>(object: &K) -> Self {
+    /// As seen by owners of the kind `O`; `None` if it is managed by somebody of another kind.
+    pub(super) fn of<O: Object, K: Object>(object: &K) -> Option<Self> {
         let meta = object.metadata();
-        let namespace = namespace(meta);
-        match controller_of(meta) {
-            Some(owner) if owner.kind == O::KIND && owner.api_version == O::API_VERSION => {
-                Self::Owner(ObjectKey::new(namespace, owner.name.clone()))
-            }
-            Some(_) => Self::Others,
-            None => {
-                let labels = meta.labels.iter().flatten();
-                let labels = labels.map(|(key, value)| (key.clone(), value.clone()));
-                Self::Free(namespace.to_owned(), labels.collect())
-            }
+        if controller_of(meta).is_some() {
+            return owner_of::<O, K>(object).map(Self::Owner);
         }
-    }
-
-    pub(super) fn owner(self) -> Option<ObjectKey> {
-        match self {
-            Self::Owner(key) => Some(key),
-            Self::Free(..) | Self::Others => None,
-        }
+        let labels = meta.labels.iter().flatten();
+        let labels = labels.map(|(key, value)| (key.clone(), value.clone()));
+        Some(Self::Free(namespace(meta).to_owned(), labels.collect()))
     }
 
     /// The keys of those concerned.
@@ -133,7 +127,6 @@ impl Concern {
     ) -> Vec<ObjectKey> {
         match self {
             Self::Owner(key) => vec![key],
-            Self::Others => Vec::new(),
             Self::Free(namespace, labels) => {
                 let labels = labels.into_iter().collect();
                 let mut owners = owners.list_in(&namespace);

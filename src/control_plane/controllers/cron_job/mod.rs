@@ -16,7 +16,7 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 
 use super::Context;
-use super::ownership::{Concern, namespace, reference, revision, uid};
+use super::ownership::{namespace, owner_of, reference, revision, uid};
 use super::pod_writes::is_namespace_going;
 use super::reconcile::{self, Next, is_gone, text_of};
 use crate::api::object::ObjectKey;
@@ -28,7 +28,7 @@ pub(super) async fn run(ctx: Context) {
     ctx.caches.jobs.synced().await;
     ctx.caches.cron_jobs.synced().await;
     let own = ctx.caches.cron_jobs.changes();
-    let of_jobs = ctx.caches.jobs.changes_as(|job| Concern::of::<CronJob, _>(job).owner());
+    let of_jobs = ctx.caches.jobs.changes_as(owner_of::<CronJob, _>);
     let keys = stream::select(own, of_jobs);
     let (clock, stop) = (ctx.clock.clone(), ctx.stop.clone());
     reconcile::run("cronjob-controller", clock, stop, keys, |key| {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::Context;
 use super::history::{self, Subject};
-use super::ownership::{self, Concern, namespace, reference, revision, uid};
+use super::ownership::{self, Concern, namespace, owner_of, reference, revision, uid};
 use super::pod_writes::{self, Failure};
 use super::pods::{label, phase};
 use super::reconcile::{self, Next, is_gone};
@@ -40,11 +40,9 @@ pub(super) async fn run(ctx: Context) {
     caches.nodes.synced().await;
     let own = caches.daemon_sets.changes();
     let sets = caches.daemon_sets.clone();
-    let of_pods = caches.pods.changes_as(|pod| Some(Concern::of::<DaemonSet, _>(pod)));
+    let of_pods = caches.pods.changes_as(Concern::of::<DaemonSet, _>);
     let of_pods = of_pods.flat_map(move |concern| stream::iter(concern.keys(&sets, selector)));
-    let of_revisions = caches
-        .controller_revisions
-        .changes_as(|revision| Concern::of::<DaemonSet, _>(revision).owner());
+    let of_revisions = caches.controller_revisions.changes_as(owner_of::<DaemonSet, _>);
     let sets = caches.daemon_sets.clone();
     let of_nodes = caches.nodes.changes().flat_map(move |_| {
         stream::iter(sets.list().iter().map(|set| key_of(&**set)).collect::<Vec<_>>())

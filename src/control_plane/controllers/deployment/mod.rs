@@ -20,7 +20,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions
 use serde_json::json;
 
 use super::Context;
-use super::ownership::{self, Concern, namespace, reference, revision, uid};
+use super::ownership::{self, Concern, namespace, owner_of, reference, revision, uid};
 use super::pod_writes::is_namespace_going;
 use super::pods;
 use super::reconcile::{self, Next, is_gone, text_of};
@@ -38,12 +38,12 @@ pub(super) async fn run(ctx: Context) {
     caches.replica_sets.synced().await;
     caches.pods.synced().await;
     let own = caches.deployments.changes();
-    let of_sets = caches.replica_sets.changes_as(|set| Some(Concern::of::<Deployment, _>(set)));
+    let of_sets = caches.replica_sets.changes_as(Concern::of::<Deployment, _>);
     let deployments = caches.deployments.clone();
     let of_sets =
         of_sets.flat_map(move |concern| stream::iter(concern.keys(&deployments, selector)));
     // A Pod that has ended lets a Recreate go on.
-    let of_pods = caches.pods.changes_as(|pod| Concern::of::<ReplicaSet, _>(pod).owner());
+    let of_pods = caches.pods.changes_as(owner_of::<ReplicaSet, _>);
     let ctx_of_pods = ctx.clone();
     let of_pods =
         of_pods.filter_map(move |set| futures::future::ready(recreating_owner(&ctx_of_pods, &set)));

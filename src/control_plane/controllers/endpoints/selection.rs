@@ -50,28 +50,27 @@ impl Selection {
     /// Takes note of a Pod as it is now, or that it is gone; answers the Services whose endpoints may
     /// differ by it.
     pub(super) fn note_pod(&mut self, key: &ObjectKey, pod: Option<&Pod>) -> BTreeSet<ObjectKey> {
+        let mut concerned = BTreeSet::new();
+        if let (Some(seen), Some(pod)) = (self.seen.get_mut(key), pod)
+            && pod.metadata.labels.as_ref().unwrap_or(&Labels::new()) == &seen.labels
+        {
+            let now = fingerprint(pod);
+            if std::mem::replace(&mut seen.fingerprint, now) != now {
+                self.selecting(&key.namespace, &self.seen[key].labels, &mut concerned);
+            }
+            return concerned;
+        }
         let new = pod.map(|pod| Seen {
             labels: pod.metadata.labels.clone().unwrap_or_default(),
             fingerprint: fingerprint(pod),
         });
-        let old = self.seen.remove(key);
-        let mut concerned = BTreeSet::new();
-        match (&old, &new) {
-            (Some(old), Some(new)) if old.labels == new.labels => {
-                if old.fingerprint != new.fingerprint {
-                    self.selecting(&key.namespace, &new.labels, &mut concerned);
-                }
-            }
-            _ => {
-                if let Some(old) = &old {
-                    self.selecting(&key.namespace, &old.labels, &mut concerned);
-                    leave(&mut self.pods, key, old.labels.iter());
-                }
-                if let Some(new) = &new {
-                    self.selecting(&key.namespace, &new.labels, &mut concerned);
-                    join(&mut self.pods, key, new.labels.iter());
-                }
-            }
+        if let Some(old) = self.seen.remove(key) {
+            self.selecting(&key.namespace, &old.labels, &mut concerned);
+            leave(&mut self.pods, key, old.labels.iter());
+        }
+        if let Some(new) = &new {
+            self.selecting(&key.namespace, &new.labels, &mut concerned);
+            join(&mut self.pods, key, new.labels.iter());
         }
         if let Some(new) = new {
             self.seen.insert(key.clone(), new);
@@ -81,6 +80,9 @@ impl Selection {
 
     /// Adds the Services that select Pods with these labels.
     fn selecting(&self, namespace: &str, labels: &Labels, found: &mut BTreeSet<ObjectKey>) {
+        if self.services.is_empty() {
+            return;
+        }
         let places = labels.iter().filter_map(|pair| self.services.get(&place(namespace, pair)));
         for name in places.flatten() {
             let key = ObjectKey::new(namespace, name.as_str());

@@ -73,7 +73,7 @@ struct Controller {
 async fn run_jobs(controller: &Arc<Controller>) {
     let caches = &controller.ctx.caches;
     let jobs = caches.jobs.changes();
-    let pods = caches.pods.changes_as(|pod| Some(Concern::of::<Job, _>(pod)));
+    let pods = caches.pods.changes_as(Concern::of::<Job, _>);
     let cache = caches.jobs.clone();
     let of_pods = pods.flat_map(move |concern| stream::iter(concern.keys(&cache, selector)));
     let keys = stream::select(jobs, of_pods);

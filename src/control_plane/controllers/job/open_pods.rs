@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::pod;
 use crate::api::object::ObjectKey;
 use crate::client::cache::{Cache, Changes, controller_of, key_of};
-use crate::control_plane::controllers::ownership::Concern;
+use crate::control_plane::controllers::ownership::owner_of;
 use crate::control_plane::controllers::pods::is_over;
 
 /// The label of a Pod by which its Job's generated selector finds it.
@@ -78,7 +78,7 @@ impl State {
 }
 
 fn job_of(pod: &Pod) -> Option<ObjectKey> {
-    Concern::of::<Job, _>(pod).owner()
+    owner_of::<Job, _>(pod)
 }
 
 /// Over and counted, and still labelled as its Job's: nothing can come of it any more.

@@ -34,7 +34,7 @@ async fn run<K: Keeper>(name: &'static str, ctx: Context) {
     ctx.caches.pods.synced().await;
     cache.synced().await;
     let sets = cache.changes();
-    let pods = ctx.caches.pods.changes_as(|pod| Some(Concern::of::<K, _>(pod)));
+    let pods = ctx.caches.pods.changes_as(Concern::of::<K, _>);
     let of_pods = pods.flat_map(move |concern| stream::iter(concern.keys(&cache, K::selector)));
     let keys = stream::select(sets, of_pods);
     let (clock, stop) = (ctx.clock.clone(), ctx.stop.clone());

@@ -21,7 +21,7 @@ use kube::api::{Api, PostParams};
 
 use super::Context;
 use super::history::{self, Subject};
-use super::ownership::{self, Concern, namespace, revision};
+use super::ownership::{self, Concern, namespace, owner_of, revision};
 use super::reconcile::{self, Next, is_gone};
 use crate::api::object::ObjectKey;
 use crate::api::selector::Labels;
@@ -39,11 +39,9 @@ pub(super) async fn run(ctx: Context) {
     caches.claims.synced().await;
     let own = caches.stateful_sets.changes();
     let sets = caches.stateful_sets.clone();
-    let of_pods = caches.pods.changes_as(|pod| Some(Concern::of::<StatefulSet, _>(pod)));
+    let of_pods = caches.pods.changes_as(Concern::of::<StatefulSet, _>);
     let of_pods = of_pods.flat_map(move |concern| stream::iter(concern.keys(&sets, selector)));
-    let of_revisions = caches
-        .controller_revisions
-        .changes_as(|revision| Concern::of::<StatefulSet, _>(revision).owner());
+    let of_revisions = caches.controller_revisions.changes_as(owner_of::<StatefulSet, _>);
     // One that is deleted is made anew, or was in the way.
     let sets = caches.stateful_sets.clone();
     let of_claims = caches.claims.changes().flat_map(move |claim| {
