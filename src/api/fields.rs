@@ -2,41 +2,83 @@
 //!
 //! Upstream: `k8s.io/apimachinery/pkg/util/validation/field/{path,errors}.go`.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-/// A place in an object: `spec.containers[0].env[name]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Path(String);
+/// A place in an object: `spec.containers[0].env[name]`. It is made for each field that is looked at, and
+/// becomes text only where there is a fault.
+#[derive(Clone, Default)]
+pub struct Path(Option<Arc<Node>>);
+
+struct Node {
+    above: Path,
+    step: Step,
+}
+
+enum Step {
+    Field(Cow<'static, str>),
+    Index(usize),
+    Key(String),
+}
 
 impl Path {
-    pub fn new(root: &str) -> Self {
-        Self(root.to_owned())
+    pub fn new(root: impl Into<Cow<'static, str>>) -> Self {
+        Self::default().child(root)
     }
 
     #[must_use]
-    pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self::new(name) } else { Self(format!("{}.{name}", self.0)) }
+    pub fn child(&self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.to(Step::Field(name.into()))
     }
 
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        self.to(Step::Index(index))
     }
 
     /// An entry of a map, by its key.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.to(Step::Key(key.to_owned()))
+    }
+
+    fn to(&self, step: Step) -> Self {
+        Self(Some(Arc::new(Node { above: self.clone(), step })))
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
+        let Some(node) = &self.0 else { return f.write_str("<nil>") };
+        let is_first = node.above.0.is_none();
+        if !is_first {
+            node.above.fmt(f)?;
+        }
+        match &node.step {
+            Step::Field(name) if is_first => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Index(index) => write!(f, "[{index}]"),
+            Step::Key(key) => write!(f, "[{key}]"),
+        }
     }
 }
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+impl PartialEq for Path {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Path {}
 
 /// The machine-readable kind of a fault; [`Fault::reason`] is what `details.causes[].reason` says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -69,23 +69,31 @@ pub fn validate_update(new: &ObjectMeta, old: &ObjectMeta, path: &Path) -> Vec<F
         let detail = "must not be decremented";
         errors.push(FieldError::invalid(path.child("generation"), generation, detail));
     }
-    let mut keep = |field: &str, new: Value, old: Value| {
-        if new != old {
-            errors.push(FieldError::invalid(path.child(field), new, IMMUTABLE));
-        }
-    };
-    keep("name", text(&new.name), text(&old.name));
-    keep("namespace", text(&new.namespace), text(&old.namespace));
-    keep("uid", text(&new.uid), text(&old.uid));
-    keep("creationTimestamp", json(&new.creation_timestamp), json(&old.creation_timestamp));
-    keep("deletionTimestamp", json(&new.deletion_timestamp), json(&old.deletion_timestamp));
-    keep(
-        "deletionGracePeriodSeconds",
-        json(&new.deletion_grace_period_seconds),
-        json(&old.deletion_grace_period_seconds),
-    );
+    let kept = [
+        ("name", change(&new.name, &old.name, text)),
+        ("namespace", change(&new.namespace, &old.namespace, text)),
+        ("uid", change(&new.uid, &old.uid, text)),
+        ("creationTimestamp", change(&new.creation_timestamp, &old.creation_timestamp, json)),
+        ("deletionTimestamp", change(&new.deletion_timestamp, &old.deletion_timestamp, json)),
+        (
+            "deletionGracePeriodSeconds",
+            change(&new.deletion_grace_period_seconds, &old.deletion_grace_period_seconds, json),
+        ),
+    ];
+    for (field, change) in kept {
+        errors.extend(change.map(|new| FieldError::invalid(path.child(field), new, IMMUTABLE)));
+    }
     errors.extend(validate_common(new, path));
     errors
+}
+
+/// What the field is now as data, if that is not what it was.
+fn change<T: PartialEq>(new: &T, old: &T, data: impl Fn(&T) -> Value) -> Option<Value> {
+    if new == old {
+        return None;
+    }
+    let new = data(new);
+    (new != data(old)).then_some(new)
 }
 
 /// Every fault of a set of labels; all are reported at `path` itself, as upstream does.
@@ -179,7 +187,7 @@ fn validate_owners(owners: &[OwnerReference], path: &Path) -> Vec<FieldError> {
 
 fn validate_owner(owner: &OwnerReference, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let mut refuse = |field: &str, value: &str, detail: &str| {
+    let mut refuse = |field: &'static str, value: &str, detail: &str| {
         errors.push(FieldError::invalid(path.child(field), value, detail));
     };
     let version = GroupVersion::parse(&owner.api_version).unwrap_or_default();

@@ -37,7 +37,7 @@ fn collect(path: &Path, field: &str, value: &Value, leaves: &mut BTreeMap<String
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                collect(&path.child(name), name, value, leaves);
+                collect(&path.child(name.clone()), name, value, leaves);
             }
         }
         Value::Array(items) => {

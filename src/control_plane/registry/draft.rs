@@ -39,16 +39,19 @@ pub(crate) fn draft(object: &dyn AnyObject) -> serde_json::Result<Draft> {
     Ok(Draft { bytes, revision_at })
 }
 
-/// Whether two objects of a kind want the same: all but `metadata` and `status`.
+/// Whether what is to be stored wants the same as what is: all but `metadata` and `status`.
 ///
 /// # Errors
-/// As [`AnyObject::to_json`].
-pub(crate) fn want_the_same(
-    one: &dyn AnyObject,
-    other: &dyn AnyObject,
-) -> serde_json::Result<bool> {
-    let (one, other) = (one.encode()?, other.encode()?);
-    Ok(one.of(Part::Other).eq(other.of(Part::Other)))
+/// If the bytes are not an object's.
+pub(crate) fn want_the_same(stored: &Stored, draft: &Draft) -> serde_json::Result<bool> {
+    Ok(wanted(&stored.bytes)? == wanted(&draft.bytes)?)
+}
+
+fn wanted(object: &[u8]) -> serde_json::Result<Vec<(&str, &str)>> {
+    const APART: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+    let Members(members) = serde_json::from_slice(object)?;
+    let wanted = members.into_iter().filter(|(name, _)| !APART.contains(name));
+    Ok(wanted.map(|(name, value)| (name, value.get())).collect())
 }
 
 /// The JSON of `metadata` within the bytes of a stored object.
@@ -62,18 +65,20 @@ pub(crate) fn metadata_of(stored: &Stored) -> &[u8] {
     }
 }
 
-/// `apiVersion`, `kind`, `metadata` and `status` of a stored object; the rest is not read.
+/// Some members of a stored object; the others are not read.
 ///
 /// # Errors
 /// If the bytes are not an object's.
-pub(crate) fn status_of(stored: &Stored) -> serde_json::Result<Value> {
-    const SHOWN: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+pub(crate) fn members_of(
+    stored: &Stored,
+    names: &[&str],
+) -> serde_json::Result<Map<String, Value>> {
     let Members(members) = serde_json::from_slice(&stored.bytes)?;
-    let shown = members.into_iter().filter(|(name, _)| SHOWN.contains(name));
+    let shown = members.into_iter().filter(|(name, _)| names.contains(name));
     let read = |(name, value): (&str, &RawValue)| {
         serde_json::from_str(value.get()).map(|value| (name.to_owned(), value))
     };
-    shown.map(read).collect::<serde_json::Result<Map<_, _>>>().map(Value::Object)
+    shown.map(read).collect()
 }
 
 fn push_member(bytes: &mut Vec<u8>, member: &[u8]) {
@@ -325,11 +330,16 @@ mod tests {
         let first = pod(json!({"containers": [{"name": "a"}]}), json!({"phase": "Pending"}));
         let later = pod(json!({"containers": [{"name": "a"}]}), json!({"phase": "Running"}));
         let other = pod(json!({"containers": [{"name": "b"}]}), json!({"phase": "Pending"}));
-        assert!(want_the_same(&first, &later).unwrap());
-        assert!(!want_the_same(&first, &other).unwrap());
-        let status = status_of(&stored(&later)).unwrap();
-        assert_eq!(status["status"], json!({"phase": "Running"}));
-        assert_eq!(status["metadata"]["name"], "Running");
-        assert_eq!(status.get("spec"), None);
+        let of_first = stored(&first);
+        assert!(want_the_same(&of_first, &draft(&later).unwrap()).unwrap());
+        assert!(!want_the_same(&of_first, &draft(&other).unwrap()).unwrap());
+        assert!(!want_the_same(&of_first, &draft(&config_map()).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn members_are_read_by_name() {
+        let stored = stored(&config_map());
+        let members = Value::Object(members_of(&stored, &["kind", "data", "status"]).unwrap());
+        assert_eq!(members, json!({"kind": "ConfigMap", "data": {"metadata": "x"}}));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::order::{arrange, name_of};
+use super::order::{Names, arrange, name_of, names_of};
 use super::shape::{Member, Shape};
 use crate::api::patch::Error;
 use crate::api::schema::Type;
@@ -122,7 +122,7 @@ fn merge_ordered_lists(object: &mut Object, patch: &mut Object, shape: Shape) ->
             return Err(Error::Malformed(format!("value for key {index} is not a map.")));
         }
         check_order(new.as_deref().unwrap_or_default(), &wanted, member.merge_key)?;
-        let before = order_before(&old, &new, member);
+        let before = order_before(old.as_deref(), new.as_deref(), member);
         let merged = match (old, new) {
             (None, None) => continue,
             (Some(old), None) => old,
@@ -131,6 +131,7 @@ fn merge_ordered_lists(object: &mut Object, patch: &mut Object, shape: Shape) ->
             (Some(_), Some(new)) => new,
         };
         check_names(&merged, member.merge_key)?;
+        let wanted = names_of(&wanted, member.merge_key);
         let sorted = arrange(merged, &wanted, &before, member.merge_key);
         object.insert(key.to_owned(), Value::Array(sorted));
     }
@@ -140,19 +141,18 @@ fn merge_ordered_lists(object: &mut Object, patch: &mut Object, shape: Shape) ->
 /// The order a list had, as `$setElementOrder` sees it. Upstream merges in place, so that new items
 /// have taken the places that deleted ones left free: they come after all that was there, where
 /// otherwise they would have no place of their own yet.
-fn order_before(old: &Option<Vec<Value>>, new: &Option<Vec<Value>>, member: Member) -> Vec<Value> {
-    let mut before = old.clone().unwrap_or_default();
-    let (Some(new), true) = (new, member.merge && member.merge_key.is_some()) else {
-        return before;
-    };
-    let named = |list: &[Value], item: &Value| {
-        list.iter().any(|other| name_of(other, member.merge_key) == name_of(item, member.merge_key))
-    };
-    let (gone, mut come): (Vec<Value>, Vec<Value>) =
-        new.iter().cloned().partition(|item| item.get(DIRECTIVE).is_some());
+fn order_before(old: Option<&[Value]>, new: Option<&[Value]>, member: Member) -> Names {
+    let merge_key = member.merge_key;
+    let mut before = names_of(old.unwrap_or_default(), merge_key);
+    let (Some(new), true) = (new, member.merge && merge_key.is_some()) else { return before };
+    let (gone, come): (Vec<&Value>, Vec<&Value>) =
+        new.iter().partition(|item| item.get(DIRECTIVE).is_some());
     let count = before.len();
-    before.retain(|item| !named(&gone, item));
-    come.retain(|item| !named(&before, item));
+    let is_gone =
+        |name: &Option<Value>| gone.iter().any(|item| name_of(item, merge_key) == name.as_ref());
+    before.retain(|name| !is_gone(name));
+    let mut come: Names = come.into_iter().map(|item| name_of(item, merge_key).cloned()).collect();
+    come.retain(|name| !before.contains(name));
     come.truncate(count - before.len());
     before.extend(come);
     before
@@ -207,13 +207,14 @@ fn merge_list(old: Vec<Value>, new: Vec<Value>, member: Member) -> Result<Vec<Va
     if new[0].is_object() {
         return merge_named(old, new, member);
     }
-    let mut merged = old.clone();
-    for item in &new {
-        if !merged.contains(item) {
-            merged.push(item.clone());
+    let (wanted, before) = (names_of(&new, None), names_of(&old, None));
+    let mut merged = old;
+    for item in new {
+        if !merged.contains(&item) {
+            merged.push(item);
         }
     }
-    Ok(arrange(merged, &new, &old, None))
+    Ok(arrange(merged, &wanted, &before, None))
 }
 
 /// Merges lists of maps by their merge key.
@@ -245,20 +246,20 @@ fn merge_named(mut old: Vec<Value>, new: Vec<Value>, member: Member) -> Result<V
     if replace {
         return Ok(items);
     }
-    let before = old.clone();
-    for item in &items {
-        let name = name_of(item, merge_key);
+    let (wanted, before) = (names_of(&items, merge_key), names_of(&old, merge_key));
+    for item in items {
+        let name = name_of(&item, merge_key);
         let place = old.iter().position(|other| name_of(other, merge_key) == name);
         match (place, item) {
             (Some(place), Value::Object(item)) => {
                 if let Value::Object(found) = old[place].take() {
-                    old[place] = Value::Object(merge_map(found, item.clone(), member.shape)?);
+                    old[place] = Value::Object(merge_map(found, item, member.shape)?);
                 }
             }
-            _ => old.extend(cleaned(item.clone())),
+            (_, item) => old.extend(cleaned(item)),
         }
     }
-    Ok(arrange(old, &items, &before, merge_key))
+    Ok(arrange(old, &wanted, &before, merge_key))
 }
 
 fn replaces_list(item: &Value) -> bool {

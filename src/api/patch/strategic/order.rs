@@ -8,17 +8,24 @@
 
 use serde_json::Value;
 
+/// What a list's items are called, in its order.
+pub(super) type Names = Vec<Option<Value>>;
+
+pub(super) fn names_of(items: &[Value], merge_key: Option<&str>) -> Names {
+    items.iter().map(|item| name_of(item, merge_key).cloned()).collect()
+}
+
 /// Sorts `merged`: the items named in `wanted` by that list, all others by `before`, interleaved.
 /// `merge_key` names the items of lists of maps; `None` for scalars.
 pub(super) fn arrange(
     merged: Vec<Value>,
-    wanted: &[Value],
-    before: &[Value],
+    wanted: &Names,
+    before: &Names,
     merge_key: Option<&str>,
 ) -> Vec<Value> {
-    let place = |list: &[Value], item: &Value| {
+    let place = |list: &Names, item: &Value| {
         let name = name_of(item, merge_key);
-        list.iter().position(|other| name_of(other, merge_key) == name)
+        list.iter().position(|other| other.as_ref() == name)
     };
     let (mut patched, mut kept): (Vec<Value>, Vec<Value>) =
         merged.into_iter().partition(|item| place(wanted, item).is_some());
@@ -59,7 +66,7 @@ mod tests {
     #[track_caller]
     fn check(merged: Value, wanted: Value, before: Value, expect: Value) {
         let list = |value: Value| value.as_array().cloned().expect("a list");
-        let (wanted, before) = (list(wanted), list(before));
+        let [wanted, before] = [wanted, before].map(|names| names_of(&list(names), None));
         assert_eq!(Value::Array(arrange(list(merged), &wanted, &before, None)), expect);
     }
 

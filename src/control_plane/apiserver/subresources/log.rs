@@ -74,7 +74,7 @@ impl Numbers {
 
     fn faults(&self, has_since_time: bool) -> Vec<FieldError> {
         const POSITIVE: &str = "must be greater than 0";
-        let invalid = |name: &str, value: Option<i64>, least: i64, detail: &str| {
+        let invalid = |name: &'static str, value: Option<i64>, least: i64, detail: &str| {
             let value = value.filter(|value| *value < least)?;
             Some(FieldError::invalid(Path::new(name), value, detail))
         };

@@ -94,16 +94,18 @@ async fn attempt(
         Part::Status | Part::Decided => {}
     }
     resource.stamp(&mut *object, &**old, call.now);
-    let is_wanted = matches!(part, Part::Object | Part::Subresource(_));
-    if is_wanted && resource.counts_generations() {
-        count_generation(&mut *object, &**old)?;
-    }
     check(call, part, &*object, &**old)?;
     if part == Part::Object {
         call.warn(&*object);
     }
     let _counted = call.review(Operation::Update, Some(&mut *object), Some(&**old)).await?;
-    let draft = encoded(&*object)?;
+    let mut draft = encoded(&*object)?;
+    let is_wanted = matches!(part, Part::Object | Part::Subresource(_));
+    if is_wanted && resource.counts_generations() && wants_more(current, &draft)? {
+        // By it controllers tell that what is wanted has changed.
+        object.metadata_mut().generation = Some(old.metadata().generation.unwrap_or(0) + 1);
+        draft = encoded(&*object)?;
+    }
     if current.holds(&draft) {
         return Ok(Some(Shown::Stored(Arc::clone(current))));
     }
@@ -212,13 +214,9 @@ fn carry_over(meta: &mut ObjectMeta, old: &ObjectMeta, part: Part) {
     }
 }
 
-/// The generation tells controllers that what is wanted has changed.
-fn count_generation(object: &mut dyn AnyObject, old: &dyn AnyObject) -> Outcome<()> {
-    if !want_the_same(object, old).map_err(|err| Failure::internal(&err))? {
-        let generation = old.metadata().generation.unwrap_or(0);
-        object.metadata_mut().generation = Some(generation + 1);
-    }
-    Ok(())
+fn wants_more(current: &Stored, draft: &Draft) -> Outcome<bool> {
+    let same = want_the_same(current, draft).map_err(|err| Failure::internal(&err))?;
+    Ok(!same)
 }
 
 fn check(call: &Call, part: Part, object: &dyn AnyObject, old: &dyn AnyObject) -> Outcome<()> {

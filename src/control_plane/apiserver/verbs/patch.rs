@@ -3,7 +3,7 @@
 //! Upstream: `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`.
 
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::commit::{Part, modify};
 use super::update;
@@ -14,7 +14,7 @@ use crate::control_plane::apiserver::call::Call;
 use crate::control_plane::apiserver::decode::{self, Document};
 use crate::control_plane::apiserver::render;
 use crate::control_plane::apiserver::status::{Failure, Outcome};
-use crate::control_plane::registry::{AnyObject, AnyResource, status_of};
+use crate::control_plane::registry::{AnyObject, AnyResource, Decoded, members_of};
 use crate::control_plane::storage::Stored;
 
 const SUPPORTED: &[&str] = &[
@@ -28,18 +28,44 @@ pub(crate) async fn patch(mut call: Call, part: Part) -> Outcome<Response<Body>>
     let dry = call.dry_run("PatchOptions")?;
     let validation = decode::field_validation(&call.query, "PatchOptions")?;
     let patch = Patch::read(&call, call.resource)?;
-    // What the path does not change is carried over all the same: it need not be read.
-    let narrow = part == Part::Status && !matches!(patch.kind, Kind::Json);
-    let propose = |call: &mut Call, current: &Stored, _: &_| {
-        let value =
-            if narrow { status_of(current) } else { serde_json::from_slice(&current.bytes) };
-        let value = value.map_err(|err| Failure::internal(&err))?;
+    let reach = patch.reach(call.resource, part);
+    let propose = |call: &mut Call, current: &Stored, old: &Decoded| {
+        let value = reach.read(call, current).map_err(|err| Failure::internal(&err))?;
         let mut object = patch.apply(call, call.resource, value, validation)?;
+        if reach == Reach::Metadata {
+            let patched = std::mem::take(object.metadata_mut());
+            object = old.cloned();
+            *object.metadata_mut() = patched;
+        }
         update::check_place(call, object.metadata_mut())?;
         Ok(object)
     };
     let shown = modify(&mut call, part, dry, propose).await?;
     render::object(&call, StatusCode::OK, &shown)
+}
+
+/// How much of an object a patch can change: no more is read of it, what is left is carried over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Metadata,
+    Status,
+    All,
+}
+
+impl Reach {
+    fn read(self, call: &Call, current: &Stored) -> serde_json::Result<Value> {
+        match self {
+            Self::Metadata => members_of(current, &["apiVersion", "kind", "metadata"]),
+            Self::Status => {
+                let mut members = members_of(current, &["apiVersion", "kind", "status"])?;
+                let metadata = json!({"name": call.name(), "namespace": call.request.namespace});
+                members.insert("metadata".to_owned(), metadata);
+                Ok(members)
+            }
+            Self::All => return serde_json::from_slice(&current.bytes),
+        }
+        .map(Value::Object)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +92,20 @@ impl Patch {
         let decoded =
             json::parse(&call.body).map_err(|err| Failure::bad_request(err.to_string()))?;
         Ok(Self { kind, value: decoded.value, duplicates: decoded.duplicates })
+    }
+
+    fn reach(&self, resource: &dyn AnyResource, part: Part) -> Reach {
+        let fields = match (&self.kind, &self.value) {
+            (Kind::Merge | Kind::Strategic(_), Value::Object(fields)) => fields,
+            _ => return Reach::All,
+        };
+        let is_about_metadata =
+            |field: &String| ["apiVersion", "kind", "metadata"].contains(&field.as_str());
+        match part {
+            Part::Object if fields.keys().all(is_about_metadata) => Reach::Metadata,
+            Part::Status if !resource.status_takes_annotations() => Reach::Status,
+            _ => Reach::All,
+        }
     }
 
     /// What `value`, an object of `resource`'s kind, becomes by it.

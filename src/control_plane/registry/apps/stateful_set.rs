@@ -226,7 +226,7 @@ fn validate_spec(spec: &StatefulSetSpec) -> Vec<FieldError> {
             words.iter().filter(|(_, word)| ![RETAIN, DELETE].contains(&text(word)))
         {
             let supported = [DELETE, RETAIN];
-            faults.push(FieldError::not_supported(path.child(field), text(word), &supported));
+            faults.push(FieldError::not_supported(path.child(*field), text(word), &supported));
         }
     }
     faults.extend(not_negative(path.child("replicas"), spec.replicas));
@@ -295,7 +295,7 @@ fn validate_claims(spec: &StatefulSetSpec, path: &Path) -> Vec<FieldError> {
     let faults = claims.flat_map(|(index, claim)| {
         let path = path.index(index);
         let own = PersistentVolumeClaims::validate(claim).into_iter();
-        own.map(move |fault| FieldError { path: path.child(&fault.path.to_string()), ..fault })
+        own.map(move |fault| FieldError { path: path.child(fault.path.to_string()), ..fault })
     });
     faults.collect()
 }

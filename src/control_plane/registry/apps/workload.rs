@@ -125,10 +125,10 @@ impl Counts {
             not_negative(path.child("replicas"), Some(self.replicas)).into_iter().collect();
         let named = [("readyReplicas", self.ready), ("availableReplicas", self.available)];
         for (field, count) in self.parts.iter().chain(&named) {
-            faults.extend(not_negative(path.child(field), *count));
+            faults.extend(not_negative(path.child(*field), *count));
             if let Some(count) = count.filter(|count| *count > self.replicas) {
                 let detail = "cannot be greater than status.replicas";
-                faults.push(FieldError::invalid(path.child(field), count, detail));
+                faults.push(FieldError::invalid(path.child(*field), count, detail));
             }
         }
         let available = self.available.unwrap_or(0);

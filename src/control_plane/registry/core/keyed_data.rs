@@ -13,7 +13,7 @@ pub(super) fn validate_key(data: &Path, key: &str) -> Vec<FieldError> {
 /// Once `immutable`, an object stays so, and the named fields (name, unchanged?) with it.
 pub(super) fn validate_immutable(
     (new, old): (Option<bool>, Option<bool>),
-    fields: &[(&str, bool)],
+    fields: &[(&'static str, bool)],
 ) -> Vec<FieldError> {
     const REASON: &str = "field is immutable when `immutable` is set";
     if old != Some(true) {

@@ -160,7 +160,7 @@ fn validate_amounts(item: &LimitRangeItem, name: &str, path: &Path) -> Vec<Field
     let mut faults = Vec::new();
     let mut not_above = |small: (Option<Quantity>, &str),
                          large: (Option<Quantity>, &str),
-                         at: &str,
+                         at: &'static str,
                          shown: Option<Quantity>| {
         let ((Some(small), small_name), (Some(large), large_name)) = (small, large) else { return };
         if small > large {

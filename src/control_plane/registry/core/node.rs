@@ -161,7 +161,7 @@ fn validate_resources(node: &Node) -> Vec<FieldError> {
     let mut faults = Vec::new();
     for (field, list) in lists {
         for (name, amount) in list.into_iter().flatten() {
-            let path = path.child(field).child(name);
+            let path = path.child(field).child(name.clone());
             faults.extend(
                 complaint(amount)
                     .map(|complaint| FieldError::invalid(path, amount.0.as_str(), complaint)),

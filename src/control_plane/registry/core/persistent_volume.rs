@@ -223,14 +223,18 @@ fn validate_source(spec: &PersistentVolumeSpec, path: &Path) -> Vec<FieldError> 
     };
     let mut faults = validate_details(spec, first, path);
     faults.extend(named.map(|name| {
-        FieldError::forbidden(path.child(name), "may not specify more than 1 volume type")
+        FieldError::forbidden(path.child(*name), "may not specify more than 1 volume type")
     }));
     faults
 }
 
-fn validate_details(spec: &PersistentVolumeSpec, name: &str, path: &Path) -> Vec<FieldError> {
+fn validate_details(
+    spec: &PersistentVolumeSpec,
+    name: &'static str,
+    path: &Path,
+) -> Vec<FieldError> {
     let at = path.child(name);
-    let required = |value: &str, field: &str| {
+    let required = |value: &str, field: &'static str| {
         value.is_empty().then(|| FieldError::required(at.child(field), ""))
     };
     let no_backsteps = |value: &str| {

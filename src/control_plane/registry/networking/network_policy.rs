@@ -99,7 +99,7 @@ fn validate_spec(spec: &NetworkPolicySpec, path: &Path) -> Vec<FieldError> {
 fn validate_rule(
     ports: Option<&[NetworkPolicyPort]>,
     peers: Option<&[NetworkPolicyPeer]>,
-    direction: &str,
+    direction: &'static str,
     path: &Path,
 ) -> Vec<FieldError> {
     let mut faults = Vec::new();

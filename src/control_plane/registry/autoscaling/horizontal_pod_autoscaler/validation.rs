@@ -102,22 +102,23 @@ fn validate_metric(metric: &MetricSpec, path: &Path) -> Vec<FieldError> {
         ("resource", metric.resource.is_some()),
         ("containerResource", metric.container_resource.is_some()),
     ];
-    let present: Vec<&str> = present.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
+    let present: Vec<&'static str> =
+        present.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
     // Of several sources only the first is looked at closely.
     if let Some(first) = present.first() {
-        faults.extend(validate_source(first, metric, &path.child(first)));
+        faults.extend(validate_source(first, metric, &path.child(*first)));
     }
     let mut letters = type_.chars();
     let expected: String =
         letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect();
     if !present.contains(&expected.as_str()) {
         let detail = "must populate information for the given metric source";
-        faults.push(FieldError::required(path.child(&expected), detail));
+        faults.push(FieldError::required(path.child(expected.clone()), detail));
     }
     if present.len() != 1 {
         let detail = "must populate the given metric source only";
         let others = present.iter().filter(|name| **name != expected);
-        faults.extend(others.map(|name| FieldError::forbidden(path.child(name), detail)));
+        faults.extend(others.map(|name| FieldError::forbidden(path.child(*name), detail)));
     }
     faults
 }

@@ -143,7 +143,7 @@ fn validate_end(now: &Step<'_>, before: &Step<'_>, path: &Path) -> Vec<FieldErro
     if !now.finished() {
         return faults;
     }
-    let mut none = |field: &str, count: Option<i32>, old: Option<i32>| {
+    let mut none = |field: &'static str, count: Option<i32>, old: Option<i32>| {
         if let Some(count) = count.filter(|count| *count > 0 && (ends || Some(*count) != old)) {
             let detail = format!("{field}>0 is invalid for finished job");
             faults.push(FieldError::invalid(path.child(field), count, detail));
@@ -276,7 +276,7 @@ fn validate_progress(job: &Job, now: &Step<'_>, before: &Step<'_>, path: &Path) 
         let detail = "cannot set more ready pods than active";
         faults.push(FieldError::invalid(path.child("ready"), ready, detail));
     }
-    let mut grows = |field: &str, count: Option<i32>, old: Option<i32>| {
+    let mut grows = |field: &'static str, count: Option<i32>, old: Option<i32>| {
         let (count, old) = (count.unwrap_or(0), old.unwrap_or(0));
         if count < old {
             let detail = format!("cannot decrease the {field} counter");

@@ -20,7 +20,7 @@ pub(super) fn validate(job: &Job, old: &Job) -> Vec<FieldError> {
     let mut faults = validation::validate(job, had(JOB_NAME) && had(CONTROLLER_UID));
     let path = Path::new("spec");
     faults.extend(validate_completions(spec, before, &path.child("completions")));
-    let mut keep = |field: &str, new: Value, old: Value| {
+    let mut keep = |field: &'static str, new: Value, old: Value| {
         if new != old {
             faults.push(FieldError::invalid(path.child(field), new, IMMUTABLE));
         }

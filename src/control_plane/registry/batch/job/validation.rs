@@ -173,7 +173,7 @@ fn validate_completion_mode(spec: &JobSpec, path: &Path) -> Vec<FieldError> {
 
 fn validate_indexed(spec: &JobSpec, path: &Path) -> Vec<FieldError> {
     let mut faults = Vec::new();
-    let mut not_above = |field: &str, number: Option<i32>, most: i32, detail: String| {
+    let mut not_above = |field: &'static str, number: Option<i32>, most: i32, detail: String| {
         if let Some(number) = number.filter(|number| *number > most) {
             faults.push(FieldError::invalid(path.child(field), number, detail));
         }

@@ -140,7 +140,7 @@ fn validate_ports(ports: &[ContainerPort], path: &Path) -> Vec<FieldError> {
             }
             faults.extend(invalid_each(&path.child("name"), name, complaints));
         }
-        let number = |field: &str, port: i32| {
+        let number = |field: &'static str, port: i32| {
             invalid_number(&path.child(field), port, meta::port_number(i64::from(port)))
         };
         match port.container_port {

@@ -101,7 +101,7 @@ fn validate_env_from(source: &EnvFromSource, list: &Path, index: usize) -> Vec<F
     ];
     let given = references.iter().filter_map(|(field, name)| Some((field, name.as_ref()?)));
     for (field, name) in given.clone() {
-        let path = path.child(field).child("name");
+        let path = path.child(*field).child("name");
         if name.is_empty() {
             faults.push(FieldError::required(path, ""));
         } else {

@@ -100,7 +100,7 @@ impl<'a> Handler<'a> {
     }
 
     fn validate(&self, grace: Option<i64>, path: &Path) -> Vec<FieldError> {
-        let child = |name: &str| path.child(name);
+        let child = |name: &'static str| path.child(name);
         let given: Vec<(&str, Vec<FieldError>)> = [
             self.exec.map(|exec| ("exec", validate_exec(exec, &child("exec")))),
             self.http_get.map(|get| ("httpGet", validate_http_get(get, &child("httpGet")))),

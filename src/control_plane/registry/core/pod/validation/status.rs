@@ -13,8 +13,9 @@ use crate::control_plane::registry::rules::validate_ip;
 const CONDITIONS: [&str; 3] = ["PodScheduled", "Ready", "Initialized"];
 
 pub(in super::super) fn validate_status_update(pod: &Pod, old: &Pod) -> Vec<FieldError> {
-    let (spec, status) = (old.spec.clone().unwrap_or_default(), pod.status.clone());
-    let (status, before) = (status.unwrap_or_default(), old.status.clone().unwrap_or_default());
+    let (no_spec, none) = (PodSpec::default(), PodStatus::default());
+    let spec = old.spec.as_ref().unwrap_or(&no_spec);
+    let [status, before] = [pod, old].map(|pod| pod.status.as_ref().unwrap_or(&none));
     let path = Path::new("status");
     let mut faults = Vec::new();
     for (index, condition) in status.conditions.iter().flatten().enumerate() {
@@ -34,8 +35,8 @@ pub(in super::super) fn validate_status_update(pod: &Pod, old: &Pod) -> Vec<Fiel
         let path = path.child("qosClass");
         faults.push(FieldError::invalid(path, class, "field is immutable"));
     }
-    faults.extend(validate_transitions(&status, &before, &spec, &path));
-    faults.extend(validate_ips(&status, &path));
+    faults.extend(validate_transitions(status, before, spec, &path));
+    faults.extend(validate_ips(status, &path));
     faults
 }
 

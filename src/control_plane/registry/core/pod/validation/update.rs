@@ -18,6 +18,9 @@ pub(in super::super) fn validate_update(pod: &Pod, old: &Pod) -> Vec<FieldError>
     let (Some(spec), Some(old)) = (&pod.spec, &old.spec) else {
         return vec![FieldError::required(path.child("containers"), "")];
     };
+    if spec == old {
+        return Vec::new();
+    }
     let mut faults = validate_pod_spec(spec);
     let init = spec.init_containers.as_deref().unwrap_or_default();
     let old_init = old.init_containers.as_deref().unwrap_or_default();

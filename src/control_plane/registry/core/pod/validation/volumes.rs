@@ -97,15 +97,15 @@ fn validate_source(volume: &Volume, path: &Path) -> Vec<FieldError> {
     let Some((first, others)) = types.split_first() else {
         return vec![FieldError::required(path.clone(), "must specify a volume type")];
     };
-    let mut faults = validate_type(volume, first, &path.child(first));
+    let mut faults = validate_type(volume, first, &path.child(*first));
     faults.extend(others.iter().map(|other| {
-        FieldError::forbidden(path.child(other), "may not specify more than 1 volume type")
+        FieldError::forbidden(path.child(*other), "may not specify more than 1 volume type")
     }));
     faults
 }
 
 fn validate_type(volume: &Volume, name: &str, path: &Path) -> Vec<FieldError> {
-    let required = |value: &str, field: &str| {
+    let required = |value: &str, field: &'static str| {
         value.is_empty().then(|| FieldError::required(path.child(field), ""))
     };
     let mut faults = Vec::new();
@@ -321,7 +321,7 @@ pub(super) fn validate_mounts(
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let path = list.index(index);
         let (name, mount_path) = (mount.name.as_str(), mount.mount_path.as_str());
-        let invalid = |field: &str, value: &str, detail: &str| {
+        let invalid = |field: &'static str, value: &str, detail: &str| {
             FieldError::invalid(path.child(field), value, detail)
         };
         if name.is_empty() {
@@ -426,7 +426,7 @@ fn validate_devices(
     for (index, device) in container.volume_devices.iter().flatten().enumerate() {
         let path = path.index(index);
         let (name, device_path) = (device.name.as_str(), device.device_path.as_str());
-        let invalid = |field: &str, value: &str, detail: &str| {
+        let invalid = |field: &'static str, value: &str, detail: &str| {
             FieldError::invalid(path.child(field), value, detail)
         };
         if name.is_empty() {

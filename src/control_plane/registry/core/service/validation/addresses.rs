@@ -108,7 +108,7 @@ pub(super) fn validate_update(spec: &ServiceSpec, old: &ServiceSpec) -> Vec<Fiel
 
 fn validate_lasting(
     spec: &ServiceSpec,
-    (field, unset, each): (&str, &str, &str),
+    (field, unset, each): (&'static str, &str, &str),
     new: &[String],
     old: &[String],
 ) -> Vec<FieldError> {
