@@ -24,6 +24,8 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     let client = server.connect().await?;
     // The first Pod of all waits until its image is compiled.
     finish(&client, "first", 1).await.context("the first Job")?;
+    server.settle().await;
+    let client = server.connect().await?;
     let took = finish(&client, "one", 1).await?;
     table.figure("Job of 1 Pod, POST -> Complete on a watch", 1, &milliseconds(took), "");
     let before = server.usage();

@@ -41,6 +41,8 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     let first = milliseconds(first.await.context("the first Pod")?.took);
     table.figure("Pod POST -> Running, first of a new data directory", 1, &first, "compiles");
     remove_all(&client).await?;
+    server.settle().await;
+    let client = server.connect().await?;
     if let Err(err) = first_output(table, &client).await {
         table.failed("Pod POST -> first output (log's time)", &err);
     }

@@ -24,6 +24,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often the kubeconfig is looked for: tokio's timers know no less.
 const POLL: Duration = Duration::from_millis(1);
 
+/// A process is at rest when it computes less than a twentieth of so much time.
+const SETTLE_LOOK: Duration = Duration::from_secs(1);
+const SETTLE_LOOKS_MAX: usize = 20;
+
 /// A data directory that one server after another may run on.
 #[derive(Debug)]
 pub(crate) struct Home(TempDir);
@@ -128,6 +132,20 @@ impl Server {
             bail!("sampan ended with {status}");
         }
         Ok(())
+    }
+
+    /// Waits until the process is at rest: programs that a cluster's first Pods had compiled in a hurry are
+    /// compiled again behind them. What is measured before that shares its cores with it.
+    pub(crate) async fn settle(&self) {
+        let cpu = || self.usage().map(|usage| usage.cpu);
+        for _ in 0..SETTLE_LOOKS_MAX {
+            let before = cpu();
+            Clock::system().sleep(SETTLE_LOOK).await;
+            let used = before.zip(cpu()).map(|(was, is)| is - was);
+            if used.is_none_or(|used| used < SETTLE_LOOK / 20) {
+                return;
+            }
+        }
     }
 
     /// What the process uses now; `None` where there is no /proc.
