@@ -29,6 +29,8 @@ pub(super) fn read(shell: &mut Shell, words: &[String]) -> Ran {
             return fault(shell, "read", &format!("{name}: bad variable name"));
         }
     }
+    // One that was taken since the last command would not end the wait below.
+    shell.check_signals()?;
     let (line, end) = line(shell, &wanted);
     if end == End::Signal
         && let Some(status) = shell.run_traps()?

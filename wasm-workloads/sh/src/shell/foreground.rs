@@ -49,7 +49,7 @@ impl Shell {
     }
 
     /// Between commands: ^C ends all of them.
-    pub(super) fn check_signals(&mut self) -> Result<(), Unwind> {
+    pub fn check_signals(&mut self) -> Result<(), Unwind> {
         if self.is_interrupted() {
             self.interrupted = false;
             return Err(Unwind::Interrupt);
