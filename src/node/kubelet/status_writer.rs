@@ -26,30 +26,32 @@ pub(super) struct StatusWriter {
     ctx: Arc<Context>,
     of: Arc<Identity>,
     wanted: Arc<PodStatus>,
-    /// What the server has, as far as we know.
-    written: Arc<PodStatus>,
+    written: Written,
     /// Before it is written that the first container runs: until those that wait for a thread have had
     /// theirs. A container that ends at once has often done so by then, and its Pod is spared a write.
     turn: Option<BoxFuture<'static, ()>>,
-    writing: Option<BoxFuture<'static, Result<(Arc<PodStatus>, u64), kube::Error>>>,
-    /// When that was, as a revision.
-    written_at: u64,
+    writing: Option<BoxFuture<'static, Result<Written, kube::Error>>>,
     /// Not before this time of the monotonic clock.
     not_before: Duration,
     /// The object is gone: there is nothing to write to.
     gone: bool,
 }
 
+/// What the server has, as far as we know, and since which revision.
+struct Written {
+    status: Arc<PodStatus>,
+    at: u64,
+}
+
 impl StatusWriter {
     pub(super) fn new(ctx: Arc<Context>, pod: &Pod) -> Self {
-        let mut written = pod.status.clone().unwrap_or_default();
-        written.conditions = Some(ours(&written).cloned().collect());
-        let written = Arc::new(written);
+        let mut status = pod.status.clone().unwrap_or_default();
+        status.conditions = Some(ours(&status).cloned().collect());
+        let written = Written { status: Arc::new(status), at: revision(pod) };
         let not_before = ctx.rooms.clock.monotonic();
-        let (of, wanted) = (Arc::new(Identity::of(pod)), written.clone());
-        let written_at = revision(pod);
+        let (of, wanted) = (Arc::new(Identity::of(pod)), written.status.clone());
         let (turn, writing, gone) = (None, None, false);
-        Self { ctx, of, wanted, written, turn, writing, written_at, not_before, gone }
+        Self { ctx, of, wanted, written, turn, writing, not_before, gone }
     }
 
     /// The status as it should be at the server.
@@ -76,25 +78,25 @@ impl StatusWriter {
     /// Upstream: `needsReconcile`.
     pub(super) fn object_is(&mut self, pod: &Pod) {
         // What comes late is older than what we wrote.
-        if !self.is_idle() || revision(pod) <= self.written_at {
+        if !self.is_idle() || revision(pod) <= self.written.at {
             return;
         }
         let Some(status) = &pod.status else { return };
-        if ready(status) != ready(&self.written) {
+        if ready(status) != ready(&self.written.status) {
             let conditions = Some(ours(status).cloned().collect());
-            Arc::make_mut(&mut self.written).conditions = conditions;
+            Arc::make_mut(&mut self.written.status).conditions = conditions;
             self.go_on();
         }
     }
 
     /// All that is wanted has been written, or nothing can be.
     pub(super) fn is_done(&self) -> bool {
-        self.gone || self.is_idle() && same(&self.wanted, &self.written)
+        self.gone || self.is_idle() && same(&self.wanted, &self.written.status)
     }
 
     /// All that is wanted has been written, and `pod` shows it.
     pub(super) fn is_shown_by(&self, pod: &Pod) -> bool {
-        !self.gone && self.is_done() && revision(pod) >= self.written_at
+        !self.gone && self.is_done() && revision(pod) >= self.written.at
     }
 
     fn is_idle(&self) -> bool {
@@ -114,7 +116,7 @@ impl StatusWriter {
     /// Begins a write if there is something to write and nothing speaks against it.
     pub(super) fn go_on(&mut self) {
         let due = self.wake().is_some_and(|at| at <= self.ctx.rooms.clock.monotonic());
-        if due && runs(&self.wanted) && !runs(&self.written) {
+        if due && runs(&self.wanted) && !runs(&self.written.status) {
             self.turn = Some(Box::pin(tokio::task::yield_now()));
         } else if due {
             self.begin();
@@ -123,7 +125,7 @@ impl StatusWriter {
 
     fn begin(&mut self) {
         if !self.is_done() {
-            let (written, wanted) = (self.written.clone(), self.wanted.clone());
+            let (written, wanted) = (self.written.status.clone(), self.wanted.clone());
             let write = write(self.ctx.clone(), self.of.clone(), written, wanted);
             self.writing = Some(Box::pin(write));
         }
@@ -141,7 +143,7 @@ impl StatusWriter {
         let outcome = writing.await;
         self.writing = None;
         match outcome {
-            Ok((status, at)) => (self.written, self.written_at) = (status, at),
+            Ok(written) => self.written = written,
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => self.gone = true,
             Err(error) => {
                 debug!(%error, "Failed to write a Pod's status; trying again");
@@ -166,18 +168,18 @@ fn same(one: &Arc<PodStatus>, other: &Arc<PodStatus>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// Makes of `written` what is `wanted`; answers what the server has now, and since which revision.
+/// Makes of `written` what is `wanted`; answers what the server has now.
 async fn write(
     ctx: Arc<Context>,
     of: Arc<Identity>,
     written: Arc<PodStatus>,
     wanted: Arc<PodStatus>,
-) -> Result<(Arc<PodStatus>, u64), kube::Error> {
+) -> Result<Written, kube::Error> {
     let patch = status_patch::between(&written, &wanted, &of).map_err(kube::Error::SerdeError)?;
     let name = (of.namespace.as_str(), of.name.as_str());
     let patch = Patch::Strategic(&*patch);
     let answer = written::patch::<Pod>(&ctx.rooms.client, name, Some("status"), &patch).await?;
-    Ok((wanted, answer.revision))
+    Ok(Written { status: wanted, at: answer.revision })
 }
 
 fn revision(pod: &Pod) -> u64 {

@@ -95,9 +95,9 @@ impl Patch {
     }
 
     fn reach(&self, resource: &dyn AnyResource, part: Part) -> Reach {
-        let fields = match (&self.kind, &self.value) {
-            (Kind::Merge | Kind::Strategic(_), Value::Object(fields)) => fields,
-            _ => return Reach::All,
+        let (Kind::Merge | Kind::Strategic(_), Value::Object(fields)) = (&self.kind, &self.value)
+        else {
+            return Reach::All;
         };
         let is_about_metadata =
             |field: &String| ["apiVersion", "kind", "metadata"].contains(&field.as_str());

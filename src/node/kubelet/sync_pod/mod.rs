@@ -75,7 +75,7 @@ async fn live_on(
         let next = tokio::select! {
             biased;
             // First: guests that end because sampan stops have not exited.
-            () = stop.cancelled() => return Left::Stopped,
+            () = stop.cancelled() => Next::Stop,
             next = task.step(desired_rx) => next,
         };
         if next != Next::Step {
@@ -84,6 +84,9 @@ async fn live_on(
     };
     task.live.clear();
     task.containers.clear();
+    if next == Next::Stop {
+        return Left::Stopped;
+    }
     task.let_go();
     if next == Next::Rest {
         return Left::Ended(task.pod);
@@ -101,6 +104,7 @@ enum Next {
     Rest,
     /// The Pod is gone.
     Leave,
+    Stop,
 }
 
 struct Task {
