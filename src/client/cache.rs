@@ -79,9 +79,9 @@ impl<K> Default for Content<K> {
 
 impl<K: Cached> Content<K> {
     fn insert(&mut self, key: &ObjectKey, object: Arc<K>) -> Option<Arc<K>> {
-        let uid = |object: &Arc<K>| controller_of(object.metadata()).map(|owner| owner.uid.clone());
+        let owner = controller_of(object.metadata()).map(|owner| &owner.uid);
         if let Some(known) = self.objects.get_mut(key)
-            && uid(known) == uid(&object)
+            && controller_of(known.metadata()).map(|owner| &owner.uid) == owner
         {
             return Some(std::mem::replace(known, object));
         }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use super::pod_worker::{ContainerRecord, Kind, PodWorker};
 use super::status::{Phase, is_ready};
 
-const OF_KUBELET: [&str; 5] =
+pub(super) const OF_KUBELET: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 /// Upstream: `PodConditionByKubelet`.

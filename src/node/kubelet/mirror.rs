@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::conditions;
 use super::lifecycle::{Config, Context};
 use crate::api::object::ObjectKey;
 use crate::client::node_api::{ContainerRef, NodeError};
@@ -235,9 +236,7 @@ fn status(ctx: &Context, pod: &Pod, started: Timestamp) -> Value {
             "state": { "running": { "startedAt": Time(started) } },
         })
     });
-    let conditions =
-        ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
-    let conditions = conditions.map(
+    let conditions = conditions::OF_KUBELET.map(
         |type_| json!({ "type": type_, "status": "True", "lastTransitionTime": Time(started) }),
     );
     let address = ctx.config.address;

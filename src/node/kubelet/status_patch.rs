@@ -12,19 +12,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::api::object::ObjectKey;
+use crate::client::cache::key_of;
+
 /// Which Pod it is.
 pub(super) struct Identity {
-    pub(super) namespace: String,
-    pub(super) name: String,
+    pub(super) key: ObjectKey,
     /// A Pod of the same name that came later refuses it.
     uid: Option<String>,
 }
 
 impl Identity {
     pub(super) fn of(pod: &Pod) -> Self {
-        let meta = &pod.metadata;
-        let part = |text: &Option<String>| text.clone().unwrap_or_default();
-        Self { namespace: part(&meta.namespace), name: part(&meta.name), uid: meta.uid.clone() }
+        Self { key: key_of(pod), uid: pod.metadata.uid.clone() }
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
     #[track_caller]
     fn check(from: Value, to: Value, expect: Value) {
         let status = |value| serde_json::from_value::<PodStatus>(value).unwrap();
-        let of = Identity { namespace: String::new(), name: String::new(), uid: None };
+        let of = Identity { key: ObjectKey::new("", ""), uid: None };
         let patch = between(&status(from), &status(to), &of).unwrap();
         let patch: Value = serde_json::from_str(patch.get()).unwrap();
         assert_eq!(patch, json!({ "metadata": {}, "status": expect }));

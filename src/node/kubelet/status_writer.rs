@@ -176,7 +176,7 @@ async fn write(
     wanted: Arc<PodStatus>,
 ) -> Result<Written, kube::Error> {
     let patch = status_patch::between(&written, &wanted, &of).map_err(kube::Error::SerdeError)?;
-    let name = (of.namespace.as_str(), of.name.as_str());
+    let name = (of.key.namespace.as_str(), of.key.name.as_str());
     let patch = Patch::Strategic(&*patch);
     let answer = written::patch::<Pod>(&ctx.rooms.client, name, Some("status"), &patch).await?;
     Ok(Written { status: wanted, at: answer.revision })
