@@ -1,5 +1,6 @@
 //! Keeps what components read current straight from the store: no JSON, no request; a cache shares the
-//! decoded object with the API server.
+//! decoded object with the API server. Whoever commits a change fills the caches and wakes the components
+//! itself: a write's caller finds it in the cache.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::client::owners::{self, KindName, Node, Owners};
 use crate::control_plane::auth::Authorizer;
 use crate::control_plane::auth::rbac::{self, Kind};
 use crate::control_plane::registry::{AnyResource, Decoded, KubeObject, RESOURCES, Scope};
-use crate::control_plane::storage::{Change, ChangeKind, Error, ListQuery, Revision, Stored};
+use crate::control_plane::storage::{Change, ChangeKind, Error, Follower, Page, Revision, Stored};
 
 impl ApiServer {
     /// See [`super::super::ControlPlane::cache`].
@@ -58,16 +59,14 @@ impl ApiServer {
         Ok(())
     }
 
-    /// Fills `sink` with what there is, then with every change until shutdown.
+    /// Fills `sink` with what there is, then with every change until the store is closed.
     async fn feed(
         &self,
         resource: &'static dyn AnyResource,
         sink: impl Sink + 'static,
     ) -> Result<(), Error> {
-        let feed = Feed { server: self.clone(), resource, sink };
-        let revision = feed.relist().await?;
-        self.tracker().spawn(async move { feed.run(revision).await });
-        Ok(())
+        let feed = Box::new(Feed { resource, sink });
+        self.storage().follow(&resource.prefix(None), feed).await
     }
 }
 
@@ -155,49 +154,11 @@ fn typed<K: KubeObject>(object: Decoded) -> Option<Arc<K>> {
 }
 
 struct Feed<S> {
-    server: ApiServer,
     resource: &'static dyn AnyResource,
     sink: S,
 }
 
-impl<S: Sink> Feed<S> {
-    async fn run(&self, mut revision: Revision) {
-        let stopping = self.server.stopping().clone();
-        while let Some(Err(err)) = stopping.run_until_cancelled(self.follow(revision)).await {
-            // Fell behind what the store keeps: begin anew from what is there now.
-            warn!(resource = %self.resource.qualified(), %err, "Feed interrupted");
-            match self.relist().await {
-                Ok(now) => revision = now,
-                Err(_closed) => return,
-            }
-        }
-    }
-
-    async fn relist(&self) -> Result<Revision, Error> {
-        let page =
-            self.server.storage().list(&self.resource.prefix(None), ListQuery::default()).await?;
-        self.sink.replace(page.items.iter().filter_map(|stored| self.decoded(stored)).collect());
-        self.sink.advance(page.revision);
-        Ok(page.revision)
-    }
-
-    async fn follow(&self, after: Revision) -> Result<(), Error> {
-        let mut watch = self.server.storage().watch(&self.resource.prefix(None), after).await?;
-        loop {
-            let change = watch.next().await?;
-            self.apply(&change);
-            self.sink.advance(change.revision);
-        }
-    }
-
-    fn apply(&self, change: &Change) {
-        let Some(object) = self.decoded(&change.object) else { return };
-        match change.kind {
-            ChangeKind::Created | ChangeKind::Modified => self.sink.apply(object),
-            ChangeKind::Deleted => self.sink.delete(&object),
-        }
-    }
-
+impl<S> Feed<S> {
     fn decoded(&self, stored: &Stored) -> Option<Decoded> {
         match self.resource.decoded(stored) {
             Ok(object) => Some(object),
@@ -206,5 +167,22 @@ impl<S: Sink> Feed<S> {
                 None
             }
         }
+    }
+}
+
+impl<S: Sink> Follower for Feed<S> {
+    fn begin(&self, page: Page) {
+        self.sink.replace(page.items.iter().filter_map(|stored| self.decoded(stored)).collect());
+        self.sink.advance(page.revision);
+    }
+
+    fn changed(&self, change: &Change) {
+        if let Some(object) = self.decoded(&change.object) {
+            match change.kind {
+                ChangeKind::Created | ChangeKind::Modified => self.sink.apply(object),
+                ChangeKind::Deleted => self.sink.delete(&object),
+            }
+        }
+        self.sink.advance(change.revision);
     }
 }

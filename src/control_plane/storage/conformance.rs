@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::{
-    Change, ChangeKind, Draft, Durability, Error, Key, ListQuery, Precondition, Revision, Storage,
-    Stored, Watch, Write,
+    Change, ChangeKind, Draft, Durability, Error, Follower, Key, ListQuery, Page, Precondition,
+    Revision, Storage, Stored, Watch, Write,
 };
 use crate::client::clock::Clock;
 
@@ -204,6 +206,41 @@ pub(super) async fn a_watch_replays_and_goes_on(Fresh { store, .. }: Fresh) {
     check_change(&from_start.next().await.unwrap(), ChangeKind::Created, &again, None);
 }
 
+/// Notes what it is told.
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Follower for Notes {
+    fn begin(&self, page: Page) {
+        let keys = page.items.iter().map(|stored| format!("there: {}", stored.key.0));
+        self.0.lock().extend(keys);
+    }
+
+    fn changed(&self, change: &Change) {
+        self.0.lock().push(format!("{:?}: {}", change.kind, change.object.key.0));
+    }
+}
+
+pub(super) async fn a_follower_is_told_before_the_writer(Fresh { store, .. }: Fresh) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let x = create(&*store, "/a/x", "1").await;
+    create(&*store, "/b/x", "1").await;
+    for prefix in ["/a/", "/"] {
+        store.follow(prefix, Box::new(Notes(told.clone()))).await.unwrap();
+    }
+    let expect = |expect: &[&str]| assert_eq!(std::mem::take(&mut *told.lock()), expect);
+    expect(&["there: /a/x", "there: /a/x", "there: /b/x"]);
+    create(&*store, "/b/y", "1").await;
+    expect(&["Created: /b/y"]);
+    let x = update(&*store, &x, "2").await;
+    expect(&["Modified: /a/x"; 2]);
+    delete(&*store, &x).await;
+    expect(&["Deleted: /a/x"; 2]);
+    store.close().await.unwrap();
+    assert_eq!(Arc::strong_count(&told), 1, "a closed store lets go of them");
+    let refused = store.follow("/", Box::new(Notes(told.clone()))).await;
+    assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
+}
+
 pub(super) async fn a_slow_watcher_misses_nothing(Fresh { store, .. }: Fresh) {
     let store = &*store;
     let start = store.revision().await.unwrap();
@@ -334,6 +371,7 @@ macro_rules! conformance {
             lists_are_ordered_and_paged
             a_list_shows_the_state_at_its_revision
             a_watch_replays_and_goes_on
+            a_follower_is_told_before_the_writer
             a_slow_watcher_misses_nothing
             compaction_expires_the_past
             the_future_is_refused

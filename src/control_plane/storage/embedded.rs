@@ -19,8 +19,8 @@ use super::journal::{Journal, Limits, is_full};
 use super::published::Published;
 use super::state::{Request, State, Step};
 use super::{
-    Durability, Error, Key, ListQuery, OpenError, Page, Revision, Storage, Stored, Watch, Write,
-    expiry, recovery,
+    Durability, Error, Follower, Key, ListQuery, OpenError, Page, Revision, Storage, Stored, Watch,
+    Write, expiry, recovery,
 };
 use crate::client::clock::Clock;
 
@@ -143,6 +143,10 @@ impl Storage for Embedded {
         durability: Durability,
     ) -> Result<Arc<Stored>, Error> {
         self.write(Request::Delete { key: key.clone(), revision, durability }).await
+    }
+
+    async fn follow(&self, prefix: &str, follower: Box<dyn Follower>) -> Result<(), Error> {
+        self.published.follow(prefix, follower)
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, Error> {

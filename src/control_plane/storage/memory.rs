@@ -11,7 +11,8 @@ use super::history::Retention;
 use super::published::Published;
 use super::state::{Request, State};
 use super::{
-    Durability, Error, Key, ListQuery, Page, Revision, Storage, Stored, Watch, Write, expiry,
+    Durability, Error, Follower, Key, ListQuery, Page, Revision, Storage, Stored, Watch, Write,
+    expiry,
 };
 use crate::client::clock::Clock;
 
@@ -85,6 +86,10 @@ impl Storage for Memory {
         durability: Durability,
     ) -> Result<Arc<Stored>, Error> {
         self.write(Request::Delete { key: key.clone(), revision, durability })
+    }
+
+    async fn follow(&self, prefix: &str, follower: Box<dyn Follower>) -> Result<(), Error> {
+        self.published.follow(prefix, follower)
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, Error> {

@@ -293,6 +293,16 @@ pub trait Watch: Send {
     fn position(&self) -> Revision;
 }
 
+/// Who is told of changes at once, by whoever commits: before a write's caller has its answer, and
+/// before any [`Watch`]. All others wait for it meanwhile, and it must not call the store.
+pub trait Follower: Send + Sync {
+    /// What there is. Called once, first.
+    fn begin(&self, page: Page);
+
+    /// Called for each change after that, in order.
+    fn changed(&self, change: &Change);
+}
+
 #[async_trait]
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, key: &Key) -> Result<Option<Arc<Stored>>, Error>;
@@ -315,6 +325,9 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
         revision: Revision,
         durability: Durability,
     ) -> Result<Arc<Stored>, Error>;
+
+    /// Tells `follower` of all that is under `prefix`, then of every change, until the store is closed.
+    async fn follow(&self, prefix: &str, follower: Box<dyn Follower>) -> Result<(), Error>;
 
     /// Everything under `prefix` that happened after `after`, then what happens from now on.
     ///

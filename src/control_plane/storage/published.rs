@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::state::{State, Step};
 use super::topics::Topics;
-use super::{Change, Error, Key, ListQuery, Page, Revision, Stored, Watch};
+use super::{Change, Error, Follower, Key, ListQuery, Page, Revision, Stored, Watch};
 use crate::client::clock::Clock;
 
 /// Bound: changes a watcher that replays history takes under one lock, and holds at a time.
@@ -24,7 +24,7 @@ const SCAN_MAX: usize = 8192;
 /// Locks are taken in the order of the fields.
 pub(super) struct Published {
     /// Held while a step is published, so that nobody subscribes between its two halves: the state,
-    /// then the watchers.
+    /// then those who are told.
     topics: Mutex<Topics>,
     state: RwLock<State>,
     /// Every change up to this revision has been sent to its watchers.
@@ -101,12 +101,19 @@ impl Published {
             steps.into_iter().for_each(|step| state.apply(step, now));
             state.next_expiry() != before
         };
-        changes.iter().for_each(|change| topics.send(change));
+        topics.send(&changes);
         self.sent.store(last.revision.0, Ordering::Release);
         drop(topics);
         if expiry_moved {
             self.expiry_moved.notify_one();
         }
+    }
+
+    pub(super) fn follow(&self, prefix: &str, follower: Box<dyn Follower>) -> Result<(), Error> {
+        let mut topics = self.topics.lock();
+        follower.begin(self.list(prefix, &ListQuery::default())?);
+        topics.follow(prefix, follower);
+        Ok(())
     }
 
     pub(super) fn watch(
