@@ -1,9 +1,10 @@
 //! The hall: how every component talks to the API server and to a node.
 //!
-//! Writes go through kube's `Client`, over an in-process connection or the network; reads of
+//! Writes go through an [`ApiClient`], in process or over the network; reads of
 //! built-in components come from a [`cache`] that `cluster.rs` feeds.
 
 pub(crate) mod accept;
+mod api_client;
 pub mod cache;
 pub mod clock;
 pub mod events;
@@ -12,3 +13,5 @@ pub mod node_api;
 pub mod owners;
 pub mod queue;
 pub(crate) mod written;
+
+pub use api_client::{Answer, ApiClient, Transport};

@@ -4,8 +4,11 @@
 use http::Request;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Client, Error, Resource};
+use kube::{Error, Resource};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::ApiClient;
 
 /// What became of a write.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(crate) struct Written {
 /// # Errors
 /// As [`kube::Api::create`].
 pub(crate) async fn create<K>(
-    client: &Client,
+    client: &ApiClient,
     namespace: &str,
     object: &K,
 ) -> Result<Written, Error>
@@ -38,7 +41,7 @@ where
 /// # Errors
 /// As [`kube::Api::patch`].
 pub(crate) async fn patch<K>(
-    client: &Client,
+    client: &ApiClient,
     (namespace, name): (&str, &str),
     subresource: Option<&str>,
     patch: &Patch<impl Serialize>,
@@ -54,6 +57,26 @@ where
     send(client, request).await
 }
 
+/// Creates an object in a subresource of one of the kind `K`, and decodes what comes back.
+///
+/// # Errors
+/// As [`kube::Api::create_subresource`].
+pub(crate) async fn create_subresource<K, T>(
+    client: &ApiClient,
+    (namespace, name): (&str, &str),
+    subresource: &str,
+    object: &impl Serialize,
+) -> Result<T, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    T: DeserializeOwned,
+{
+    let bytes = serde_json::to_vec(object).map_err(Error::SerdeError)?;
+    let params = PostParams::default();
+    let request = collection::<K>(namespace).create_subresource(subresource, name, &params, bytes);
+    client.ask(request.map_err(Error::BuildRequest)?).await
+}
+
 fn collection<K>(namespace: &str) -> kube::core::Request
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -62,7 +85,7 @@ where
 }
 
 async fn send(
-    client: &Client,
+    client: &ApiClient,
     request: Result<Request<Vec<u8>>, kube::core::request::Error>,
 ) -> Result<Written, Error> {
     /// Only what is named is decoded.
@@ -77,7 +100,7 @@ async fn send(
         resource_version: String,
     }
     let request = request.map_err(Error::BuildRequest)?;
-    let Answer { metadata } = client.request(request).await?;
+    let Answer { metadata } = client.ask(request).await?;
     let revision = metadata.resource_version.parse().unwrap_or_default();
     Ok(Written { name: metadata.name, revision })
 }

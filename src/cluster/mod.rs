@@ -163,7 +163,7 @@ impl Cluster {
 
     /// A client of the administrator's, without a socket.
     pub fn admin_client(&self) -> Client {
-        self.control_plane.client(Identity::admin())
+        self.control_plane.client(Identity::admin()).kube()
     }
 
     /// Stops accepting, drains, ends guests, flushes storage, in that order. No Pod is failed by it.

@@ -30,6 +30,7 @@ use super::scheduler;
 use super::storage::{self, Storage};
 use super::storage_classes;
 use crate::api::object::ObjectKey;
+use crate::client::ApiClient;
 use crate::client::cache::{Cache, Cached};
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
@@ -119,9 +120,9 @@ impl ControlPlane {
         apiserver.follow_roles().await.map_err(Error::Storage)?;
         bootstrap(&apiserver).await?;
         ingress_class(&apiserver).await?;
-        let made = priority_classes::ensure(apiserver.client(Identity::apiserver())).await;
+        let made = priority_classes::ensure(apiserver.client(Identity::apiserver()).kube()).await;
         made.map_err(|source| Error::PriorityClasses(Box::new(source)))?;
-        let made = storage_classes::ensure(apiserver.client(Identity::apiserver())).await;
+        let made = storage_classes::ensure(apiserver.client(Identity::apiserver()).kube()).await;
         made.map_err(|source| Error::StorageClasses(Box::new(source)))?;
         let made = cluster_services.ensure(&apiserver.client(Identity::apiserver())).await;
         made.map_err(|source| Error::Services(Box::new(source)))?;
@@ -143,7 +144,7 @@ impl ControlPlane {
             roles: control_plane.cache().await?,
             bindings: control_plane.cache().await?,
         };
-        let client = control_plane.client(Identity::apiserver());
+        let client = control_plane.client(Identity::apiserver()).kube();
         let (stop, started) = (control_plane.stop.clone(), Arc::clone(&control_plane.started));
         control_plane.components.spawn(async move {
             stop.run_until_cancelled(started.notified()).await;
@@ -218,7 +219,7 @@ impl ControlPlane {
 
     /// A client that speaks for `identity` to this API server, without a socket. Must be called on
     /// a tokio runtime.
-    pub fn client(&self, identity: Identity) -> kube::Client {
+    pub fn client(&self, identity: Identity) -> ApiClient {
         self.apiserver.client(identity)
     }
 
@@ -295,7 +296,7 @@ async fn appeared<K: Cached>(cache: &Cache<K>, name: &str) {
 const INGRESS_CLASS: &str = "sampan";
 
 async fn ingress_class(apiserver: &ApiServer) -> Result<(), Error> {
-    let api = kube::Api::<IngressClass>::all(apiserver.client(Identity::apiserver()));
+    let api = kube::Api::<IngressClass>::all(apiserver.client(Identity::apiserver()).kube());
     let annotation = ("ingressclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned());
     let metadata = ObjectMeta {
         name: Some(INGRESS_CLASS.to_owned()),
@@ -311,7 +312,7 @@ async fn ingress_class(apiserver: &ApiServer) -> Result<(), Error> {
 }
 
 async fn bootstrap(apiserver: &ApiServer) -> Result<(), Error> {
-    let api = kube::Api::<Namespace>::all(apiserver.client(Identity::apiserver()));
+    let api = kube::Api::<Namespace>::all(apiserver.client(Identity::apiserver()).kube());
     for namespace in NAMESPACES {
         let metadata = ObjectMeta { name: Some((*namespace).to_owned()), ..Default::default() };
         let object = Namespace { metadata, ..Namespace::default() };

@@ -14,6 +14,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::client::ApiClient;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
@@ -70,11 +71,11 @@ pub struct Caches {
 #[derive(Clone)]
 pub struct Clients {
     /// `system:node:NAME`
-    pub kubelet: kube::Client,
+    pub kubelet: ApiClient,
     /// `system:kube-proxy`
-    pub proxy: kube::Client,
+    pub proxy: ApiClient,
     /// The ServiceAccount `ingress-controller` in kube-system.
-    pub ingress: kube::Client,
+    pub ingress: ApiClient,
 }
 
 impl std::fmt::Debug for Clients {

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use super::correlator::{Correlator, Write};
 use super::waiting::{self, Place, Waiting};
 use crate::client::clock::Clock;
-use crate::client::written;
+use crate::client::{ApiClient, written};
 
 /// How long after it was recorded an Event is written. A Pod's start is told in half a dozen Events, and
 /// each costs the processor a tenth of it: so the start comes first, and then its story.
@@ -77,7 +77,7 @@ struct Pending {
 
 /// Writes what a [`Recorder`] takes down; [`Writer::run`] is the task that does.
 pub struct Writer {
-    client: kube::Client,
+    client: ApiClient,
     clock: Clock,
     notes_rx: mpsc::Receiver<Pending>,
     /// Taken from there before it was due.
@@ -85,7 +85,7 @@ pub struct Writer {
     correlator: Correlator,
 }
 
-pub fn recorder(client: kube::Client, clock: Clock, source: Source) -> (Recorder, Writer) {
+pub fn recorder(client: ApiClient, clock: Clock, source: Source) -> (Recorder, Writer) {
     let (notes_tx, notes_rx) = mpsc::channel(waiting::MAX);
     let correlator = Correlator::new(Arc::new(source));
     let writer = Writer { client, clock: clock.clone(), notes_rx, early: None, correlator };

@@ -1,13 +1,15 @@
 //! The API server's clients in its own process: requests go straight to the router, without a
 //! socket or TLS; upgrades (exec) go over a connection in memory, because they need one.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tower::Service;
@@ -16,6 +18,7 @@ use super::ApiServer;
 use super::authentication::Peer;
 use super::body::{self, Body, BoxError, RequestBody};
 use super::listener::{self, Protocol};
+use crate::client::{Answer, Transport};
 use crate::control_plane::auth::Identity;
 
 /// Bound: bytes under way in each direction of an in-memory connection.
@@ -28,6 +31,28 @@ pub(super) struct InProcess {
     pub(super) identity: Arc<Identity>,
 }
 
+impl Transport for InProcess {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'static, Answer> {
+        let answer = self.answer(request.map(Full::new));
+        async move {
+            let (head, body) = answer.await.into_parts();
+            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+        }
+        .boxed()
+    }
+}
+
+impl InProcess {
+    fn answer<B>(&self, request: Request<B>) -> BoxFuture<'static, Response<Body>>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Error + Send + Sync + 'static> + Send + 'static,
+    {
+        let mut request = request.map(|body| body.map_err(body::boxed).boxed_unsync());
+        request.extensions_mut().insert(Peer::Known(Arc::clone(&self.identity)));
+        self.server.handle(request)
+    }
+}
+
 impl Service<Request<kube::client::Body>> for InProcess {
     type Response = Response<RequestBody>;
     type Error = BoxError;
@@ -38,17 +63,11 @@ impl Service<Request<kube::client::Body>> for InProcess {
     }
 
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        let peer = Peer::Known(Arc::clone(&self.identity));
-        let server = self.server.clone();
         if request.headers().contains_key(header::UPGRADE) {
-            return upgradeable(server, peer, request).boxed();
+            let peer = Peer::Known(Arc::clone(&self.identity));
+            return upgradeable(self.server.clone(), peer, request).boxed();
         }
-        async move {
-            let mut request = request.map(|body| body.map_err(body::boxed).boxed_unsync());
-            request.extensions_mut().insert(peer);
-            Ok(server.handle(request).await.map(boxed))
-        }
-        .boxed()
+        self.answer(request).map(|answer| Ok(answer.map(boxed))).boxed()
     }
 }
 

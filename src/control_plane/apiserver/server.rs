@@ -18,6 +18,7 @@ use super::discovery::Discovery;
 use super::in_process::InProcess;
 use super::listener::{self, TlsError};
 use super::openapi::OpenApi;
+use crate::client::ApiClient;
 use crate::client::clock::{Clock, Ids};
 use crate::client::node_api::NodeApi;
 use crate::control_plane::auth::pki::Pki;
@@ -102,11 +103,10 @@ impl ApiServer {
         &self.0.caches
     }
 
-    pub(in crate::control_plane) fn client(&self, identity: Identity) -> kube::Client {
-        kube::Client::new(
-            InProcess { server: self.clone(), identity: Arc::new(identity) },
-            "default",
-        )
+    pub(in crate::control_plane) fn client(&self, identity: Identity) -> ApiClient {
+        let in_process = InProcess { server: self.clone(), identity: Arc::new(identity) };
+        let kube = kube::Client::new(in_process.clone(), "default");
+        ApiClient::new(kube, Arc::new(in_process))
     }
 
     /// Accepts connections until shutdown.

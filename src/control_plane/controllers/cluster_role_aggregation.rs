@@ -42,7 +42,7 @@ async fn gather(ctx: &Context, name: &str) -> Result<(), kube::Error> {
     debug!(role = %name, rules = rules.len(), "Gathered");
     // Refused if the role is another by now; the cache will tell of it.
     let gathered = ClusterRole { rules: Some(rules), ..(**role).clone() };
-    let api: Api<ClusterRole> = Api::all(ctx.client.clone());
+    let api: Api<ClusterRole> = Api::all(ctx.client.kube());
     match api.replace(name, &PostParams::default(), &gathered).await {
         Err(error) if is_gone(&error) => Ok(()),
         written => {

@@ -93,7 +93,7 @@ async fn make_claim(
     if let Some(there) = ctx.caches.claims.get(&ObjectKey::new(namespace, name.as_str())) {
         return claim::check_made_for(pod, &there).map_err(Trouble::Conflict);
     }
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.clone(), namespace);
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.kube(), namespace);
     let made = api.create(&PostParams::default(), &of_template(pod, &name, template)).await;
     match made {
         Ok(made) => {

@@ -216,7 +216,7 @@ pub(super) async fn delete(ctx: &Context, old: &ControllerRevision) -> Result<()
 }
 
 fn api(ctx: &Context, meta: &ObjectMeta) -> Api<ControllerRevision> {
-    Api::namespaced(ctx.client.clone(), namespace(meta))
+    Api::namespaced(ctx.client.kube(), namespace(meta))
 }
 
 #[cfg(test)]

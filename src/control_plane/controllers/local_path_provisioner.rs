@@ -77,7 +77,7 @@ async fn provision(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
         let annotations = volume.metadata.annotations.get_or_insert_default();
         annotations.insert(CLONE_OF.to_owned(), source);
     }
-    let api: Api<PersistentVolume> = Api::all(ctx.client.clone());
+    let api: Api<PersistentVolume> = Api::all(ctx.client.kube());
     match api.create(&PostParams::default(), &volume).await {
         // Made before, and not yet seen.
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),

@@ -60,6 +60,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::ApiClient;
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
@@ -117,7 +118,7 @@ pub(crate) struct Settings {
 #[derive(Clone)]
 struct Context {
     /// Speaks for the controller's own identity.
-    client: kube::Client,
+    client: ApiClient,
     caches: Caches,
     settings: Settings,
     clock: Clock,
@@ -229,7 +230,7 @@ static CONTROLLERS: &[Controller] = &[
 /// Runs all controllers until `stop` is cancelled. `client_of` makes the client that speaks for the
 /// ServiceAccount of that name in kube-system.
 pub(crate) async fn run(
-    client_of: impl Fn(&str) -> kube::Client,
+    client_of: impl Fn(&str) -> ApiClient,
     caches: Caches,
     settings: Settings,
     clock: Clock,

@@ -109,7 +109,7 @@ async fn look(
         silence
     };
     let plan = plan(&node, silence, ctx.clock.now());
-    let api: Api<Node> = Api::all(ctx.client.clone());
+    let api: Api<Node> = Api::all(ctx.client.kube());
     let params = PatchParams::default();
     let mut written = 0;
     if let Some(conditions) = &plan.conditions {

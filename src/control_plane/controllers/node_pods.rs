@@ -69,7 +69,7 @@ fn misleads(nodes: &Cache<Node>, pod: &Pod) -> bool {
 async fn look(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
     let pod = ctx.caches.pods.get(key).filter(|pod| misleads(&ctx.caches.nodes, pod));
     let Some(pod) = pod else { return Ok(()) };
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace(&pod.metadata));
+    let api: Api<Pod> = Api::namespaced(ctx.client.kube(), namespace(&pod.metadata));
     let now = Time(whole_second(ctx.clock.now()));
     let unready = json!({"type": "Ready", "status": "False", "lastTransitionTime": now});
     let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [unready]}});

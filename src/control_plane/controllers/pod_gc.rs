@@ -60,7 +60,7 @@ async fn remove(ctx: &Context, removal: Removal) {
             (pod, "its node no longer exists", outcome)
         }
         Removal::Terminated(pod) | Removal::Unscheduled(pod) => {
-            let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace(&pod.metadata));
+            let api: Api<Pod> = Api::namespaced(ctx.client.kube(), namespace(&pod.metadata));
             let outcome = pod_removal::remove(&api, &pod, Some(0)).await;
             (pod, "it has ended, or was deleted before it had a node", outcome)
         }

@@ -25,7 +25,7 @@ pub(super) async fn delete(
     why: &Disruption,
     grace_seconds: Option<u32>,
 ) -> Result<(), kube::Error> {
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace(&pod.metadata));
+    let api: Api<Pod> = Api::namespaced(ctx.client.kube(), namespace(&pod.metadata));
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     if !pods::is_over(pod) {
         let mut status = json!({"conditions": [{

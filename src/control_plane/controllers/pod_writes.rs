@@ -129,7 +129,7 @@ pub(super) async fn delete<O: Object>(
     owner: &O,
     pods: &[Arc<Pod>],
 ) -> Option<Failure> {
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace(owner.metadata()));
+    let api: Api<Pod> = Api::namespaced(ctx.client.kube(), namespace(owner.metadata()));
     let deleted: Vec<_> = pods.iter().map(|pod| delete_one(ctx, owner, &api, pod)).collect();
     let mut deleted = stream::iter(deleted).buffer_unordered(REQUESTS_MAX);
     let mut written = 0;

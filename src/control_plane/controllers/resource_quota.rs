@@ -155,7 +155,7 @@ async fn write(
     // Nobody else writes it: whatever is there may be replaced, if it is the same object.
     changed.metadata.resource_version = None;
     let name = quota.metadata.name.as_deref().unwrap_or_default();
-    let api: Api<ResourceQuota> = Api::namespaced(ctx.client.clone(), namespace(&quota.metadata));
+    let api: Api<ResourceQuota> = Api::namespaced(ctx.client.kube(), namespace(&quota.metadata));
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(written) => ctx.caches.quotas.reached(revision(&written.metadata)).await,
         Err(error) if is_gone(&error) => {}

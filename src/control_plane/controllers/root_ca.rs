@@ -44,7 +44,7 @@ async fn publish(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
     if namespace.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &key.name);
+    let api: Api<ConfigMap> = Api::namespaced(ctx.client.kube(), &key.name);
     let data = BTreeMap::from([(KEY.to_owned(), ctx.settings.root_ca.to_string())]);
     let there = ctx.caches.config_maps.get(&ObjectKey::new(key.name.as_str(), NAME));
     let written = match there {

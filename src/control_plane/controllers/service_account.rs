@@ -44,7 +44,7 @@ async fn ensure(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
         },
         ..ServiceAccount::default()
     };
-    let api: Api<ServiceAccount> = Api::namespaced(ctx.client.clone(), &key.name);
+    let api: Api<ServiceAccount> = Api::namespaced(ctx.client.kube(), &key.name);
     match api.create(&PostParams::default(), &account).await {
         // It is there already (the cache was behind), or the namespace is going.
         Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 409) => Ok(()),

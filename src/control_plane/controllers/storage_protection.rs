@@ -41,7 +41,7 @@ pub(super) async fn protect_claims(ctx: Context) {
 
 async fn protect_claim(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
     let Some(claim) = ctx.caches.claims.get(key) else { return Ok(()) };
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.kube(), &key.namespace);
     let Some(finalizers) = changed(&claim.metadata, CLAIM_PROTECTION) else { return Ok(()) };
     if claim.metadata.deletion_timestamp.is_some() {
         let uses = |pod: &Pod| is_used_by(&claim, pod);
@@ -49,7 +49,7 @@ async fn protect_claim(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error
             return Ok(());
         }
         // The cache may be behind, and what goes now does not come back.
-        let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &key.namespace);
+        let pods: Api<Pod> = Api::namespaced(ctx.client.kube(), &key.namespace);
         if pods.list(&ListParams::default()).await?.items.iter().any(uses) {
             return Ok(());
         }
@@ -98,7 +98,7 @@ async fn protect_volume(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Erro
     if is_going && claim::phase_of_volume(&volume) == "Bound" {
         return Ok(());
     }
-    let api: Api<PersistentVolume> = Api::all(ctx.client.clone());
+    let api: Api<PersistentVolume> = Api::all(ctx.client.kube());
     if let Some(written) = write(&api, &volume.metadata, &finalizers).await? {
         ctx.caches.volumes.reached(revision(&written.metadata)).await;
     }

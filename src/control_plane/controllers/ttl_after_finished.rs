@@ -39,7 +39,7 @@ async fn reconcile_job(ctx: &Context, key: &ObjectKey) -> Result<Next, kube::Err
         resource_version: job.metadata.resource_version.clone(),
     };
     let params = DeleteParams { preconditions: Some(precondition), ..DeleteParams::foreground() };
-    let api: Api<Job> = Api::namespaced(ctx.client.clone(), namespace(&job.metadata));
+    let api: Api<Job> = Api::namespaced(ctx.client.kube(), namespace(&job.metadata));
     match api.delete(job.metadata.name.as_deref().unwrap_or_default(), &params).await {
         Err(error) if is_gone(&error) => Ok(Next::Done),
         outcome => outcome.map(|_| Next::Done),

@@ -54,7 +54,7 @@ async fn expand(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
             "metadata": {"uid": volume.metadata.uid, "resourceVersion": volume.metadata.resource_version},
             "spec": {"capacity": {"storage": wanted.to_api()}},
         });
-        let api: Api<PersistentVolume> = Api::all(ctx.client.clone());
+        let api: Api<PersistentVolume> = Api::all(ctx.client.kube());
         match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
             Err(error) if is_gone(&error) => return Ok(()),
             written => ctx.caches.volumes.reached(revision(&written?.metadata)).await,
@@ -64,7 +64,7 @@ async fn expand(ctx: &Context, key: &ObjectKey) -> Result<(), kube::Error> {
         "metadata": {"uid": claim.metadata.uid, "resourceVersion": claim.metadata.resource_version},
         "status": {"capacity": {"storage": wanted.to_api()}},
     });
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.kube(), &key.namespace);
     match api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         Err(error) if is_gone(&error) => return Ok(()),
         written => ctx.caches.claims.reached(revision(&written?.metadata)).await,

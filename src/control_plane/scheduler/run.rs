@@ -23,6 +23,7 @@ use super::writes::{
 };
 use crate::api::claim;
 use crate::api::object::ObjectKey;
+use crate::client::ApiClient;
 use crate::client::cache::{Cache, key_of};
 use crate::client::clock::Clock;
 use crate::client::events::{self, EventType, Recorder};
@@ -40,7 +41,7 @@ const BINDING_MAX: usize = 128;
 #[derive(Clone)]
 pub(crate) struct Rooms {
     /// Speaks for `system:kube-scheduler`.
-    pub(crate) client: kube::Client,
+    pub(crate) client: ApiClient,
     pub(crate) pods: Cache<Pod>,
     pub(crate) nodes: Cache<Node>,
     pub(crate) namespaces: Cache<Namespace>,
@@ -248,7 +249,7 @@ impl Scheduler {
         self.failures.remove(claim.key());
         let (client, recorder) = (self.rooms.client.clone(), self.recorder.clone());
         self.writes.push(Box::pin(async move {
-            let outcome = post_binding(client, claim.key(), &pod, &node).await;
+            let outcome = post_binding(&client, claim.key(), &pod, &node).await;
             let must_retry = outcome.is_err();
             match outcome {
                 Ok(()) => {
@@ -267,7 +268,7 @@ impl Scheduler {
         self.waiting.insert(claim.key().clone(), pod);
         let client = self.rooms.client.clone();
         self.writes.push(Box::pin(async move {
-            let outcome = write_preparations(client, needed).await;
+            let outcome = write_preparations(&client, needed).await;
             let must_retry = outcome.is_err();
             match outcome {
                 Ok(()) => info!(pod = %claim.key(), "Waits for its claims to be bound"),
@@ -287,13 +288,13 @@ impl Scheduler {
         let recorder = self.recorder.clone();
         self.writes.push(Box::pin(async move {
             let status = condition(&why, Some(&node), &now);
-            if let Err(error) = patch_status(client.clone(), claim.key(), &pod, status).await {
+            if let Err(error) = patch_status(&client, claim.key(), &pod, status).await {
                 warn!(pod = %claim.key(), %error, "Failed to say where the Pod will go");
             }
             let uid = pod.metadata.uid.as_deref().unwrap_or_default();
             let mut must_retry = false;
             for (key, victim) in &victims {
-                match send_away(client.clone(), key, victim, &now).await {
+                match send_away(&client, key, victim, &now).await {
                     Ok(()) => {
                         let text = format!("Preempted by pod {uid} on node {node}");
                         recorder.record(&reference(victim), EventType::Normal, "Preempted", text);
@@ -327,7 +328,7 @@ impl Scheduler {
         let (client, now) = (self.rooms.client.clone(), Time(self.rooms.clock.now()));
         self.writes.push(Box::pin(async move {
             let status = condition(&why, None, &now);
-            if let Err(error) = patch_status(client, claim.key(), &pod, status).await {
+            if let Err(error) = patch_status(&client, claim.key(), &pod, status).await {
                 warn!(pod = %claim.key(), %error, "Failed to say why the Pod waits");
             }
             Written { claim, must_retry: false }

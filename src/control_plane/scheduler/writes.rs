@@ -4,15 +4,17 @@ use k8s_openapi::api::core::v1::{
     Binding, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, PostParams, Preconditions};
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::claims::Preparation;
 use super::run::NAME;
 use crate::api::object::ObjectKey;
+use crate::client::{ApiClient, written};
 
 pub(super) async fn post_binding(
-    client: kube::Client,
+    client: &ApiClient,
     key: &ObjectKey,
     pod: &Pod,
     node: &str,
@@ -30,15 +32,15 @@ pub(super) async fn post_binding(
             ..ObjectReference::default()
         },
     };
-    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    let answer: Result<serde_json::Value, kube::Error> =
-        api.create_subresource("binding", &key.name, &PostParams::default(), &binding).await;
+    let at = (key.namespace.as_str(), key.name.as_str());
+    let answer: Result<IgnoredAny, kube::Error> =
+        written::create_subresource::<Pod, _>(client, at, "binding", &binding).await;
     answer.map(drop)
 }
 
 /// Each is refused if its object has changed since.
 pub(super) async fn write_preparations(
-    client: kube::Client,
+    client: &ApiClient,
     needed: Vec<Preparation>,
 ) -> Result<(), kube::Error> {
     let post = PostParams::default();
@@ -47,12 +49,12 @@ pub(super) async fn write_preparations(
             Preparation::Await => {}
             Preparation::SetAside(volume) => {
                 let name = volume.metadata.name.as_deref().unwrap_or_default();
-                Api::<PersistentVolume>::all(client.clone()).replace(name, &post, &volume).await?;
+                Api::<PersistentVolume>::all(client.kube()).replace(name, &post, &volume).await?;
             }
             Preparation::Select(claim) => {
                 let name = claim.metadata.name.as_deref().unwrap_or_default();
                 let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
-                let api = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
+                let api = Api::<PersistentVolumeClaim>::namespaced(client.kube(), namespace);
                 api.replace(name, &post, &claim).await?;
             }
         }
@@ -78,7 +80,7 @@ pub(super) fn condition(why: &str, nominated: Option<&str>, now: &Time) -> serde
 
 /// A victim is told why before it goes.
 pub(super) async fn send_away(
-    client: kube::Client,
+    client: &ApiClient,
     key: &ObjectKey,
     victim: &Pod,
     now: &Time,
@@ -96,27 +98,27 @@ pub(super) async fn send_away(
     }] });
     let gone =
         |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
-    match patch_status(client.clone(), key, victim, status).await {
+    match patch_status(client, key, victim, status).await {
         Err(error) if gone(&error) => return Ok(()),
         outcome => outcome?,
     }
     let precondition = Preconditions { uid: victim.metadata.uid.clone(), resource_version: None };
     let params = DeleteParams { preconditions: Some(precondition), ..DeleteParams::default() };
-    match Api::<Pod>::namespaced(client, &key.namespace).delete(&key.name, &params).await {
+    match Api::<Pod>::namespaced(client.kube(), &key.namespace).delete(&key.name, &params).await {
         Err(error) if gone(&error) => Ok(()),
         outcome => outcome.map(drop),
     }
 }
 
 pub(super) async fn patch_status(
-    client: kube::Client,
+    client: &ApiClient,
     key: &ObjectKey,
     pod: &Pod,
     status: serde_json::Value,
 ) -> Result<(), kube::Error> {
     let patch = json!({ "metadata": { "uid": pod.metadata.uid }, "status": status });
-    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    api.patch_status(&key.name, &PatchParams::default(), &Patch::Strategic(&patch)).await.map(drop)
+    let at = (key.namespace.as_str(), key.name.as_str());
+    written::patch::<Pod>(client, at, Some("status"), &Patch::Strategic(&patch)).await.map(drop)
 }
 
 pub(super) fn reference(pod: &Pod) -> ObjectReference {

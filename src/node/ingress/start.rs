@@ -21,6 +21,7 @@ use super::certificates::Certificates;
 use super::serve;
 use super::table::{Table, is_ours};
 use crate::api::object::ObjectKey;
+use crate::client::ApiClient;
 use crate::client::cache::{Cache, key_of};
 use crate::client::clock::Clock;
 use crate::client::events::{self, EventType, Recorder};
@@ -49,7 +50,7 @@ pub(crate) struct Rooms {
     pub(crate) node: String,
     /// Where the node is reached.
     pub(crate) node_address: IpAddr,
-    pub(crate) client: kube::Client,
+    pub(crate) client: ApiClient,
     pub(crate) ingresses: Cache<Ingress>,
     pub(crate) classes: Cache<IngressClass>,
     pub(crate) services: Cache<Service>,
@@ -253,7 +254,7 @@ impl Keeper {
             return true;
         }
         let key = key_of(&**ingress);
-        let api: Api<Ingress> = Api::namespaced(self.rooms.client.clone(), &key.namespace);
+        let api: Api<Ingress> = Api::namespaced(self.rooms.client.kube(), &key.namespace);
         let patch = json!({"status": {"loadBalancer": {"ingress": wanted}}});
         let written =
             api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(&patch)).await;

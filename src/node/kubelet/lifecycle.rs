@@ -23,6 +23,7 @@ use super::pod_workers::{self, LivePods};
 use super::prober::PROBES_AT_ONCE_MAX;
 use super::reclaim;
 use super::stats;
+use crate::client::ApiClient;
 use crate::client::cache::Cache;
 use crate::client::clock::{Clock, Ids};
 use crate::client::events::{self, Recorder};
@@ -51,7 +52,7 @@ pub(crate) struct Config {
 
 /// What the kubelet is handed to work with.
 pub(crate) struct Rooms {
-    pub(crate) client: kube::Client,
+    pub(crate) client: ApiClient,
     pub(crate) pods: Cache<Pod>,
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) secrets: Cache<Secret>,

@@ -191,7 +191,7 @@ async fn delete(ctx: &Context, pod: &Pod) -> Result<(), kube::Error> {
 }
 
 fn api(ctx: &Context, namespace: &str) -> Api<Pod> {
-    Api::namespaced(ctx.rooms.client.clone(), namespace)
+    Api::namespaced(ctx.rooms.client.kube(), namespace)
 }
 
 fn pod(config: &Config) -> Pod {

@@ -97,7 +97,7 @@ async fn reclaim(ctx: &Context, volume: &PersistentVolume) -> Result<(), Error> 
         "resourceVersion": volume.metadata.resource_version,
         "finalizers": left,
     }});
-    let api: Api<PersistentVolume> = Api::all(ctx.rooms.client.clone());
+    let api: Api<PersistentVolume> = Api::all(ctx.rooms.client.kube());
     match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         written => written.map(drop).map_err(Error::Finalizer),

@@ -99,7 +99,7 @@ async fn reconcile(ctx: &Context, key: &ObjectKey, given: &Given) -> Result<(), 
     tell("EnsuringLoadBalancer", "Ensuring load balancer");
     let ingress = json!([{"ip": address.to_string(), "ipMode": "VIP"}]);
     let patch = json!({"status": {"loadBalancer": {"ingress": ingress}}});
-    let api: Api<Service> = Api::namespaced(ctx.rooms.client.clone(), &key.namespace);
+    let api: Api<Service> = Api::namespaced(ctx.rooms.client.kube(), &key.namespace);
     let params = PatchParams::default();
     match api.patch_status(&key.name, &params, &Patch::Merge(&patch)).await {
         Ok(_) => {

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::host::Host;
 use super::plan::Site;
 use super::{activation, dns, load_balancer, policies, sync};
+use crate::client::ApiClient;
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::events::{self, Recorder};
@@ -30,7 +31,7 @@ pub(crate) struct Config {
 /// What the proxy is handed to work with.
 pub(crate) struct Rooms {
     /// Speaks for `system:kube-proxy`.
-    pub(crate) client: kube::Client,
+    pub(crate) client: ApiClient,
     pub(crate) services: Cache<Service>,
     pub(crate) endpoint_slices: Cache<EndpointSlice>,
     pub(crate) pods: Cache<Pod>,

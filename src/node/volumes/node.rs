@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
-use kube::Client;
 
 use super::interests::{Interests, Object};
 use super::own::Own;
@@ -13,6 +12,7 @@ use super::pod::PodVolumes;
 use super::shares::Shares;
 use crate::api::downward::Facts;
 use crate::api::object::ObjectKey;
+use crate::client::ApiClient;
 use crate::client::cache::Cache;
 use crate::client::clock::Clock;
 use crate::client::lookup::look_up;
@@ -29,7 +29,7 @@ pub(in crate::node) struct Config {
 /// What the room is handed to work with.
 pub(in crate::node) struct Rooms {
     /// `system:node:NAME`
-    pub(in crate::node) client: Client,
+    pub(in crate::node) client: ApiClient,
     pub(in crate::node) config_maps: Cache<ConfigMap>,
     pub(in crate::node) secrets: Cache<Secret>,
     pub(in crate::node) claims: Cache<PersistentVolumeClaim>,
@@ -44,7 +44,7 @@ pub(in crate::node) struct Volumes(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
     pub(super) config: Config,
-    pub(super) client: Client,
+    pub(super) client: ApiClient,
     pub(super) clock: Clock,
     pub(super) images: Images,
     pub(super) shares: Arc<Shares>,

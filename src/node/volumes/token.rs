@@ -7,11 +7,11 @@ use k8s_openapi::api::authentication::v1::{
     BoundObjectReference, TokenRequest, TokenRequestSpec, TokenRequestStatus,
 };
 use k8s_openapi::api::core::v1::{ServiceAccount, ServiceAccountTokenProjection};
-use kube::api::{Api, PostParams};
 use tracing::warn;
 
 use super::mounter::Context;
 use super::node::text_of;
+use crate::client::written;
 
 /// What the API gives a token for which no life was asked.
 const LIFETIME_DEFAULT: SignedDuration = SignedDuration::from_hours(1);
@@ -89,10 +89,10 @@ async fn request(
         },
         ..TokenRequest::default()
     };
-    let api: Api<ServiceAccount> = Api::namespaced(ctx.node.client.clone(), ctx.namespace());
-    let account = account.unwrap_or_default();
-    let answer = api.create_token_request(account, &PostParams::default(), &request).await;
-    let answer = answer.map_err(|error| text_of(&error))?;
+    let (client, at) = (&ctx.node.client, (ctx.namespace(), account.unwrap_or_default()));
+    let answer =
+        written::create_subresource::<ServiceAccount, TokenRequest>(client, at, "token", &request);
+    let answer = answer.await.map_err(|error| text_of(&error))?;
     answer.status.ok_or_else(|| "the answer has no token".to_owned())
 }
 

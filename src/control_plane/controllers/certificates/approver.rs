@@ -100,7 +100,7 @@ async fn may(
         },
         ..SubjectAccessReview::default()
     };
-    let api: Api<SubjectAccessReview> = Api::all(ctx.client.clone());
+    let api: Api<SubjectAccessReview> = Api::all(ctx.client.kube());
     let answer = api.create(&PostParams::default(), &review).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }

@@ -43,7 +43,7 @@ async fn reconcile_request(ctx: &Context, name: &str) -> Result<Next, kube::Erro
         resource_version: request.metadata.resource_version.clone(),
     };
     let params = DeleteParams { preconditions: Some(precondition), ..DeleteParams::default() };
-    let api: Api<CertificateSigningRequest> = Api::all(ctx.client.clone());
+    let api: Api<CertificateSigningRequest> = Api::all(ctx.client.kube());
     match api.delete(name, &params).await {
         Err(error) if is_gone(&error) => Ok(Next::Done),
         outcome => outcome.map(|_| Next::Done),

@@ -39,7 +39,7 @@ async fn write(
     subresource: &str,
     request: &CertificateSigningRequest,
 ) -> Result<(), kube::Error> {
-    let api: Api<CertificateSigningRequest> = Api::all(ctx.client.clone());
+    let api: Api<CertificateSigningRequest> = Api::all(ctx.client.kube());
     let name = request.metadata.name.as_deref().unwrap_or_default();
     let params = PostParams::default();
     let written: Result<CertificateSigningRequest, _> =

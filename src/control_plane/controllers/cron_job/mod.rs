@@ -70,7 +70,7 @@ fn tell(ctx: &Context, cron_job: &CronJob, notes: Vec<Note>) {
 }
 
 fn api(ctx: &Context, cron_job: &CronJob) -> Api<Job> {
-    Api::namespaced(ctx.client.clone(), namespace(&cron_job.metadata))
+    Api::namespaced(ctx.client.kube(), namespace(&cron_job.metadata))
 }
 
 /// The new Job; the one that is there already if it is ours: its making was not noted. None: it is another's.
@@ -131,7 +131,7 @@ async fn write_status(
     }
     let mut changed = (**cron_job).clone();
     changed.status = Some(status);
-    let api: Api<CronJob> = Api::namespaced(ctx.client.clone(), namespace(&cron_job.metadata));
+    let api: Api<CronJob> = Api::namespaced(ctx.client.kube(), namespace(&cron_job.metadata));
     let name = cron_job.metadata.name.as_deref().unwrap_or_default();
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(written) => ctx.caches.cron_jobs.reached(revision(&written.metadata)).await,

@@ -178,7 +178,7 @@ async fn report(
     // Nobody else writes it: whatever is there may be replaced, if it is the same object.
     changed.metadata.resource_version = None;
     let name = set.metadata.name.as_deref().unwrap_or_default();
-    let api: Api<DaemonSet> = Api::namespaced(ctx.client.clone(), namespace(&set.metadata));
+    let api: Api<DaemonSet> = Api::namespaced(ctx.client.kube(), namespace(&set.metadata));
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(written) => {
             ctx.caches.daemon_sets.reached(revision(&written.metadata)).await;

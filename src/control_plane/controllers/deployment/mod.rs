@@ -176,7 +176,7 @@ async fn create(
 async fn delete(ctx: &Context, set: &ReplicaSet) -> Result<(), kube::Error> {
     let precondition = Preconditions { uid: set.metadata.uid.clone(), resource_version: None };
     let params = DeleteParams { preconditions: Some(precondition), ..DeleteParams::background() };
-    let api: Api<ReplicaSet> = Api::namespaced(ctx.client.clone(), namespace(&set.metadata));
+    let api: Api<ReplicaSet> = Api::namespaced(ctx.client.kube(), namespace(&set.metadata));
     match api.delete(set.metadata.name.as_deref().unwrap_or_default(), &params).await {
         Err(error) if is_gone(&error) => Ok(()),
         outcome => outcome.map(drop),
@@ -208,7 +208,7 @@ async fn write_status(
         let annotations = changed.metadata.annotations.get_or_insert_default();
         annotations.insert(revisions::REVISION.to_owned(), revision.clone());
     }
-    let api: Api<Deployment> = Api::namespaced(ctx.client.clone(), namespace(&changed.metadata));
+    let api: Api<Deployment> = Api::namespaced(ctx.client.kube(), namespace(&changed.metadata));
     let name = changed.metadata.name.as_deref().unwrap_or_default();
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(written) => {
@@ -221,7 +221,7 @@ async fn write_status(
 }
 
 fn sets(ctx: &Context, deployment: &Deployment) -> Api<ReplicaSet> {
-    Api::namespaced(ctx.client.clone(), namespace(&deployment.metadata))
+    Api::namespaced(ctx.client.kube(), namespace(&deployment.metadata))
 }
 
 fn tell(

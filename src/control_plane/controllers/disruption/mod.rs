@@ -123,7 +123,7 @@ async fn report(
     changed.status = Some(status);
     let name = budget.metadata.name.as_deref().unwrap_or_default();
     let api: Api<PodDisruptionBudget> =
-        Api::namespaced(ctx.client.clone(), namespace(&budget.metadata));
+        Api::namespaced(ctx.client.kube(), namespace(&budget.metadata));
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(written) => {
             ctx.caches.disruption_budgets.reached(revision(&written.metadata)).await;
@@ -224,7 +224,7 @@ async fn forget_target(ctx: &Context, key: &ObjectKey) -> Result<Next, kube::Err
         "message": null, "lastTransitionTime": whole_second(now)});
     let patch = json!({"metadata": {"uid": pod.metadata.uid},
         "status": {"conditions": [condition]}});
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    let api: Api<Pod> = Api::namespaced(ctx.client.kube(), &key.namespace);
     let patch = Patch::Strategic(&patch);
     match api.patch_status(&key.name, &PatchParams::default(), &patch).await {
         Ok(written) => ctx.caches.pods.reached(revision(&written.metadata)).await,

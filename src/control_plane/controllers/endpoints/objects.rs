@@ -78,7 +78,7 @@ async fn sync(
         let annotations = wanted.metadata.annotations.get_or_insert_default();
         annotations.insert(TRIGGER_TIME.to_owned(), time);
     }
-    let api: Api<Endpoints> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    let api: Api<Endpoints> = Api::namespaced(ctx.client.kube(), &key.namespace);
     let post = PostParams::default();
     let written = match current {
         Some(_) => api.replace(&key.name, &post, &wanted).await?,
@@ -103,7 +103,7 @@ async fn clean_up(ctx: &Context, known: &Known, key: &ObjectKey) -> Result<(), k
     if !is_ours && !known.lock().contains(key) {
         return Ok(());
     }
-    let api: Api<Endpoints> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    let api: Api<Endpoints> = Api::namespaced(ctx.client.kube(), &key.namespace);
     let this_one = Preconditions { uid: current.metadata.uid.clone(), ..Preconditions::default() };
     let params = DeleteParams { preconditions: Some(this_one), ..DeleteParams::default() };
     match api.delete(&key.name, &params).await {

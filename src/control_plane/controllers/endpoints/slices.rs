@@ -188,7 +188,7 @@ pub(super) async fn carry_out(
     namespace: &str,
     plan: Plan,
 ) -> Result<(), kube::Error> {
-    let api: Api<EndpointSlice> = Api::namespaced(ctx.client.clone(), namespace);
+    let api: Api<EndpointSlice> = Api::namespaced(ctx.client.kube(), namespace);
     let post = PostParams::default();
     let mut reached = 0;
     for slice in plan.create {

@@ -311,7 +311,7 @@ async fn report(
     changed.metadata.resource_version = None;
     let name = scaler.metadata.name.as_deref().unwrap_or_default();
     let api: Api<HorizontalPodAutoscaler> =
-        Api::namespaced(ctx.client.clone(), namespace(&scaler.metadata));
+        Api::namespaced(ctx.client.kube(), namespace(&scaler.metadata));
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(written) => ctx.caches.autoscalers.reached(revision(&written.metadata)).await,
         Err(error) if is_gone(&error) => {}

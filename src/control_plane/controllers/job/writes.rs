@@ -96,7 +96,7 @@ pub(super) async fn status(
         return Ok(changed);
     }
     changed.status = Some(status);
-    let api: Api<Job> = Api::namespaced(ctx.client.clone(), namespace(&job.metadata));
+    let api: Api<Job> = Api::namespaced(ctx.client.kube(), namespace(&job.metadata));
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let written = api.replace_status(name, &PostParams::default(), &changed).await?;
     ctx.caches.jobs.reached(revision(&written.metadata)).await;

@@ -205,14 +205,14 @@ async fn claim_of(
     if claim.as_ref().is_some_and(|claim| claim::is_reserved_for(volume, claim)) {
         return Ok(claim);
     }
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.kube(), &key.namespace);
     let claim = api.get_opt(&key.name).await?;
     Ok(claim.filter(|claim| claim::is_reserved_for(volume, claim)).map(Arc::new))
 }
 
 /// Writes what a plan says, if nothing has changed since; when it returns, the cache shows it.
 async fn perform(ctx: &Context, step: Step) -> Result<(), kube::Error> {
-    let volumes: Api<PersistentVolume> = Api::all(ctx.client.clone());
+    let volumes: Api<PersistentVolume> = Api::all(ctx.client.kube());
     match step {
         Step::Volume(volume) => {
             let name = volume.metadata.name.as_deref().unwrap_or_default();
@@ -259,7 +259,7 @@ async fn perform(ctx: &Context, step: Step) -> Result<(), kube::Error> {
 }
 
 fn claims_api(ctx: &Context, claim: &PersistentVolumeClaim) -> Api<PersistentVolumeClaim> {
-    Api::namespaced(ctx.client.clone(), namespace(&claim.metadata))
+    Api::namespaced(ctx.client.kube(), namespace(&claim.metadata))
 }
 
 async fn see_volume(

@@ -105,7 +105,7 @@ async fn report<K: Keeper>(
         // Nobody else writes it: whatever is there may be replaced, if it is the same object.
         changed.metadata_mut().resource_version = None;
         let name = set.metadata.name.as_deref().unwrap_or_default();
-        let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace(&set.metadata));
+        let api: Api<K> = Api::namespaced(ctx.client.kube(), namespace(&set.metadata));
         match api.replace_status(name, &PostParams::default(), &changed).await {
             Ok(written) => {
                 K::cache(&ctx.caches).reached(revision(written.metadata())).await;

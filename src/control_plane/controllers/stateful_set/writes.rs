@@ -27,8 +27,8 @@ pub(super) async fn carry_out(
     let mut writer = Writer {
         ctx,
         set,
-        pods: Api::namespaced(ctx.client.clone(), namespace(&set.metadata)),
-        claims: Api::namespaced(ctx.client.clone(), namespace(&set.metadata)),
+        pods: Api::namespaced(ctx.client.kube(), namespace(&set.metadata)),
+        claims: Api::namespaced(ctx.client.kube(), namespace(&set.metadata)),
         pods_written: 0,
         claims_written: 0,
     };

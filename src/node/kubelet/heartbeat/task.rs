@@ -61,7 +61,7 @@ async fn register(ctx: &Context) -> Node {
 
 /// Creates the Node, or brings the one of an earlier life up to date.
 async fn try_register(ctx: &Context) -> Result<Node, kube::Error> {
-    let api: Api<Node> = Api::all(ctx.rooms.client.clone());
+    let api: Api<Node> = Api::all(ctx.rooms.client.kube());
     let now = ctx.rooms.clock.now();
     let wanted = node::node(&ctx.config, &ctx.allocatable, ctx.addresses.cidr(), now);
     match api.create(&PostParams::default(), &wanted).await {
@@ -96,7 +96,7 @@ async fn keep_alive(ctx: &Context, node: &Node) {
 /// Whether the cluster takes the node for lost (it was suspended, or very slow): it is told at once that the
 /// node lives, before its Pods are sent away.
 async fn is_given_up(ctx: &Context) -> bool {
-    let api: Api<Node> = Api::all(ctx.rooms.client.clone());
+    let api: Api<Node> = Api::all(ctx.rooms.client.kube());
     // One that cannot be read is asked for again with the next renewal.
     let Ok(node) = api.get(&ctx.config.node).await else { return false };
     let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
@@ -104,7 +104,7 @@ async fn is_given_up(ctx: &Context) -> bool {
 }
 
 async fn renew(ctx: &Context, node: &Node) -> Result<(), kube::Error> {
-    let api: Api<Lease> = Api::namespaced(ctx.rooms.client.clone(), LEASES);
+    let api: Api<Lease> = Api::namespaced(ctx.rooms.client.kube(), LEASES);
     let name = &ctx.config.node;
     let now = MicroTime(ctx.rooms.clock.now());
     let renewal = json!({ "spec": { "renewTime": now, "holderIdentity": name } });
@@ -143,7 +143,7 @@ fn lease(name: &str, node: &Node, now: MicroTime) -> Lease {
 
 /// Writes the conditions with a new heartbeat; transition times stay where nothing changed.
 async fn report(ctx: &Context) -> Result<(), kube::Error> {
-    let api: Api<Node> = Api::all(ctx.rooms.client.clone());
+    let api: Api<Node> = Api::all(ctx.rooms.client.kube());
     let old = api.get(&ctx.config.node).await?;
     let known = old.status.and_then(|status| status.conditions).unwrap_or_default();
     let conditions = refreshed(&known, ctx.rooms.clock.now());

@@ -46,7 +46,7 @@ pub(super) async fn delete(ctx: Arc<Context>, pod: Arc<Pod>, directory: PathBuf)
     remove(directory.join("volumes")).await;
     let meta = &pod.metadata;
     let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return true };
-    let api: Api<Pod> = Api::namespaced(ctx.rooms.client.clone(), namespace);
+    let api: Api<Pod> = Api::namespaced(ctx.rooms.client.kube(), namespace);
     let params = DeleteParams {
         grace_period_seconds: Some(0),
         preconditions: Some(Preconditions { uid: meta.uid.clone(), resource_version: None }),

@@ -39,7 +39,7 @@ impl ColdStarts {
     pub(super) async fn tell(&self, ctx: &Context, service: &ObjectKey) {
         let Some(history) = self.0.get(service) else { return };
         let patch = json!({"metadata": {"annotations": {COLD_STARTS: history.text()}}});
-        let api: Api<Service> = Api::namespaced(ctx.rooms.client.clone(), &service.namespace);
+        let api: Api<Service> = Api::namespaced(ctx.rooms.client.kube(), &service.namespace);
         let params = PatchParams::default();
         // The next cold start writes it again.
         if let Err(error) = api.patch(&service.name, &params, &Patch::Merge(&patch)).await {

@@ -202,7 +202,7 @@ impl Activation {
     }
 
     async fn patch(&self, key: &ObjectKey, patch: &serde_json::Value) -> Result<(), kube::Error> {
-        let api: Api<Deployment> = Api::namespaced(self.ctx.rooms.client.clone(), &key.namespace);
+        let api: Api<Deployment> = Api::namespaced(self.ctx.rooms.client.kube(), &key.namespace);
         api.patch(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
     }
 

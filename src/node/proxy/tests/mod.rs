@@ -5,6 +5,8 @@ mod host_ports;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -19,6 +21,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::client::cache::{self, Writer};
 use crate::client::clock::Clock;
+use crate::client::{Answer, ApiClient, Transport};
 use crate::node::network::{self, Listener, Member, Network, PodNetwork, Resolver};
 use crate::telemetry::Metrics;
 
@@ -46,19 +49,21 @@ fn stage() -> Stage {
     let metrics = Metrics::new();
     let network = Network::new(network::Config::default(), Clock::system());
     let (writes_tx, writes_rx) = mpsc::unbounded_channel();
-    let answer = tower::service_fn(move |request: Request<Body>| {
-        let writes_tx = writes_tx.clone();
-        async move {
-            let path = request.uri().path().to_owned();
-            let body = request.into_body().collect().await.unwrap().to_bytes();
-            let body: Value = serde_json::from_slice(&body).unwrap();
-            let answer = Full::new(bytes::Bytes::from(body.to_string()));
-            writes_tx.send((path, body)).unwrap();
-            Ok::<_, std::io::Error>(Response::new(answer))
-        }
-    });
+    let echo = Echo(writes_tx);
+    let answer = {
+        let echo = echo.clone();
+        tower::service_fn(move |request: Request<Body>| {
+            let echo = echo.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let answer = echo.send(Request::from_parts(head, body)).await;
+                answer.map(|answer| answer.map(Full::new))
+            }
+        })
+    };
     let rooms = Rooms {
-        client: kube::Client::new(answer, "default"),
+        client: ApiClient::new(kube::Client::new(answer, "default"), Arc::new(echo)),
         services: services_cache,
         endpoint_slices: slices_cache,
         deployments: deployments_cache,
@@ -72,6 +77,18 @@ fn stage() -> Stage {
     let config = Config { node: "sampan".to_owned(), address: Ipv4Addr::LOCALHOST.into() };
     let proxy = Proxy::start(config, rooms);
     Stage { proxy, network, services, slices, deployments, pods, metrics, writes_rx }
+}
+
+/// Notes every write, and answers what was sent.
+#[derive(Clone)]
+struct Echo(mpsc::UnboundedSender<(String, Value)>);
+
+impl Transport for Echo {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'static, Answer> {
+        let body = serde_json::from_slice(request.body()).unwrap();
+        self.0.send((request.uri().path().to_owned(), body)).unwrap();
+        Box::pin(std::future::ready(Ok(Response::new(request.into_body()))))
+    }
 }
 
 impl Stage {
