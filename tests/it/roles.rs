@@ -23,7 +23,7 @@ fn binding(name: &str, kind: &str, role: &str, user: &str) -> Value {
 
 impl Server {
     async fn as_user(&self, user: &str, line: &str, body: &Value) -> Answer {
-        let client = self.control_plane.client(Identity::new(user, &[]));
+        let client = self.control_plane.client(Identity::new(user, &[])).kube();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         send(&client, line, &["Content-Type: application/json"], body).await
     }
@@ -160,7 +160,7 @@ async fn acting_as_somebody_else_needs_leave() {
         told["status"]["userInfo"],
         json!({"username": "ann", "groups": ["dev", "system:authenticated"]})
     );
-    let bob = server.control_plane.client(Identity::new("bob", &[]));
+    let bob = server.control_plane.client(Identity::new("bob", &[])).kube();
     assert_eq!(
         send(&bob, whoami, &headers, "{}").await.message(403),
         "users \"ann\" is forbidden: User \"bob\" cannot impersonate resource \"users\" in API group \

@@ -37,7 +37,7 @@ pub(crate) async fn server() -> Server {
     };
     let control_plane = ControlPlane::start(rooms).await.unwrap();
     control_plane.ready().await;
-    let client = control_plane.client(Identity::admin());
+    let client = control_plane.client(Identity::admin()).kube();
     Server { control_plane, client, clock }
 }
 
