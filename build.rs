@@ -17,6 +17,7 @@ const PROGRAMS: &[&str] = &["sh", "busybox", "nginx", "agnhost"];
 const SOURCES: &[&str] = &[
     "Cargo.toml",
     "Cargo.lock",
+    ".cargo",
     "wit",
     "process",
     "network",

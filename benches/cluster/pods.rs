@@ -9,6 +9,7 @@ use futures::stream::{FuturesUnordered, TryStreamExt};
 use jiff::Timestamp;
 use sampan::client::clock::Clock;
 use serde_json::Value;
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use crate::api::{self, PODS};
@@ -17,6 +18,8 @@ use crate::http::{Connection, Watch};
 use crate::server::{Home, Server};
 
 const SINGLE: usize = 100;
+/// Between the end of a Pod and the next one.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(50)];
 /// Pods at once, and how often.
 const CROWDS: [(usize, usize); 2] = [(100, 10), (1_000, 1)];
 const CROWD_CONNECTIONS: usize = 16;
@@ -43,10 +46,12 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     remove_all(&client).await?;
     server.settle().await;
     let client = server.connect().await?;
-    if let Err(err) = first_output(table, &client).await {
-        table.failed("Pod POST -> first output (log's time)", &err);
+    for pause in PAUSES {
+        if let Err(err) = on_one_thread(first_output(table, &server, pause)) {
+            table.failed("Pod POST -> first output (log's time)", &err);
+        }
+        remove_all(&client).await?;
     }
-    remove_all(&client).await?;
     one_by_one(table, &client).await?;
     remove_all(&client).await?;
     for (count, rounds) in CROWDS {
@@ -56,6 +61,14 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
         }
     }
     server.stop().await
+}
+
+/// Does the work on this thread alone: a client of several would keep the server's cores from it, and wake
+/// one of its own before a request leaves.
+fn on_one_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::task::block_in_place(|| {
+        Builder::new_current_thread().enable_all().build()?.block_on(work)
+    })
 }
 
 /// When a Pod was sent, and how long it took from then.
@@ -74,10 +87,22 @@ async fn start_one(
     timeout: Duration,
 ) -> anyhow::Result<Start> {
     let mut watch = watch_pods(client).await?;
+    start_on(&mut watch, client, name, command, goal, timeout).await
+}
+
+/// The same for who watches already.
+async fn start_on(
+    watch: &mut Watch,
+    client: &Connection,
+    name: &str,
+    command: &[&str],
+    goal: Goal,
+    timeout: Duration,
+) -> anyhow::Result<Start> {
     let body = api::pod(name, command).to_string().into();
     let (sent, begin) = (Clock::system().now(), Instant::now());
     client.post(PODS, body).await?;
-    let seen = wait_for(&mut watch, &[name.to_owned()], goal, timeout).await?;
+    let seen = wait_for(watch, &[name.to_owned()], goal, timeout).await?;
     Ok(Start { sent, took: seen[name] - begin })
 }
 
@@ -92,24 +117,36 @@ async fn one_by_one(table: &Table, client: &Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The guest's first write, by the time the log gives it: no polling blurs it, and the log is read
-/// when all is over. Both times are of this machine's wall clock.
-async fn first_output(table: &Table, client: &Connection) -> anyhow::Result<()> {
+/// The guest's first write, by the time the log gives it: no polling blurs it, and the logs are read
+/// when all is over. Both times are of this machine's wall clock. Each Pod comes `pause` after the end of
+/// the one before: in a pause the machine's caches are used by others.
+async fn first_output(table: &Table, server: &Server, pause: Duration) -> anyhow::Result<()> {
     let (mut output, mut succeeded) = (Samples::default(), Samples::default());
+    let (client, clock) = (&server.connect().await?, Clock::system());
+    let mut watch = watch_pods(client).await?;
+    let mut starts = Vec::with_capacity(SINGLE);
     for n in 0..SINGLE {
+        clock.sleep(pause).await;
         let name = format!("echo-{n}");
-        let command = ["echo", &name];
-        let start = start_one(client, &name, &command, Goal::Succeeded, POD_TIMEOUT).await?;
+        let (command, goal) = (["echo", &name], Goal::Succeeded);
+        let start = start_on(&mut watch, client, &name, &command, goal, POD_TIMEOUT).await?;
         succeeded.push(start.took);
+        starts.push((name, start.sent));
+    }
+    for (name, sent) in starts {
         let log = client.get(&format!("{PODS}/{name}/log?timestamps=true")).await?;
         let log = std::str::from_utf8(&log)?;
         let (time, line) = log.trim_end().split_once(' ').context("the log has no times")?;
         ensure!(line == name, "the log of {name} says {line:?}");
-        let took = time.parse::<Timestamp>()?.duration_since(start.sent);
+        let took = time.parse::<Timestamp>()?.duration_since(sent);
         output.push(took.try_into().context("the output was there before the Pod")?);
     }
-    table.times("Pod POST -> first output (log's time)", &output, "");
-    table.times("Pod POST -> Succeeded on a watch (echo)", &succeeded, "");
+    let after = match pause {
+        Duration::ZERO => "at once after another".to_owned(),
+        pause => format!("{} ms after another", pause.as_millis()),
+    };
+    table.times("Pod POST -> first output (log's time)", &output, &after);
+    table.times("Pod POST -> Succeeded on a watch (echo)", &succeeded, &after);
     Ok(())
 }
 

@@ -90,7 +90,7 @@ async fn datagrams_reach_a_pods_port_on_the_host() {
         }
     };
     assert_eq!(bytes, "hello");
-    inside.send(bytes::Bytes::from_static(b"you too"), Some(client)).unwrap();
+    inside.send(Bytes::from_static(b"you too"), Some(client)).unwrap();
     let mut answer = [0; 9];
     let length = loop {
         if let Ok((length, _)) = outside.recv_from(&mut answer).await {
