@@ -84,7 +84,9 @@ fn config(strategy: Strategy) -> wasmtime::Config {
     config
 }
 
-/// See "What wasmtime 48 costs, knob by knob" in ARCHITECTURE.md for the measured effects.
+/// What they gain, measured with wasmtime 48 on a component that says hello: the pool 1.8 times of what is
+/// allocated on demand, pages that are kept and scanned 2.1 times, batches 1.15 times. Sizes of guards,
+/// reservations and stacks, and the number of warm slots, change nothing at a start.
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
