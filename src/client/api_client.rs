@@ -73,3 +73,54 @@ impl fmt::Debug for ApiClient {
         f.debug_struct("ApiClient").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers every request alike, whatever way it comes.
+    #[derive(Clone)]
+    struct Fixed(u16, &'static str);
+
+    impl Transport for Fixed {
+        fn send(&self, _: Request<Bytes>) -> BoxFuture<'static, Answer> {
+            let answer = Response::builder().status(self.0).body(Bytes::from(self.1));
+            Box::pin(std::future::ready(answer.map_err(Into::into)))
+        }
+    }
+
+    /// What the short cut says, and what kube's own client says to the same.
+    async fn both(answer: Fixed) -> [Result<serde_json::Value, Error>; 2] {
+        let request = || Request::get("/").body(Vec::new()).unwrap();
+        let fixed = answer.clone();
+        let service = tower::service_fn(move |_: Request<kube::client::Body>| {
+            let answer = fixed.send(Request::default());
+            async move { answer.await.map(|answer| answer.map(http_body_util::Full::new)) }
+        });
+        let kube = Client::new(service, "default");
+        let client = ApiClient::new(kube.clone(), Arc::new(answer));
+        [client.ask(request()).await, kube.request(request()).await]
+    }
+
+    #[tokio::test]
+    async fn the_short_cut_answers_as_kubes_client_does() {
+        for found in both(Fixed(201, r#"{"a":1}"#)).await {
+            assert_eq!(found.unwrap(), serde_json::json!({"a": 1}));
+        }
+        let conflict =
+            r#"{"kind":"Status","status":"Failure","message":"m","reason":"Conflict","code":409}"#;
+        for (answer, reason, message) in [
+            (Fixed(409, conflict), "Conflict", "m"),
+            (Fixed(503, " not now\n"), "Failed to parse error data", "not now"),
+        ] {
+            for found in both(answer.clone()).await {
+                let Err(Error::Api(status)) = found else { panic!("{found:?}") };
+                assert_eq!((&*status.reason, &*status.message), (reason, message));
+                assert_eq!(status.code, answer.0);
+            }
+        }
+        for found in both(Fixed(200, "no JSON")).await {
+            assert!(matches!(found, Err(Error::SerdeError(_))), "{found:?}");
+        }
+    }
+}
