@@ -40,8 +40,12 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     let home = Home::new()?;
     let server = home.start().await?;
     let client = server.connect().await?;
-    let first = start_one(&client, "first", &["sleep", "1000"], Goal::Running, FIRST_TIMEOUT);
-    let first = milliseconds(first.await.context("the first Pod")?.took);
+    let first = {
+        let (mut watch, goal) = (watch_pods(&client).await?, Goal::Running);
+        let command = ["sleep", "1000"];
+        let first = start_one(&mut watch, &client, "first", &command, goal, FIRST_TIMEOUT);
+        milliseconds(first.await.context("the first Pod")?.took)
+    };
     table.figure("Pod POST -> Running, first of a new data directory", 1, &first, "compiles");
     remove_all(&client).await?;
     server.settle().await;
@@ -78,20 +82,8 @@ struct Start {
     took: Duration,
 }
 
-/// Creates one Pod and waits for it.
+/// Creates one Pod and waits for it, on a watch that began before.
 async fn start_one(
-    client: &Connection,
-    name: &str,
-    command: &[&str],
-    goal: Goal,
-    timeout: Duration,
-) -> anyhow::Result<Start> {
-    let mut watch = watch_pods(client).await?;
-    start_on(&mut watch, client, name, command, goal, timeout).await
-}
-
-/// The same for who watches already.
-async fn start_on(
     watch: &mut Watch,
     client: &Connection,
     name: &str,
@@ -111,7 +103,9 @@ async fn one_by_one(table: &Table, client: &Connection) -> anyhow::Result<()> {
     for n in 0..SINGLE {
         let command = ["sleep", "1000"];
         let name = format!("single-{n}");
-        samples.push(start_one(client, &name, &command, Goal::Running, POD_TIMEOUT).await?.took);
+        let (mut watch, goal) = (watch_pods(client).await?, Goal::Running);
+        let start = start_one(&mut watch, client, &name, &command, goal, POD_TIMEOUT).await?;
+        samples.push(start.took);
     }
     table.times("Pod POST -> Running on a watch, one by one", &samples, "");
     Ok(())
@@ -129,7 +123,7 @@ async fn first_output(table: &Table, server: &Server, pause: Duration) -> anyhow
         clock.sleep(pause).await;
         let name = format!("echo-{n}");
         let (command, goal) = (["echo", &name], Goal::Succeeded);
-        let start = start_on(&mut watch, client, &name, &command, goal, POD_TIMEOUT).await?;
+        let start = start_one(&mut watch, client, &name, &command, goal, POD_TIMEOUT).await?;
         succeeded.push(start.took);
         starts.push((name, start.sent));
     }

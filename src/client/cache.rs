@@ -1,7 +1,7 @@
 //! Shared, current copies of all objects of a kind: one writer feeds, many readers look and are
 //! told of changes.
 //!
-//! In process `cluster.rs` feeds the writer from storage; a remote node feeds it from a watch. A
+//! In process `apiserver/feed` fills the writer from storage; a remote node fills it from a watch. A
 //! reader is level-triggered: it is told *that* a key changed and looks up what is there now.
 //!
 //! Upstream: client-go's `tools/cache` (`Store`, `SharedIndexInformer`).

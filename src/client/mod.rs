@@ -1,7 +1,7 @@
 //! The hall: how every component talks to the API server and to a node.
 //!
 //! Writes go through an [`ApiClient`], in process or over the network; reads of
-//! built-in components come from a [`cache`] that `cluster.rs` feeds.
+//! built-in components come from a [`cache`] that `apiserver/feed` fills.
 
 pub(crate) mod accept;
 mod api_client;

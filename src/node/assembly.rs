@@ -50,7 +50,7 @@ pub struct Config {
     pub metrics: Metrics,
 }
 
-/// What the node reads of the cluster; fed by `cluster.rs`.
+/// What the node reads of the cluster; handed over by `cluster.rs`.
 #[derive(Debug, Clone)]
 pub struct Caches {
     pub pods: Cache<Pod>,
