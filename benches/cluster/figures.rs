@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sampan::client::clock::Clock;
+use tokio::runtime::Builder;
 
 /// What a timed loop took, one duration per repetition.
 #[derive(Debug, Default)]
@@ -33,6 +34,14 @@ impl Samples {
         let rank = (share * sorted.len() as f64).ceil() as usize;
         sorted.get(rank.saturating_sub(1)).copied()
     }
+}
+
+/// Does the work on this thread alone: a client of several would keep the server's cores from it, and wake
+/// one of its own before a request leaves.
+pub(crate) fn on_one_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::task::block_in_place(|| {
+        Builder::new_current_thread().enable_all().build()?.block_on(work)
+    })
 }
 
 /// One table on stdout, a row as soon as it is known.

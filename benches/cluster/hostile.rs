@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::api::{self, PODS};
-use crate::figures::{Samples, Table};
+use crate::figures::{Samples, Table, on_one_thread};
 use crate::guests;
 use crate::http::Connection;
 use crate::server::Home;
@@ -51,7 +51,7 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     let client = server.connect().await?;
     let address = serve(&client, &program(&home, "server")).await?;
     HELLO.soon(address).await?;
-    measure(table, address, "alone").await?;
+    on_one_thread(measure(table, address, "alone"))?;
     for number in 0..HOSTILE {
         let attack = ATTACKS[number % ATTACKS.len()];
         client.post(PODS, hostile(&home, number, attack).to_string().into()).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
     all_started(&client).await?;
     // What starts goes before what computes, and a hundred starts take a second of two cores.
     Clock::system().sleep(SETTLED).await;
-    measure(table, address, "beside 100 hostile Pods").await?;
+    on_one_thread(measure(table, address, "beside 100 hostile Pods"))?;
     let asked = Instant::now();
     client.get(PODS).await?;
     table.figure("the API's list of them", 1, &format!("{:.1?}", asked.elapsed()), "");
@@ -73,7 +73,7 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
         Clock::system().sleep(Duration::from_millis(20)).await;
     }
     table.figure("until all are gone", 1, &format!("{:.1?}", asked.elapsed()), "");
-    measure(table, address, "when they are gone").await?;
+    on_one_thread(measure(table, address, "when they are gone"))?;
     server.stop().await
 }
 

@@ -9,11 +9,10 @@ use futures::stream::{FuturesUnordered, TryStreamExt};
 use jiff::Timestamp;
 use sampan::client::clock::Clock;
 use serde_json::Value;
-use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use crate::api::{self, PODS};
-use crate::figures::{Samples, Table, milliseconds};
+use crate::figures::{Samples, Table, milliseconds, on_one_thread};
 use crate::http::{Connection, Watch};
 use crate::server::{Home, Server};
 
@@ -65,14 +64,6 @@ pub(crate) async fn run(table: &Table) -> anyhow::Result<()> {
         }
     }
     server.stop().await
-}
-
-/// Does the work on this thread alone: a client of several would keep the server's cores from it, and wake
-/// one of its own before a request leaves.
-fn on_one_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::task::block_in_place(|| {
-        Builder::new_current_thread().enable_all().build()?.block_on(work)
-    })
 }
 
 /// When a Pod was sent, and how long it took from then.
