@@ -4,17 +4,6 @@ use std::fs;
 
 use crate::support::{Cluster, Home, tutorial};
 
-/// How often kubectl is asked for what is about to come; it takes some 100 ms each time.
-const LOOKS_MAX: usize = 300;
-
-/// Asks until the answer is as wanted.
-#[track_caller]
-fn until(cluster: &Cluster<'_>, line: &str, is_it: impl Fn(&str) -> bool) -> String {
-    let answers = (0..LOOKS_MAX).map(|_| cluster.run(line));
-    let found = answers.map(|answer| answer.stdout + &answer.stderr).find(|text| is_it(text));
-    found.unwrap_or_else(|| panic!("kubectl {line}: {}", cluster.run(line).all()))
-}
-
 #[track_caller]
 fn bound(cluster: &Cluster<'_>, claim: &str) {
     cluster.wait_for("jsonpath={.status.phase}=Bound", &format!("pvc/{claim}"));
@@ -73,7 +62,7 @@ fn sections_2_4_1_and_2_4_2_work_as_printed() {
     assert!(both.contains("persistentvolumeclaim/myclaim"), "{both}");
     assert!(both.contains(&format!("persistentvolume/{name}")), "{both}");
 
-    let told = until(&cluster, "describe pvc myclaim", |text| text.contains("Succeeded"));
+    let told = cluster.until("describe pvc myclaim", |text| text.contains("Succeeded"));
     for line in ["Finalizers:    [kubernetes.io/pvc-protection]", "Used By:       <none>"] {
         assert!(told.contains(line), "{line}\n{told}");
     }
@@ -88,7 +77,7 @@ fn sections_2_4_1_and_2_4_2_work_as_printed() {
         cluster.kubectl("delete pvc myclaim"),
         "persistentvolumeclaim \"myclaim\" deleted\n"
     );
-    until(&cluster, "get pv", |text| text.contains("No resources found"));
+    cluster.until("get pv", |text| text.contains("No resources found"));
 }
 
 #[test]
@@ -113,7 +102,7 @@ fn what_is_deleted_takes_its_files_along_and_what_is_retained_does_not() {
     let patch = "{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}";
     cluster.kubectl(&format!("patch pv {kept} -p {patch}"));
     cluster.kubectl("delete pvc gone kept");
-    until(&cluster, &format!("get pv {gone}"), |text| text.contains("NotFound"));
+    cluster.until(&format!("get pv {gone}"), |text| text.contains("NotFound"));
     assert!(!gone_file.exists() && !gone_file.parent().unwrap().exists());
     cluster.wait_for("jsonpath={.status.phase}=Released", &format!("pv/{kept}"));
     cluster.kubectl(&format!("delete pv {kept}"));
@@ -137,21 +126,21 @@ fn static_volumes_are_bound_by_size_and_by_selector() {
         let got = cluster.kubectl(&format!("get pvc {claim} -o jsonpath={{.spec.volumeName}}"));
         assert_eq!(got, volume);
     }
-    let told = until(&cluster, "describe pvc too-large", |text| text.contains("Provisioning"));
+    let told = cluster.until("describe pvc too-large", |text| text.contains("Provisioning"));
     assert!(told.contains("storageclass.storage.k8s.io \"manual\" not found"), "{told}");
 
     // What was one's own is not another's.
     cluster.kubectl("delete pvc by-size");
     cluster.wait_for("jsonpath={.status.phase}=Released", "pv/right");
     apply(&home, &cluster, &claim("by-size", "manual", "3Gi", ""));
-    until(&cluster, "describe pvc by-size", |text| text.contains("not found"));
+    cluster.until("describe pvc by-size", |text| text.contains("not found"));
     apply(&home, &cluster, &volume("later", "4Gi", "Delete"));
     bound(&cluster, "by-size");
 
     // Nobody but us deletes directories of the host, and only those of ours.
     cluster.kubectl("delete pvc by-size");
     cluster.wait_for("jsonpath={.status.phase}=Failed", "pv/later");
-    let told = until(&cluster, "describe pv later", |text| text.contains("VolumeFailedDelete"));
+    let told = cluster.until("describe pv later", |text| text.contains("VolumeFailedDelete"));
     assert!(told.contains("no deletable volume plugin matched"), "{told}");
 }
 
@@ -160,18 +149,18 @@ fn without_a_class_a_claim_waits_and_says_so() {
     let home = Home::new();
     let cluster = home.up();
     apply(&home, &cluster, &claim("alone", "", "1Gi", ""));
-    let told = until(&cluster, "describe pvc alone", |text| text.contains("FailedBinding"));
+    let told = cluster.until("describe pvc alone", |text| text.contains("FailedBinding"));
     let expect = "no persistent volumes available for this claim and no storage class is set";
     assert!(told.contains(expect), "{told}");
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  \
                containers: [{name: c, image: busybox, command: [sleep, '60']}]\n  \
                volumes: [{name: v, persistentVolumeClaim: {claimName: NAME}}]\n";
     apply(&home, &cluster, &pod.replace("NAME", "alone"));
-    let told = until(&cluster, "describe pod p", |text| text.contains("FailedScheduling"));
+    let told = cluster.until("describe pod p", |text| text.contains("FailedScheduling"));
     let expect = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
     assert!(told.contains(expect), "{told}");
     apply(&home, &cluster, &pod.replace("NAME", "nowhere").replace("name: p}", "name: q}"));
-    let told = until(&cluster, "describe pod q", |text| text.contains("FailedScheduling"));
+    let told = cluster.until("describe pod q", |text| text.contains("FailedScheduling"));
     assert!(told.contains("persistentvolumeclaim \"nowhere\" not found"), "{told}");
 }
 
@@ -189,7 +178,7 @@ fn a_claim_grows_and_does_not_shrink() {
     cluster.kubectl(&size("20Mi"));
     cluster.wait_for("jsonpath={.status.capacity.storage}=20Mi", "pvc/myclaim");
     assert_eq!(cluster.kubectl("get pv -o jsonpath={.items[0].spec.capacity.storage}"), "20Mi");
-    let told = until(&cluster, "describe pvc myclaim", |text| text.contains("ResizeSuccessful"));
+    let told = cluster.until("describe pvc myclaim", |text| text.contains("ResizeSuccessful"));
     assert!(told.contains("ExpandVolume succeeded for volume default/myclaim"), "{told}");
     let refused = cluster.refused(&size("5Mi"));
     assert!(refused.contains("field can not be less than status.capacity"), "{refused}");
@@ -223,7 +212,7 @@ fn a_claim_in_use_and_a_bound_volume_are_kept() {
     let told = cluster.kubectl("describe pvc myclaim");
     assert!(told.contains("Used By:       mypod"), "{told}");
     cluster.kubectl("delete pod mypod --grace-period=1");
-    until(&cluster, "get pvc,pv", |text| text.contains("No resources found"));
+    cluster.until("get pvc,pv", |text| text.contains("No resources found"));
 }
 
 #[test]
@@ -231,7 +220,7 @@ fn a_claim_may_wait_for_its_first_pod() {
     let home = Home::new();
     let cluster = home.up();
     apply(&home, &cluster, &claim("lazy", "local-path", "1Mi", ""));
-    let told = until(&cluster, "describe pvc lazy", |text| text.contains("WaitForFirstConsumer"));
+    let told = cluster.until("describe pvc lazy", |text| text.contains("WaitForFirstConsumer"));
     assert!(told.contains("waiting for first consumer to be created before binding"), "{told}");
     assert!(cluster.run("get pv").stderr.contains("No resources found"));
     let pod = fs::read_to_string(tutorial("pod-pvc.yaml")).unwrap().replace("myclaim", "lazy");
@@ -269,13 +258,13 @@ fn a_pods_own_claim_comes_and_goes_with_it() {
     assert_eq!(cluster.kubectl(owner), "Pod p");
     assert!(cluster.kubectl("describe pvc p-scratch").contains("Used By:       p"));
     cluster.kubectl("delete pod p");
-    until(&cluster, "get pvc,pv", |text| text.contains("No resources found"));
+    cluster.until("get pvc,pv", |text| text.contains("No resources found"));
 
     // In the foreground the claim goes first, though the Pod's remains are still there.
     apply(&home, &cluster, &pod_with_own_volume("q"));
     cluster.wait_for("condition=Ready", "pod/q");
     cluster.kubectl("delete pod q --cascade=foreground");
-    until(&cluster, "get pod,pvc,pv", |text| text.contains("No resources found"));
+    cluster.until("get pod,pvc,pv", |text| text.contains("No resources found"));
 }
 
 #[test]
@@ -285,7 +274,7 @@ fn a_claim_that_is_in_the_way_of_a_pods_own_is_left_alone() {
     apply(&home, &cluster, &claim("p-scratch", "standard", "1Mi", ""));
     bound(&cluster, "p-scratch");
     apply(&home, &cluster, &pod_with_own_volume("p"));
-    let told = until(&cluster, "describe pod p", |text| {
+    let told = cluster.until("describe pod p", |text| {
         text.contains("FailedBinding") && text.contains("FailedScheduling")
     });
     let why = "PVC default/p-scratch was not created for pod default/p (pod is not owner)";
@@ -342,7 +331,7 @@ fn only_one_pod_gets_what_only_one_may_have() {
     apply(&home, &cluster, &pod);
     cluster.wait_for("condition=PodScheduled", "pod/mypod");
     apply(&home, &cluster, &pod.replace("mypod", "second"));
-    let told = until(&cluster, "describe pod second", |text| text.contains("FailedScheduling"));
+    let told = cluster.until("describe pod second", |text| text.contains("FailedScheduling"));
     let expect = "1 node has pod using PersistentVolumeClaim with the same name and \
                   ReadWriteOncePod access mode";
     assert!(told.contains(expect), "{told}");

@@ -9,21 +9,6 @@ fn row(table: &str, name: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What kubectl says, once it contains `text`. Bound: a kubectl takes some 50 ms, so this is some
-/// seconds.
-#[track_caller]
-fn until(cluster: &Cluster<'_>, command: &str, text: &str) -> String {
-    const ASKED_MAX: usize = 100;
-    let mut last = String::new();
-    for _ in 0..ASKED_MAX {
-        last = cluster.run(command).all();
-        if last.contains(text) {
-            return last;
-        }
-    }
-    panic!("kubectl {command} never said {text}:\n{last}")
-}
-
 #[track_caller]
 fn refused(cluster: &Cluster<'_>, command: &str, text: &str) {
     let output = cluster.run(command);
@@ -114,7 +99,7 @@ fn expose_takes_what_it_is_not_told_from_the_object() {
     assert!(row(&table, "many")[4].starts_with("7000:3"), "{table}");
     assert_eq!(row(&table, "bare")[2], "None");
 
-    until(&cluster, "get endpoints odd", &format!("{ip}:5353"));
+    cluster.until("get endpoints odd", |text| text.contains(&format!("{ip}:5353")));
     let told = cluster.kubectl("describe service odd");
     let ports = row(&table, "odd")[4].clone();
     let node_port = ports.trim_start_matches("53:");
@@ -137,7 +122,7 @@ fn expose_takes_what_it_is_not_told_from_the_object() {
     ] {
         assert_eq!(field(&told, name), value, "{told}");
     }
-    until(&cluster, "get service many", "127.0.0.1");
+    cluster.until("get service many", |text| text.contains("127.0.0.1"));
     let told = cluster.kubectl("describe service many");
     assert_eq!(field(&told, "LoadBalancer Ingress"), "127.0.0.1 (VIP)");
     assert!(
@@ -150,11 +135,10 @@ fn expose_takes_what_it_is_not_told_from_the_object() {
         cluster.kubectl("set selector service bare app=web"),
         "service/bare selector updated\n"
     );
-    until(&cluster, "get endpoints bare", &format!("{ip}:7000"));
-    until(
-        &cluster,
+    cluster.until("get endpoints bare", |text| text.contains(&format!("{ip}:7000")));
+    cluster.until(
         "get endpointslices -l kubernetes.io/service-name=bare -o wide --no-headers",
-        &format!("IPv4   7000   {ip}"),
+        |text| text.contains(&format!("IPv4   7000   {ip}")),
     );
 
     refused(&cluster, "expose pod web", "services \"web\" already exists");
@@ -265,7 +249,9 @@ spec:
     assert!(slice[3].contains(&good) && slice[3].contains(&bad), "{slices}");
     assert!(cluster.kubectl("describe service web").contains(&format!("{good}:8080")));
     cluster.kubectl("delete pod good");
-    until(&cluster, "get endpoints web -o jsonpath=<{.subsets[0].addresses}>", "<>");
+    cluster.until("get endpoints web -o jsonpath=<{.subsets[0].addresses}>", |text| {
+        text.contains("<>")
+    });
     let left = cluster.kubectl("get endpoints web --no-headers");
     assert!(!left.contains(&good), "{left}");
     cluster.kubectl("delete service web");
@@ -292,7 +278,9 @@ subsets: [{addresses: [{ip: 192.0.2.1}], ports: [{port: 5432}]}]
 ",
     );
     cluster.kubectl(&format!("apply -f {manifest}"));
-    until(&cluster, "get endpointslices -l kubernetes.io/service-name=db", "192.0.2.1");
+    cluster.until("get endpointslices -l kubernetes.io/service-name=db", |text| {
+        text.contains("192.0.2.1")
+    });
     let bad = home.file(
         "bad.yaml",
         "apiVersion: v1\nkind: Endpoints\nmetadata: {name: bad}\nsubsets: [{addresses: [{ip: 127.0.0.1}]}]\n",

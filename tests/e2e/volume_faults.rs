@@ -4,16 +4,6 @@ use std::fs;
 
 use crate::support::{Cluster, Home, tutorial};
 
-/// How often kubectl is asked for what is about to come; it takes some 100 ms each time.
-const LOOKS_MAX: usize = 300;
-
-#[track_caller]
-fn until(cluster: &Cluster<'_>, line: &str, is_it: impl Fn(&str) -> bool) -> String {
-    let answers = (0..LOOKS_MAX).map(|_| cluster.run(line));
-    let found = answers.map(|answer| answer.stdout + &answer.stderr).find(|text| is_it(text));
-    found.unwrap_or_else(|| panic!("kubectl {line}: {}", cluster.run(line).all()))
-}
-
 #[track_caller]
 fn apply(home: &Home, cluster: &Cluster<'_>, manifest: &str) {
     cluster.kubectl(&format!("apply -f {}", home.file("manifest.yaml", manifest)));
@@ -57,7 +47,7 @@ fn a_volume_that_cannot_be_made_is_tried_again() {
     fs::write(&volumes, "in the way").unwrap();
     cluster.kubectl(&format!("apply -f {}", tutorial("pvc.yaml")));
     cluster.kubectl(&format!("apply -f {}", tutorial("pod-pvc.yaml")));
-    let told = until(&cluster, "describe pod mypod", |text| text.contains("FailedMount"));
+    let told = cluster.until("describe pod mypod", |text| text.contains("FailedMount"));
     let expect = "MountVolume.SetUp failed for volume \"pvc-";
     assert!(told.contains(expect) && told.contains("failed to open"), "{told}");
     fs::remove_file(&volumes).unwrap();
@@ -97,7 +87,7 @@ fn what_is_under_way_at_a_kill_is_done_once() {
     cluster.kubectl("delete pod,pvc --all --wait=false");
     cluster.kill();
     let cluster = home.up();
-    until(&cluster, "get pod,pvc,pv", |text| text.contains("No resources found"));
+    cluster.until("get pod,pvc,pv", |text| text.contains("No resources found"));
     let left: Vec<_> = fs::read_dir(home.path().join("data/volumes")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -168,7 +158,7 @@ fn an_operators_directory_is_given_as_it_is() {
     assert!(told.contains(expect), "{told}");
     assert_eq!(said(&cluster, "reader", "wc -c < /v/old"), "5000\n");
     apply(&home, &cluster, &pod("late", &of_claim("mine")));
-    let told = until(&cluster, "describe pod late", |text| text.contains("FailedScheduling"));
+    let told = cluster.until("describe pod late", |text| text.contains("FailedScheduling"));
     let expect = "persistentvolumeclaim \"mine\" bound to non-existent persistentvolume \"shared\"";
     assert!(told.contains(expect), "{told}");
 }

@@ -173,14 +173,15 @@ impl Cluster<'_> {
         run(self.home.kubectl(words))
     }
 
-    /// Asks until the answer is as wanted.
+    /// Asks until the answer, be it an error, is as wanted.
     #[track_caller]
     pub(crate) fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
         /// Bound: a story waits no longer for one thing; kubectl takes some 100 ms each time.
         const LOOKS_MAX: usize = 400;
         let mut last = String::new();
         for _ in 0..LOOKS_MAX {
-            last = self.kubectl(line);
+            let answer = self.run(line);
+            last = answer.stdout + &answer.stderr;
             if wanted(&last) {
                 return last;
             }
