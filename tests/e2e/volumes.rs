@@ -165,6 +165,31 @@ fn an_empty_dir_is_shared_bounded_and_outlives_containers() {
 }
 
 #[test]
+fn an_empty_dir_goes_when_its_pod_has_ended() {
+    let home = Home::new();
+    let cluster = home.up();
+    let files = |name: &str| {
+        let uid = cluster.kubectl(&format!("get pod {name} -o jsonpath={{.metadata.uid}}"));
+        home.path().join("data/pods").join(uid).join("volumes/d/file")
+    };
+    // The second one never ends.
+    for (name, then) in [("brief", "true"), ("stays", "exec sleep 100000")] {
+        let containers = format!(
+            "[{{name: c, image: busybox, command: [sh, -c, 'echo {name} | tee /d/file; {then}'], \
+             volumeMounts: [{{name: d, mountPath: /d}}]}}]"
+        );
+        let volumes = "[{name: d, emptyDir: {}}]\n  restartPolicy: Never";
+        apply(&home, &cluster, &pod(name, volumes, &containers));
+        cluster.until(&format!("logs {name}"), |log| log == format!("{name}\n"));
+    }
+    let (gone, stays) = (files("brief"), files("stays"));
+    cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/brief");
+    cluster.until("get pods", |_| !gone.parent().unwrap().exists());
+    assert_eq!(std::fs::read(stays).unwrap(), b"stays\n");
+    assert_eq!(cluster.kubectl("logs brief"), "brief\n");
+}
+
+#[test]
 fn a_part_of_a_volume_is_mounted() {
     let home = Home::new();
     let cluster = home.up();

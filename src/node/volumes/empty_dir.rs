@@ -1,4 +1,4 @@
-//! `emptyDir`: a directory that lives as long as the Pod, whatever becomes of its containers.
+//! `emptyDir`: a directory that lives until the Pod has ended, whatever becomes of its containers.
 //!
 //! A size limit is held at once: a write that exceeds it fails for want of space. Upstream lets it pass
 //! and evicts the Pod. `medium: Memory` is a directory as well, as large as upstream's tmpfs would be.

@@ -13,7 +13,7 @@
 //!
 //! What shows objects (configMap, secret, downwardAPI, projected) is in memory ([`shown`]): a guest
 //! sees all of a change or nothing of it. A Pod's emptyDirs are in `pods/<uid>/volumes/<name>` and go
-//! with the Pod's directory.
+//! when the Pod has ended.
 //!
 //! Upstream: `pkg/volume`, `pkg/kubelet/volumemanager`.
 

@@ -12,8 +12,8 @@ use super::mounter::{Context, Error, Mounted, Mounter};
 use super::node::Shared;
 use crate::api::downward::Facts;
 
-/// A Pod's volumes, set up or not. Dropping it lets go of them; their files are removed with the
-/// Pod's directory.
+/// A Pod's volumes, set up or not. Dropping it lets go of them; their files are removed when
+/// the Pod has ended.
 pub(in crate::node) struct PodVolumes {
     node: Arc<Shared>,
     facts: Facts,

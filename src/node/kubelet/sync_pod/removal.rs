@@ -1,6 +1,6 @@
 //! What is left to do for a Pod that has ended: its object and its files go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,10 +40,19 @@ pub(super) async fn remove(directory: PathBuf) {
     let _ = removed.await;
 }
 
+/// What a Pod's volumes took of the disk is free when this returns. Claims and what is the host's are elsewhere.
+pub(super) async fn remove_volumes(pod_directory: &Path) {
+    let volumes = pod_directory.join("volumes");
+    // Most Pods have none there, and none of those needs a thread.
+    if volumes.exists() {
+        remove(volumes).await;
+    }
+}
+
 /// Removes the object, if it still is this Pod; answers whether it is gone. What its volumes took of the
 /// disk is free by then, as upstream (`PodResourcesAreReclaimed`).
 pub(super) async fn delete(ctx: Arc<Context>, pod: Arc<Pod>, directory: PathBuf) -> bool {
-    remove(directory.join("volumes")).await;
+    remove_volumes(&directory).await;
     let meta = &pod.metadata;
     let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return true };
     let api: Api<Pod> = Api::namespaced(ctx.rooms.client.kube(), namespace);

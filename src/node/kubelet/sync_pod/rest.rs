@@ -1,7 +1,8 @@
-//! A Pod that has ended: nothing of it is kept but what its object says. If that changes it is taken up anew,
-//! as after a restart of sampan.
+//! A Pod that has ended: nothing of it is kept but what its object says, its logs and its containers' own
+//! layers. If the object changes the Pod is taken up anew, as after a restart of sampan.
 //!
-//! Upstream: `SyncTerminatedPod` in `pkg/kubelet/kubelet.go`, after which a Pod has no worker.
+//! Upstream: `SyncTerminatedPod` in `pkg/kubelet/kubelet.go`, which waits until the volumes are torn down,
+//! and after which a Pod has no worker.
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(super) async fn rest(
     pod: Arc<Pod>,
     desired_rx: &mut watch::Receiver<Desired>,
 ) -> Option<Arc<Pod>> {
+    removal::remove_volumes(&live.directory).await;
     let mut shown = pod;
     loop {
         let changed = ctx.stop.run_until_cancelled(desired_rx.changed()).await?;
