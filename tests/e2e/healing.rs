@@ -129,3 +129,44 @@ fn what_somebody_else_says_of_a_pods_readiness_is_put_right() {
     told.line_with("False");
     told.line_with("True");
 }
+
+#[test]
+fn what_somebody_else_says_of_a_pods_containers_is_put_right() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl("run guest --image=busybox --command -- sleep 100000");
+    cluster.kubectl("run done --image=busybox --restart=Never --command -- echo once");
+    cluster.wait_for("condition=Ready", "pod/guest");
+    cluster.wait_for("jsonpath={.status.phase}=Succeeded", "pod/done");
+    for name in ["guest", "done"] {
+        let status = format!("get pod {name} -o jsonpath={{.status}}");
+        let before = cluster.kubectl(&status);
+        let patch = r#"{"status":{"phase":"Pending","reason":"Lie","containerStatuses":null}}"#;
+        say(&cluster, name, patch);
+        cluster.until(&status, |status| status == before);
+    }
+    // The container was not run again either.
+    assert_eq!(cluster.kubectl("logs done"), "once\n");
+}
+
+#[test]
+fn a_pod_that_somebody_else_calls_failed_is_ended() {
+    let home = Home::new();
+    let cluster = home.up();
+    cluster.kubectl("run guest --image=busybox --command -- sleep 100000");
+    cluster.wait_for("condition=Ready", "pod/guest");
+    say(&cluster, "guest", r#"{"status":{"phase":"Failed","reason":"Lost","message":"by me"}}"#);
+    let ended = "jsonpath={.status.containerStatuses[0].state.terminated.reason}=Error";
+    cluster.wait_for(ended, "pod/guest");
+    let told = cluster.kubectl("describe pod guest");
+    for line in ["Status:           Failed", "Reason:           Lost", "Message:          by me"] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert!(told.contains("Stopping container guest"), "{told}");
+}
+
+fn say(cluster: &Cluster<'_>, pod: &str, patch: &str) {
+    let words = ["patch", "pod", pod, "--subresource=status", "--type=merge", "-p", patch];
+    let answer = cluster.run_words(&words);
+    assert_eq!(answer.code, 0, "{}", answer.all());
+}

@@ -35,14 +35,14 @@ pub(super) fn build(
 ) -> PodStatus {
     let phase = phase(pod, worker);
     let (reason, message) = worker.failure().unzip();
-    let message = message.filter(|message| !message.is_empty());
+    let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let pod_ip = place.pod_ip.map(|ip| ip.to_string());
     let host_ip = place.host_ip.to_string();
     let before = pod.status.as_ref();
     PodStatus {
         phase: Some(phase.name().to_owned()),
-        reason: reason.map(str::to_owned),
-        message: message.map(str::to_owned),
+        reason: given(reason),
+        message: given(message),
         start_time: Some(Time(worker.started_at)),
         host_ips: Some(vec![HostIP { ip: host_ip.clone() }]),
         host_ip: Some(host_ip),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::api::Patch;
 use tracing::debug;
 
@@ -45,9 +45,7 @@ struct Written {
 
 impl StatusWriter {
     pub(super) fn new(ctx: Arc<Context>, pod: &Pod) -> Self {
-        let mut status = pod.status.clone().unwrap_or_default();
-        status.conditions = Some(ours(&status).cloned().collect());
-        let written = Written { status: Arc::new(status), at: revision(pod) };
+        let written = Written { status: Arc::new(said_of_ours(pod)), at: revision(pod) };
         let not_before = ctx.rooms.clock.monotonic();
         let (of, wanted) = (Arc::new(Identity::of(pod)), written.status.clone());
         let (turn, writing, gone) = (None, None, false);
@@ -72,7 +70,7 @@ impl StatusWriter {
         self.go_on();
     }
 
-    /// The object has changed. If somebody else has said whether the Pod is ready, that is put right: the
+    /// The object has changed. What somebody else has said of what is the kubelet's to say is put right: the
     /// controllers do, of a node that they have not heard of for long.
     ///
     /// Upstream: `needsReconcile`.
@@ -81,10 +79,9 @@ impl StatusWriter {
         if !self.is_idle() || revision(pod) <= self.written.at {
             return;
         }
-        let Some(status) = &pod.status else { return };
-        if ready(status) != ready(&self.written.status) {
-            let conditions = Some(ours(status).cloned().collect());
-            Arc::make_mut(&mut self.written.status).conditions = conditions;
+        let said = said_of_ours(pod);
+        if said != *self.written.status {
+            self.written.status = Arc::new(said);
             self.go_on();
         }
     }
@@ -159,9 +156,11 @@ fn runs(status: &PodStatus) -> bool {
     containers.flat_map(|container| &container.state).any(|state| state.running.is_some())
 }
 
-/// The conditions that the kubelet keeps.
-fn ours(status: &PodStatus) -> impl Iterator<Item = &PodCondition> {
-    status.conditions.iter().flatten().filter(|one| conditions::is_of_kubelet(one))
+/// What an object says, of the conditions those that the kubelet keeps.
+fn said_of_ours(pod: &Pod) -> PodStatus {
+    let mut status = pod.status.clone().unwrap_or_default();
+    status.conditions.get_or_insert_default().retain(conditions::is_of_kubelet);
+    status
 }
 
 fn same(one: &Arc<PodStatus>, other: &Arc<PodStatus>) -> bool {
@@ -185,10 +184,4 @@ async fn write(
 fn revision(pod: &Pod) -> u64 {
     let version = pod.metadata.resource_version.as_deref();
     version.and_then(|version| version.parse().ok()).unwrap_or(0)
-}
-
-fn ready(status: &PodStatus) -> Option<&str> {
-    let conditions = status.conditions.as_ref()?;
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
-    Some(&ready.status)
 }

@@ -1,7 +1,7 @@
 //! What is known of a Pod's containers.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, VolumeMountStatus};
+use k8s_openapi::api::core::v1::{Container, PodStatus, VolumeMountStatus};
 
 use super::backoff::Backoff;
 use super::probes::Health;
@@ -26,8 +26,16 @@ pub(in crate::node::kubelet) enum Ending {
     Deleted,
     /// The object is gone already: nobody is left to tell.
     Gone,
-    /// The Pod failed as a whole; `reason` and `message` go into its status.
+    /// The Pod failed as a whole; `reason` and `message` go into its status, unless they are empty.
     Failed { reason: String, message: String },
+}
+
+impl Ending {
+    /// As the object says.
+    pub(in crate::node::kubelet) fn failed(said: &PodStatus) -> Self {
+        let text = |given: &Option<String>| given.clone().unwrap_or_default();
+        Self::Failed { reason: text(&said.reason), message: text(&said.message) }
+    }
 }
 
 /// One try at running a container.

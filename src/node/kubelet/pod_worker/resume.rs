@@ -37,9 +37,8 @@ pub(super) fn resume(
             resume_container(worker, index, container_status, last_stop, now);
         }
     }
-    if let (Some("Failed"), Some(reason)) = (status.phase.as_deref(), &status.reason) {
-        let message = status.message.clone().unwrap_or_default();
-        worker.ending = Some(Ending::Failed { reason: reason.clone(), message });
+    if status.phase.as_deref() == Some("Failed") {
+        worker.ending = Some(Ending::failed(status));
     }
     // A Pod that has ended stays ended, whatever is missing in its status.
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {

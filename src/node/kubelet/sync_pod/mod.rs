@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 
+use self::rest::Roused;
 use super::etc::{Etc, Name};
 use super::eviction;
 use super::lifecycle::Context;
@@ -41,13 +42,13 @@ pub(super) async fn run(
     pod: Arc<Pod>,
     mut desired_rx: watch::Receiver<Desired>,
 ) {
-    let mut pod = pod;
+    let (mut pod, mut news) = (pod, None);
     loop {
         // On the heap: it is large, and there are many Pods that have ended.
-        match Box::pin(live_on(ctx.clone(), live.clone(), pod, &mut desired_rx)).await {
+        match Box::pin(live_on(ctx.clone(), live.clone(), pod, news, &mut desired_rx)).await {
             Left::Stopped | Left::Gone => return,
             Left::Ended(last) => match rest::rest(&ctx, &live, last, &mut desired_rx).await {
-                Some(changed) => pod = changed,
+                Some(Roused { last, now }) => (pod, news) = (last, Some(Desired::Pod(now))),
                 None => return,
             },
         }
@@ -63,14 +64,17 @@ enum Left {
     Ended(Arc<Pod>),
 }
 
+/// `news`: what has become of the object since `pod`.
 async fn live_on(
     ctx: Arc<Context>,
     live: Arc<LivePod>,
     pod: Arc<Pod>,
+    news: Option<Desired>,
     desired_rx: &mut watch::Receiver<Desired>,
 ) -> Left {
     let stop = ctx.stop.clone();
     let mut task = Task::new(ctx, live, pod);
+    news.iter().for_each(|desired| task.desire(desired));
     let next = loop {
         let next = tokio::select! {
             biased;
@@ -220,6 +224,7 @@ impl Task {
                 self.pod = pod.clone();
                 self.status_writer.object_is(pod);
                 self.worker.update(pod);
+                self.heed_verdict();
                 self.prober.update(pod);
                 self.keeper.iter().for_each(|keeper| keeper.update(pod));
                 self.containers.resize_with(self.worker.containers.len(), Slot::default);
@@ -228,6 +233,17 @@ impl Task {
                 self.status_writer.give_up();
                 self.worker.end(Ending::Gone);
             }
+        }
+    }
+
+    /// A Pod that somebody else has called failed is ended, and stays so.
+    ///
+    /// Upstream: `UpdatePod` in `pkg/kubelet/pod_workers.go`, which ends one that was called succeeded, too.
+    fn heed_verdict(&mut self) {
+        let Some(said) = &self.pod.status else { return };
+        let has_ended = status::phase(&self.pod, &self.worker).is_terminal();
+        if said.phase.as_deref() == Some("Failed") && !has_ended {
+            self.worker.end(Ending::failed(said));
         }
     }
 

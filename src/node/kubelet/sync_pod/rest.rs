@@ -13,14 +13,22 @@ use super::removal;
 use crate::node::kubelet::lifecycle::Context;
 use crate::node::kubelet::pod_workers::{Desired, LivePod};
 
-/// Waits until there is something to do for the Pod, and answers the object as it is then; `None` if it is
-/// gone, with its files, or the kubelet stops.
+/// An ended Pod for which there is something to do.
+pub(super) struct Roused {
+    /// The object when the Pod rested: what it says of the containers is what became of them.
+    pub(super) last: Arc<Pod>,
+    /// The object as it is: what it says of them may be somebody else's.
+    pub(super) now: Arc<Pod>,
+}
+
+/// Waits until there is something to do for the Pod; `None` if it is gone, with its files, or the kubelet
+/// stops.
 pub(super) async fn rest(
     ctx: &Context,
     live: &LivePod,
     pod: Arc<Pod>,
     desired_rx: &mut watch::Receiver<Desired>,
-) -> Option<Arc<Pod>> {
+) -> Option<Roused> {
     removal::remove_volumes(&live.directory).await;
     let mut shown = pod;
     loop {
@@ -35,7 +43,9 @@ pub(super) async fn rest(
                 removal::remove(live.directory.clone()).await;
                 return None;
             }
-            Desired::Pod(pod) if is_for_us(&shown, &pod) => return Some(pod),
+            Desired::Pod(now) if is_for_us(&shown, &now) => {
+                return Some(Roused { last: shown, now });
+            }
             Desired::Pod(pod) => shown = pod,
         }
     }
