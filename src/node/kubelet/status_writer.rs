@@ -70,8 +70,8 @@ impl StatusWriter {
         self.go_on();
     }
 
-    /// The object has changed. What somebody else has said of what is the kubelet's to say is put right: the
-    /// controllers do, of a node that they have not heard of for long.
+    /// The object has changed. What somebody else has said of what is the kubelet's to say is put right by the
+    /// next [`StatusWriter::want`]: the controllers do, of a node that they have not heard of for long.
     ///
     /// Upstream: `needsReconcile`.
     pub(super) fn object_is(&mut self, pod: &Pod) {
@@ -79,10 +79,10 @@ impl StatusWriter {
         if !self.is_idle() || revision(pod) <= self.written.at {
             return;
         }
+        // What is wanted now may be older than what others have said of theirs: the next `want` knows.
         let said = said_of_ours(pod);
         if said != *self.written.status {
             self.written.status = Arc::new(said);
-            self.go_on();
         }
     }
 

@@ -345,6 +345,11 @@ fn a_deadline_may_be_set_while_the_pod_runs() {
 }
 
 fn resumed(policy: &str, last_stop: LastStop, state: Value) -> Story {
+    Story::after(last_stop, &resumable(policy, state))
+}
+
+/// A Pod that an earlier sampan ran.
+fn resumable(policy: &str, state: Value) -> Pod {
     let status: PodStatus = serde_json::from_value(json!({
         "phase": "Running",
         "startTime": "1969-12-31T23:00:00Z",
@@ -357,7 +362,7 @@ fn resumed(policy: &str, last_stop: LastStop, state: Value) -> Story {
     .unwrap();
     let mut pod = one(policy);
     pod.status = Some(status);
-    Story::after(last_stop, &pod)
+    pod
 }
 
 #[test]
@@ -392,6 +397,17 @@ fn what_had_ended_before_a_restart_of_sampan_stays_ended() {
     let mut story = resumed("OnFailure", LastStop::InOrder, done);
     assert!(story.plan().is_empty());
     assert_eq!(story.shown(0), "Completed x4");
+}
+
+#[test]
+fn who_was_called_failed_stays_so_after_a_restart_of_sampan() {
+    let running = json!({ "running": { "startedAt": "1969-12-31T23:00:00Z" } });
+    let mut pod = resumable("Always", running);
+    pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+    let mut story = Story::after(LastStop::InOrder, &pod);
+    assert!(story.plan().is_empty());
+    assert!(story.worker.has_ended());
+    assert_eq!(story.worker.failure(), Some(("", "")));
 }
 
 fn with_debugger(mut pod: Pod, names: &[&str]) -> Pod {
